@@ -1,0 +1,243 @@
+"""Every error this library raises, as one tree below `WorkerLibError`.
+
+Attributes are for programs, the message is one sentence for a person: what was
+tried, what came back, what to do. No message ever holds a token, a secret, an
+argument or a result.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ApiUnavailable",
+    "ArgumentsNotEncodable",
+    "ConfigError",
+    "InvalidRequest",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "JobLost",
+    "JobNotFound",
+    "LeaseLost",
+    "MachineConflict",
+    "MachineError",
+    "MachineNotFound",
+    "MachineWaitTimeout",
+    "MachinesApiError",
+    "NoCapacity",
+    "PayloadError",
+    "PayloadTooLarge",
+    "RateLimited",
+    "ResultExpired",
+    "SignatureMismatch",
+    "StoreError",
+    "StoreUnavailable",
+    "TaskError",
+    "TaskNotRegistered",
+    "Unauthorized",
+    "UnknownVersion",
+    "WaitTimeout",
+    "WorkerLibError",
+]
+
+
+class WorkerLibError(Exception):
+    """The root: `except WorkerLibError` catches all that this library raises."""
+
+
+class ConfigError(WorkerLibError):
+    """Settings or options cannot work; lists every problem found at once.
+
+    Attributes:
+        problems: One sentence each, naming the variable or option and the remedy.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+class TaskError(WorkerLibError):
+    """A task or its call cannot be used as written."""
+
+
+class TaskNotRegistered(TaskError):
+    """The worker's image has no such task."""
+
+
+class ArgumentsNotEncodable(TaskError):
+    """The function or its arguments cannot be pickled."""
+
+
+class PayloadError(WorkerLibError):
+    """Bytes of a call or an outcome are not usable."""
+
+
+class PayloadTooLarge(PayloadError):
+    """A call or an outcome is over `WORKER_LIB_MAX_PAYLOAD`.
+
+    Attributes:
+        size_bytes: How large it is.
+        limit_bytes: How large it may be.
+    """
+
+    def __init__(
+        self, message: str, *, size_bytes: int = 0, limit_bytes: int = 0
+    ) -> None:
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+        super().__init__(message)
+
+
+class SignatureMismatch(PayloadError):
+    """Bytes from Redis were not signed with our key for this very purpose."""
+
+
+class UnknownVersion(PayloadError):
+    """Bytes were written by another Python minor version or a newer library."""
+
+
+class StoreError(WorkerLibError):
+    """Redis could not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """Redis cannot be reached, refuses us, or is full."""
+
+
+class LeaseLost(StoreError):
+    """Another holder has the job by now, or it is final: our write was refused."""
+
+
+class JobError(WorkerLibError):
+    """A job has no value to give.
+
+    Attributes:
+        job_id: The job.
+    """
+
+    def __init__(self, message: str, *, job_id: str = "") -> None:
+        self.job_id = job_id
+        super().__init__(message)
+
+
+class JobFailed(JobError):
+    """The last attempt failed.
+
+    Attributes:
+        kind: What ended it: `error` (the task raised), `exit` (the task ended its
+            process), `signal` (crash), `out_of_memory`, `timeout`, `lost` (the
+            machine vanished), `refused` (the call could not be run at all).
+        remote_type: Qualified name of what was raised, or "".
+        remote_traceback: The traceback, as text made where the task ran, or "".
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_id: str = "",
+        kind: str = "error",
+        remote_type: str = "",
+        remote_traceback: str = "",
+    ) -> None:
+        self.kind = kind
+        self.remote_type = remote_type
+        self.remote_traceback = remote_traceback
+        super().__init__(message, job_id=job_id)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{text}\n{self.remote_traceback}" if self.remote_traceback else text
+
+
+class JobCancelled(JobError):
+    """Somebody cancelled the job; also raised inside the task, to unwind it."""
+
+
+class JobNotFound(JobError):
+    """Redis has no job of this id: never stored here, or forgotten by now."""
+
+
+class JobLost(JobNotFound):
+    """The job was stored and Redis no longer has it: its data was lost."""
+
+
+class ResultExpired(JobError):
+    """The job ended, and its outcome was kept no longer than `result_ttl`."""
+
+
+class WaitTimeout(WorkerLibError, TimeoutError):
+    """The caller's time is over; the job goes on."""
+
+
+class MachineError(WorkerLibError):
+    """No machine could be had for a job."""
+
+
+class NoCapacity(MachineError):
+    """Every allowed region refused a machine of this size."""
+
+
+class MachineWaitTimeout(MachineError):
+    """The machine is not in the wanted state yet; it may still arrive."""
+
+
+class MachinesApiError(MachineError):
+    """The Machines API refused a request, or did not answer it.
+
+    Attributes:
+        method: HTTP verb.
+        path: Path of the request, without host or query.
+        status: HTTP status; 0 if there was no answer.
+        request_id: Fly's `fly-request-id`, or "".
+        code: The first word of Fly's message (`already_exists`), or "".
+        refusal: What to do about it: `retry` (send again later), `ambiguous` (it
+            may have been done: look before sending again), `next_region`,
+            `next_size`, or `person` (only a person can mend it).
+        retry_after: Seconds that the API asked us to wait, or 0.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        path: str = "",
+        status: int = 0,
+        request_id: str = "",
+        code: str = "",
+        refusal: str = "person",
+        retry_after: float = 0.0,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.status = status
+        self.request_id = request_id
+        self.code = code
+        self.refusal = refusal
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class Unauthorized(MachinesApiError):
+    """401 or 403: the token is wrong, too narrow, or a quota is used up."""
+
+
+class MachineNotFound(MachinesApiError):
+    """404: no such machine or app."""
+
+
+class MachineConflict(MachinesApiError):
+    """409 or 412: the name is taken, a lease is held, or the state forbids it."""
+
+
+class InvalidRequest(MachinesApiError):
+    """400 or 422: the request itself is wrong."""
+
+
+class RateLimited(MachinesApiError):
+    """429: too many requests."""
+
+
+class ApiUnavailable(MachinesApiError):
+    """5xx, a time-out, or no connection."""
