@@ -1,0 +1,325 @@
+"""What the Machines API says, as values with the API's own field names.
+
+Reading never fails: a field that is missing, null or of another type becomes its
+empty value, an unknown one is ignored. Fly adds fields without notice and leaves
+some out, such as the config of a machine whose host does not answer.
+
+Source of the fields, unless a class says more: Fly's OpenAPI file 1.0, schemas
+`Machine`, `MachineEvent`, `Lease`, `App`, and fly-go, machine_types.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "App",
+    "ExitEvent",
+    "Lease",
+    "Machine",
+    "MachineEvent",
+    "MachineState",
+    "MachineVersion",
+]
+
+MachineState = Literal[
+    "created",
+    "creating",
+    "destroyed",
+    "destroying",
+    "failed",
+    "launch_failed",
+    "migrated",
+    "pending",
+    "replaced",
+    "replacing",
+    "restarting",
+    "started",
+    "starting",
+    "stopped",
+    "stopping",
+    "suspended",
+    "suspending",
+    "updating",
+]
+"""Every state a machine is known to take: Fly's guide, "Machine states".
+
+`pending` is not in that guide: third parties have seen it. A reply may name yet
+another one, so `Machine.state` is a `str`.
+"""
+
+_GONE = frozenset({"destroyed", "destroying", "launch_failed", "replaced", "migrated"})
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(data: Mapping[str, Any], key: str, default: int = 0) -> int:
+    value = data.get(key)
+    return int(value) if isinstance(value, (int, float)) else default
+
+
+def _object(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _moment(value: object) -> float:
+    """Return seconds since 1970 for RFC 3339 text or for milliseconds, else 0."""
+    if isinstance(value, (int, float)):
+        return value / 1000
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitEvent:
+    """How the main process of a machine ended.
+
+    Attributes:
+        exit_code: As Fly reports it, 128 + n after signal n. Fly leaves zeros out,
+            so an absent code is 0.
+        guest_exit_code: The code inside the machine.
+        guest_signal: The signal inside the machine; -1 for none.
+        signal: The signal that ended it; -1 for none.
+        oom_killed: The kernel ended it for want of memory.
+        requested_stop: Somebody asked for the stop.
+        restarting: The restart policy brings it back.
+        exited_at: Seconds since 1970 by the host's clock, 0 if unknown. Sent as
+            RFC 3339 (fly-go) or as milliseconds (older samples in Fly's guide).
+    """
+
+    exit_code: int = 0
+    guest_exit_code: int = 0
+    guest_signal: int = -1
+    signal: int = -1
+    oom_killed: bool = False
+    requested_stop: bool = False
+    restarting: bool = False
+    exited_at: float = 0.0
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ExitEvent:
+        """Read an `exit_event` object."""
+        return cls(
+            exit_code=_number(data, "exit_code"),
+            guest_exit_code=_number(data, "guest_exit_code"),
+            guest_signal=_number(data, "guest_signal", -1),
+            signal=_number(data, "signal", -1),
+            oom_killed=data.get("oom_killed") is True,
+            requested_stop=data.get("requested_stop") is True,
+            restarting=data.get("restarting") is True,
+            exited_at=_moment(data.get("exited_at")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineEvent:
+    """One step in a machine's life.
+
+    Attributes:
+        id: ULID, or "" (fly-go does not read it).
+        type: `launch`, `start`, `stop`, `exit`, `update`, `restart`, `suspend`,
+            `destroy`, or one that Fly has added since.
+        status: The state that the machine went to.
+        source: `user` or `flyd`.
+        timestamp: Milliseconds since 1970.
+        restart_count: How often the restart policy has brought the machine back.
+        exit_event: Only on `exit`. The API puts it in the request itself or in the
+            request's `MonitorEvent`, which wins, as in fly-go's `GetExitCode`.
+    """
+
+    id: str = ""
+    type: str = ""
+    status: str = ""
+    source: str = ""
+    timestamp: int = 0
+    restart_count: int = 0
+    exit_event: ExitEvent | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MachineEvent:
+        """Read one entry of a machine's `events`."""
+        request = _object(data, "request")
+        ended = _object(_object(request, "MonitorEvent"), "exit_event")
+        ended = ended or _object(request, "exit_event")
+        return cls(
+            id=_text(data, "id"),
+            type=_text(data, "type"),
+            status=_text(data, "status"),
+            source=_text(data, "source"),
+            timestamp=_number(data, "timestamp"),
+            restart_count=_number(request, "restart_count"),
+            exit_event=ExitEvent.from_json(ended) if ended else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A machine as the API last described it.
+
+    Attributes:
+        id: 14 hexadecimal digits.
+        name: Unique in its app.
+        state: A `MachineState`, or one that Fly has added since.
+        region: Where it is, whatever list of regions was asked for.
+        instance_id: ULID of this version of its config.
+        private_ip: Its address in the organization's private network.
+        config: Its whole config, environment included, hence not in the `repr`;
+            the partial one while its host does not answer.
+        events: Newest first, as third parties see them and flyctl relies on.
+        host_status: `ok`, `unknown` or `unreachable`.
+        created_at: RFC 3339, by the host's clock.
+        updated_at: RFC 3339, by the host's clock.
+        cordoned: Fly's proxy sends it nothing.
+    """
+
+    id: str
+    name: str = ""
+    state: str = ""
+    region: str = ""
+    instance_id: str = ""
+    private_ip: str = ""
+    config: dict[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    events: tuple[MachineEvent, ...] = field(default=(), repr=False)
+    host_status: str = ""
+    created_at: str = ""
+    updated_at: str = ""
+    cordoned: bool = False
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Machine:
+        """Read a machine; a summary or a partial answer gives a partial machine."""
+        events = data.get("events")
+        listed = events if isinstance(events, list) else []
+        return cls(
+            id=_text(data, "id"),
+            name=_text(data, "name"),
+            state=_text(data, "state"),
+            region=_text(data, "region"),
+            instance_id=_text(data, "instance_id"),
+            private_ip=_text(data, "private_ip"),
+            config=_object(data, "config") or _object(data, "incomplete_config"),
+            events=tuple(MachineEvent.from_json(e) for e in listed if type(e) is dict),
+            host_status=_text(data, "host_status"),
+            created_at=_text(data, "created_at"),
+            updated_at=_text(data, "updated_at"),
+            cordoned=data.get("cordoned") is True,
+        )
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The config's metadata."""
+        return _object(self.config, "metadata")
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is destroyed or on its way there, never to run again."""
+        return self.state in _GONE
+
+    @property
+    def exit_event(self) -> ExitEvent | None:
+        """How its last run ended; None while it runs, or if Fly does not say.
+
+        An exit older than the last start belongs to an earlier run: flyctl reads
+        a release command's exit code by the same rule.
+        """
+        for event in self.events:
+            if event.exit_event is not None:
+                return event.exit_event
+            if event.type == "start":
+                return None
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The exclusive right to change a machine, for a while.
+
+    Attributes:
+        nonce: The proof, to be sent with every change; a secret.
+        expires_at: Seconds since 1970 by Fly's clock.
+        owner: Who holds it.
+        description: Why, in the holder's words.
+        version: The machine's version when it was taken.
+    """
+
+    nonce: str = field(default="", repr=False)
+    expires_at: int = 0
+    owner: str = ""
+    description: str = ""
+    version: str = ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Lease:
+        """Read a lease, bare (OpenAPI) or in the envelope `data` (guide, fly-go)."""
+        inner = _object(data, "data") or data
+        return cls(
+            nonce=_text(inner, "nonce"),
+            expires_at=_number(inner, "expires_at"),
+            owner=_text(inner, "owner"),
+            description=_text(inner, "description"),
+            version=_text(inner, "version"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineVersion:
+    """One config that a machine has had.
+
+    Attributes:
+        version: ULID, the `instance_id` of that time.
+        user_config: The config, environment included, hence not in the `repr`.
+    """
+
+    version: str = ""
+    user_config: dict[str, Any] = field(default_factory=dict, repr=False, hash=False)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MachineVersion:
+        """Read one entry of a machine's `versions`."""
+        return cls(
+            version=_text(data, "version"), user_config=_object(data, "user_config")
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """A Fly app: the namespace that machines live in.
+
+    Attributes:
+        id: Fly's id of it.
+        name: Unique in all of Fly.
+        status: `pending`, `deployed`, `suspended`, or one that Fly has added since.
+        network: Its private network.
+        org_slug: The organization that pays for it.
+        machine_count: How many machines it has.
+    """
+
+    id: str = ""
+    name: str = ""
+    status: str = ""
+    network: str = ""
+    org_slug: str = ""
+    machine_count: int = 0
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> App:
+        """Read an app; the reply to its creation has little more than its id."""
+        return cls(
+            id=_text(data, "id"),
+            name=_text(data, "name"),
+            status=_text(data, "status"),
+            network=_text(data, "network"),
+            org_slug=_text(_object(data, "organization"), "slug"),
+            machine_count=_number(data, "machine_count"),
+        )
