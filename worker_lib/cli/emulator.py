@@ -1,0 +1,107 @@
+"""`worker-lib emulator`: serve the Machines API on this computer until stopped."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator import Emulator, EmulatorOptions
+from worker_lib.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    """Add the command with its options."""
+    parser = subparsers.add_parser(
+        "emulator",
+        help="serve Fly's Machines API here, with machines as local processes",
+        description=__doc__,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=int, default=4280, help="0 takes a free one (%(default)s)")
+    add("--app", action="append", help="an app that exists; repeatable (demo)")
+    add("--token", action="append", help="a token to let in; repeatable (any)")
+    add("--secrets-file", type=Path, help="NAME=VALUE lines: secrets of each app")
+    add("--state-dir", type=Path, help="for logs and files (.worker_lib/emulator)")
+    add("--project-dir", type=Path, help="where machines run (here)")
+    add("--region", default="iad", help="where machines go by default (%(default)s)")
+    add("--no-rate-limits", action="store_true", help="never answer 429")
+    _add_delays(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_delays(parser: argparse.ArgumentParser) -> None:
+    for name, what in (
+        ("--create-delay", "hold back the reply to a create"),
+        ("--created-delay", "keep a new machine in `created`"),
+        ("--hidden-after-create", "answer 404 for a new machine"),
+    ):
+        parser.add_argument(
+            name, type=float, default=0.0, metavar="SECONDS", help=f"{what} for so long"
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code is 2 if it cannot start."""
+    try:
+        options = _options(args)
+        secrets = _secrets(args.secrets_file)
+        emulator = Emulator(options).start()
+    except (ConfigError, OSError) as exc:
+        print(f"worker-lib emulator: {exc}")
+        return 2
+    for app in options.apps:
+        emulator.set_secrets(app, secrets)
+    print(
+        f"Machines API at {emulator.url}: export FLY_API_HOSTNAME={emulator.url} "
+        f"FLY_FLAPS_BASE_URL={emulator.url} FLY_API_TOKEN="
+        + ("emulator" if args.token is None else "<your --token>"),
+        flush=True,
+    )
+    _wait_for_signal()
+    emulator.stop()
+    return 0
+
+
+def _options(args: argparse.Namespace) -> EmulatorOptions:
+    state_dir = args.state_dir or Path(".worker_lib/emulator")
+    return EmulatorOptions(
+        host=args.host,
+        port=args.port,
+        apps=tuple(args.app or ("demo",)),
+        tokens=tuple(args.token) if args.token else None,
+        region=args.region,
+        state_dir=state_dir,
+        project_dir=args.project_dir or Path.cwd(),
+        rate_limits=not args.no_rate_limits,
+        reply_delays={"create": args.create_delay},
+        created_delay=args.created_delay,
+        hidden_after_create=args.hidden_after_create,
+    )
+
+
+def _secrets(path: Path | None) -> dict[str, str]:
+    """Read `NAME=VALUE` lines; blank ones and those with a leading # are skipped."""
+    if path is None:
+        return {}
+    secrets = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        name, equals, value = line.strip().partition("=")
+        if not name or name.startswith("#"):
+            continue
+        if not equals:
+            raise ConfigError(f"{path}, line {number}: it is not NAME=VALUE")
+        secrets[name.strip()] = value.strip()
+    return secrets
+
+
+def _wait_for_signal() -> None:
+    stopping = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
+    signal.sigwait(stopping)

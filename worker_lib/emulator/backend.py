@@ -1,0 +1,68 @@
+"""The parts that every endpoint works with."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator.messages import ApiRefusal
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.billing import BillingMeter
+    from worker_lib.emulator.faults import Faults
+    from worker_lib.emulator.fleet import Fleet
+    from worker_lib.emulator.lifecycle import Lifecycle
+    from worker_lib.emulator.messages import Request
+    from worker_lib.emulator.options import EmulatorOptions
+    from worker_lib.emulator.runtimes import Runtime
+    from worker_lib.emulator.state import Machine
+
+NONCE_HEADER = "fly-machine-lease-nonce"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """One emulator's parts, and its count of API calls by action."""
+
+    options: EmulatorOptions
+    fleet: Fleet
+    lifecycle: Lifecycle
+    runtime: Runtime
+    meter: BillingMeter
+    faults: Faults
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def shown(self, request: Request) -> Machine:
+        """The machine that a request reads; needs the fleet's lock held.
+
+        Raises:
+            ApiRefusal: 404, there is none, or it is so new that it is still hidden.
+        """
+        machine = self.fleet.machine(request.params["app"], request.params["machine"])
+        age = time.monotonic() - machine.created_monotonic
+        if age < self.options.hidden_after_create:
+            raise ApiRefusal(404, f"not_found: machine not found: {machine.id}")
+        return machine
+
+    def changeable(self, request: Request) -> Machine:
+        """The machine that a request changes; needs the fleet's lock held.
+
+        Raises:
+            ApiRefusal: 404, there is none; 409, somebody else holds its lease.
+
+        Source: "Machines API", Leases; the text is fly-go's and third parties'.
+        """
+        app, machine_id = request.params["app"], request.params["machine"]
+        machine = self.fleet.existing(app, machine_id)
+        lease = machine.lease
+        if lease is None or lease.expires_at <= time.time():
+            return machine
+        if request.headers.get(NONCE_HEADER) != lease.nonce:
+            raise ApiRefusal(
+                409,
+                f"failed_precondition: machine ID {machine.id} lease currently held by "
+                f"{lease.owner}, expires at {int(lease.expires_at)}",
+            )
+        return machine

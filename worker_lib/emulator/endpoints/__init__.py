@@ -1,0 +1,1 @@
+"""What each endpoint does: functions from a request to a reply."""

@@ -1,0 +1,56 @@
+"""Endpoints that Fly does not have: faults, counts, bills and logs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.faults import FaultRule
+from worker_lib.emulator.messages import ApiRefusal, Reply
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.backend import Backend
+    from worker_lib.emulator.messages import Request
+
+_MACHINE_ID = re.compile(r"[0-9a-f]{14}")
+
+
+def set_faults(backend: Backend, request: Request) -> Reply:
+    """Put a list of faults in the place of all earlier ones; `[]` clears them."""
+    rules = request.json_value()
+    if not isinstance(rules, list):
+        raise ApiRefusal(
+            400, "invalid_argument: the body must be a JSON list of faults"
+        )
+    backend.faults.script([FaultRule.of(rule) for rule in rules])
+    return Reply(body={"ok": True})
+
+
+def get_faults(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
+    """The faults in force."""
+    return Reply(body=backend.faults.rules())
+
+
+def get_requests(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
+    """How many API calls there were, by action."""
+    return Reply(body=request_counts(backend))
+
+
+def get_billing(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
+    """What the machines would have cost."""
+    return Reply(body=backend.meter.report())
+
+
+def get_log(backend: Backend, request: Request) -> Reply:
+    """The output of all runs of a machine, as plain text."""
+    machine_id = request.params["machine"]
+    path = backend.runtime.log_path(machine_id)
+    if not _MACHINE_ID.fullmatch(machine_id) or not path.is_file():
+        raise ApiRefusal(404, f"not_found: no log of machine {machine_id}")
+    return Reply(body=path.read_bytes())
+
+
+def request_counts(backend: Backend) -> dict[str, Any]:
+    """API calls since the start: in all, and by action."""
+    actions = dict(backend.calls)
+    return {"total": sum(actions.values()), "actions": actions}

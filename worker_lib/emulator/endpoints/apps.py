@@ -1,0 +1,129 @@
+"""Apps and their secrets.
+
+Source: the OpenAPI file, tags Apps and Secrets; fly-go, flaps/flaps_apps.go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.validation import checked_app_name
+from worker_lib.emulator.views import app_view, secret_view
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.backend import Backend
+    from worker_lib.emulator.messages import Request
+    from worker_lib.emulator.state import App
+
+
+def create(backend: Backend, request: Request) -> Reply:
+    """Make an app; the docs call its name `app_name`, the OpenAPI file `name`."""
+    body = request.json()
+    name = checked_app_name(body.get("name") or body.get("app_name"))
+    with backend.fleet.lock:
+        app = backend.fleet.add_app(
+            name, org=body.get("org_slug") or "", network=body.get("network") or ""
+        )
+    return Reply(status=201, body={"id": app.id, "created_at": app.created_at})
+
+
+def list_apps(backend: Backend, request: Request) -> Reply:
+    """The apps of an organisation, or all."""
+    org = request.value("org_slug")
+    with backend.fleet.lock:
+        found = [app for app in backend.fleet.apps() if org in ("", app.org)]
+        views = [_view(backend, app) for app in found]
+    return Reply(body={"total_apps": len(views), "apps": views})
+
+
+def get(backend: Backend, request: Request) -> Reply:
+    """One app."""
+    with backend.fleet.lock:
+        return Reply(body=_view(backend, backend.fleet.app(request.params["app"])))
+
+
+def delete(backend: Backend, request: Request) -> Reply:
+    """Delete an app and destroy its machines.
+
+    Without `force` running machines are refused, so that a slip cannot kill work.
+    """
+    name = request.params["app"]
+    with backend.fleet.lock:
+        backend.fleet.app(name)
+        for machine in backend.fleet.machines(name):
+            backend.lifecycle.destroy(machine, force=request.flag("force"))
+        backend.fleet.remove_app(name)
+    return Reply(status=202)
+
+
+def list_secrets(backend: Backend, request: Request) -> Reply:
+    """The names of an app's secrets, never their values."""
+    with backend.fleet.lock:
+        app = backend.fleet.app(request.params["app"])
+        return Reply(body={"secrets": _secrets(app)})
+
+
+def set_secrets(backend: Backend, request: Request) -> Reply:
+    """Set many secrets at once; null removes one."""
+    values = request.json().get("values")
+    if not isinstance(values, dict):
+        raise ApiRefusal(400, "invalid_argument: values must be an object")
+    with backend.fleet.lock:
+        app = backend.fleet.app(request.params["app"])
+        _set(app, values)
+        version = app.secrets_version
+        return Reply(
+            body={"secrets": _secrets(app), "version": version, "Version": version}
+        )
+
+
+def get_secret(backend: Backend, request: Request) -> Reply:
+    """One secret, without its value."""
+    with backend.fleet.lock:
+        app = _app_with_secret(backend, request)
+        return Reply(body=secret_view(app, request.params["secret"]))
+
+
+def set_secret(backend: Backend, request: Request) -> Reply:
+    """Set one secret."""
+    name, value = request.params["secret"], request.json().get("value")
+    with backend.fleet.lock:
+        app = backend.fleet.app(request.params["app"])
+        _set(app, {name: value or ""})
+        body = {**secret_view(app, name), "version": app.secrets_version}
+    return Reply(status=201, body=body)
+
+
+def delete_secret(backend: Backend, request: Request) -> Reply:
+    """Forget one secret."""
+    with backend.fleet.lock:
+        app = _app_with_secret(backend, request)
+        _set(app, {request.params["secret"]: None})
+        version = app.secrets_version
+    return Reply(body={"version": version, "Version": version})
+
+
+def _set(app: App, values: dict[str, Any]) -> None:
+    if not all(value is None or isinstance(value, str) for value in values.values()):
+        raise ApiRefusal(400, "invalid_argument: secrets must be strings or null")
+    for name, value in values.items():
+        app.set_secret(name, value)
+    app.secrets_version += 1
+
+
+def _secrets(app: App) -> list[dict[str, Any]]:
+    return [secret_view(app, name) for name in app.secrets]
+
+
+def _app_with_secret(backend: Backend, request: Request) -> App:
+    app = backend.fleet.app(request.params["app"])
+    name = request.params["secret"]
+    if name not in app.secrets:
+        raise ApiRefusal(404, f'not_found: secret "{name}" not found')
+    return app
+
+
+def _view(backend: Backend, app: App) -> dict[str, Any]:
+    machines = backend.fleet.machines(app.name)
+    return app_view(app, sum(machine.state != "destroyed" for machine in machines))

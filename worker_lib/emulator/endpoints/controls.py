@@ -1,0 +1,105 @@
+"""Start, stop, suspend, restart, signal, cordon and exec.
+
+Source: the OpenAPI file, tag Machines; fly-go, flaps/flaps_machines.go.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.values import query_seconds, seconds, signal_number
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.backend import Backend
+    from worker_lib.emulator.messages import Request
+
+_OK = Reply(body={"ok": True})
+_EXEC_TIMEOUT = 60
+
+
+def start(backend: Backend, request: Request) -> Reply:
+    """Boot a stopped machine or resume a suspended one."""
+    with backend.fleet.lock:
+        previous = backend.lifecycle.start(backend.changeable(request))
+    return Reply(body={"previous_state": previous, "migrated": False, "new_host": ""})
+
+
+def stop(backend: Backend, request: Request) -> Reply:
+    """Signal a machine, and kill it after the grace."""
+    body = request.json()
+    number = signal_number(body["signal"]) if body.get("signal") else None
+    grace = seconds(body["timeout"]) if body.get("timeout") else None
+    with backend.fleet.lock:
+        backend.lifecycle.stop(backend.changeable(request), number=number, grace=grace)
+    return _OK
+
+
+def suspend(backend: Backend, request: Request) -> Reply:
+    """Freeze a machine."""
+    with backend.fleet.lock:
+        backend.lifecycle.suspend(backend.changeable(request))
+    return _OK
+
+
+def restart(backend: Backend, request: Request) -> Reply:
+    """Stop a machine and boot it again; `force_stop` leaves out the grace."""
+    signal_text, timeout = request.value("signal"), request.value("timeout")
+    number = signal_number(signal_text) if signal_text else None
+    grace = query_seconds(timeout) if timeout else None
+    if request.flag("force_stop"):
+        grace = 0.0
+    with backend.fleet.lock:
+        machine = backend.changeable(request)
+        backend.lifecycle.restart(machine, number=number, grace=grace)
+    return _OK
+
+
+def send_signal(backend: Backend, request: Request) -> Reply:
+    """Send a signal to the main process."""
+    number = signal_number(request.json().get("signal"))
+    with backend.fleet.lock:
+        backend.lifecycle.instance(backend.changeable(request)).signal(number)
+    return _OK
+
+
+def cordon(backend: Backend, request: Request) -> Reply:
+    """Take a machine out of the proxy's rotation, which here has no effect."""
+    with backend.fleet.lock:
+        backend.changeable(request).cordoned = True
+    return _OK
+
+
+def uncordon(backend: Backend, request: Request) -> Reply:
+    """Undo `cordon`."""
+    with backend.fleet.lock:
+        backend.changeable(request).cordoned = False
+    return _OK
+
+
+def execute(backend: Backend, request: Request) -> Reply:
+    """Run a command in the machine; 200 even if the command fails."""
+    body = request.json()
+    command = body.get("command") or shlex.split(body.get("cmd") or "")
+    if not command or not all(isinstance(word, str) for word in command):
+        raise ApiRefusal(400, "invalid_argument: command must be a list of strings")
+    with backend.fleet.lock:
+        instance = backend.lifecycle.instance(backend.changeable(request))
+    timeout = float(body.get("timeout") or _EXEC_TIMEOUT)
+    try:
+        result = instance.execute(
+            command, stdin=body.get("stdin") or "", timeout=timeout
+        )
+    except OSError as exc:
+        raise ApiRefusal(
+            400, f"invalid_argument: unable to execute {command[0]!r}: {exc.strerror}"
+        ) from exc
+    return Reply(
+        body={
+            "exit_code": result.exit_code,
+            "exit_signal": result.exit_signal,
+            "stdout": result.stdout,
+            "stderr": result.stderr,
+        }
+    )

@@ -1,0 +1,64 @@
+"""Machine leases: one holder at a time may change a machine.
+
+Source: "Machines API", Leases (409 on a second acquire); fly-go,
+flaps/flaps_machines.go (`?ttl=`, the envelope with `status` and `data`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.backend import NONCE_HEADER
+from worker_lib.emulator.endpoints.machines import new_lease
+from worker_lib.emulator.messages import ApiRefusal, Reply
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.backend import Backend
+    from worker_lib.emulator.messages import Request
+    from worker_lib.emulator.state import MachineLease
+
+_DEFAULT_TTL = 30
+
+
+def acquire(backend: Backend, request: Request) -> Reply:
+    """Take a lease, or refresh one's own by sending its nonce."""
+    body = request.json()
+    ttl = _ttl(request.value("ttl") or body.get("ttl") or _DEFAULT_TTL)
+    nonce = request.headers.get(NONCE_HEADER, "")
+    with backend.fleet.lock:
+        machine = backend.changeable(request)
+        held = machine.lease
+        known = nonce if held is not None and held.nonce == nonce else ""
+        machine.lease = new_lease(
+            machine, ttl=ttl, description=body.get("description") or "", nonce=known
+        )
+        return Reply(status=201, body=_envelope(machine.lease))
+
+
+def get(backend: Backend, request: Request) -> Reply:
+    """The lease that is held."""
+    with backend.fleet.lock:
+        lease = backend.shown(request).lease
+    if lease is None or lease.expires_at <= time.time():
+        raise ApiRefusal(404, "not_found: lease not found")
+    return Reply(body=_envelope(lease))
+
+
+def release(backend: Backend, request: Request) -> Reply:
+    """Give up a lease; its nonce is needed."""
+    with backend.fleet.lock:
+        backend.changeable(request).lease = None
+    return Reply(body={"ok": True})
+
+
+def _ttl(value: object) -> int:
+    text = str(value)
+    if not text.isdecimal() or int(text) < 1:
+        raise ApiRefusal(400, f"invalid_argument: ttl must be seconds, not {text!r}")
+    return int(text)
+
+
+def _envelope(lease: MachineLease) -> dict[str, Any]:
+    """Both documented shapes at once: fly-go's envelope, and the bare lease."""
+    return {"status": "success", "data": lease.view(), **lease.view()}

@@ -1,0 +1,203 @@
+"""Create, read, update, destroy and wait for machines.
+
+Source: the OpenAPI file, tag Machines; fly-go, flaps/flaps_machines.go.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.regions import candidates
+from worker_lib.emulator.state import MachineLease
+from worker_lib.emulator.validation import checked_config, checked_name
+from worker_lib.emulator.views import (
+    events_view,
+    machine_view,
+    org_machine_view,
+    process_view,
+)
+from worker_lib.emulator.waiting import WaitFor
+from worker_lib.emulator.waiting import wait as wait_for
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.backend import Backend
+    from worker_lib.emulator.messages import Request
+    from worker_lib.emulator.state import Machine
+
+_DEFAULT_EVENTS, _MOST_EVENTS = 20, 50
+_METADATA_PREFIX = "metadata."
+
+
+def create(backend: Backend, request: Request) -> Reply:
+    """Make a machine; the reply says `created`, the boot has begun by then."""
+    body = request.json()
+    config = checked_config(body.get("config"))
+    name = checked_name(body["name"]) if body.get("name") else ""
+    wanted = candidates(body.get("region") or backend.options.region)
+    app = request.params["app"]
+    with backend.fleet.lock:
+        backend.fleet.app(app)
+        region = backend.faults.place(wanted)
+        machine = backend.fleet.add_machine(
+            app=app, name=name, region=region, config=config
+        )
+        backend.lifecycle.launched(machine)
+        view = machine_view(machine)
+        if body.get("lease_ttl"):
+            machine.lease = new_lease(machine, ttl=int(body["lease_ttl"]))
+            view["nonce"] = machine.lease.nonce
+        backend.lifecycle.begin(machine, skip_launch=bool(body.get("skip_launch")))
+    return Reply(body=view)
+
+
+def list_machines(backend: Backend, request: Request) -> Reply:
+    """The machines of an app."""
+    app = request.params["app"]
+    with backend.fleet.lock:
+        backend.fleet.app(app)
+        found = [m for m in backend.fleet.machines(app) if matches(m, request)]
+        summary = request.flag("summary")
+        return Reply(body=[machine_view(m, summary=summary) for m in found])
+
+
+def list_org_machines(backend: Backend, request: Request) -> Reply:
+    """The machines of an organisation, always as one page."""
+    org = request.params["org"]
+    with backend.fleet.lock:
+        apps = {app.name for app in backend.fleet.apps() if app.org == org}
+        found = [
+            machine
+            for machine in backend.fleet.machines()
+            if machine.app in apps and matches(machine, request)
+        ]
+        summary = request.flag("summary")
+        views = [org_machine_view(machine, summary=summary) for machine in found]
+    last = views[-1] if views else {"id": "", "updated_at": ""}
+    return Reply(
+        body={
+            "machines": views,
+            "last_machine_id": last["id"],
+            "last_updated_at": last["updated_at"],
+            "next_cursor": "",
+            "error_regions": [],
+        }
+    )
+
+
+def matches(machine: Machine, request: Request) -> bool:
+    """Whether a machine passes the filters of a list's query."""
+    metadata = machine.config["metadata"]
+    asked = {
+        name.removeprefix(_METADATA_PREFIX): request.value(name)
+        for name in request.query
+        if name.startswith(_METADATA_PREFIX)
+    }
+    states, region = request.values("state"), request.value("region")
+    if states and machine.state not in states:
+        return False
+    if region and machine.region != region:
+        return False
+    if machine.state == "destroyed" and not (
+        request.flag("include_deleted") or "destroyed" in states
+    ):
+        return False
+    return all(metadata.get(key) == value for key, value in asked.items())
+
+
+def get(backend: Backend, request: Request) -> Reply:
+    """One machine; a destroyed one too, for a while."""
+    with backend.fleet.lock:
+        return Reply(body=machine_view(backend.shown(request)))
+
+
+def update(backend: Backend, request: Request) -> Reply:
+    """Replace the whole config."""
+    body = request.json()
+    with backend.fleet.lock:
+        machine = backend.changeable(request)
+        _check_update(machine, body)
+        config = checked_config(body.get("config"))
+        launch = not body.get("skip_launch")
+        backend.lifecycle.update(machine, config, launch=launch)
+        view = machine_view(machine)
+        if machine.state == "created":
+            backend.lifecycle.begin(machine, skip_launch=False)
+    return Reply(body=view)
+
+
+def _check_update(machine: Machine, body: dict[str, Any]) -> None:
+    for name in ("name", "region"):
+        if body.get(name) not in (None, "", getattr(machine, name)):
+            raise ApiRefusal(400, f"invalid_argument: {name} of a machine is immutable")
+    if body.get("current_version") not in (None, "", machine.instance_id):
+        raise ApiRefusal(
+            412,
+            "failed_precondition: current_version does not match machine version "
+            f"{machine.instance_id}",
+        )
+
+
+def destroy(backend: Backend, request: Request) -> Reply:
+    """Destroy a machine; `force` and fly-go's `kill` mean the same."""
+    with backend.fleet.lock:
+        machine = backend.changeable(request)
+        backend.lifecycle.destroy(machine, force=request.flag("force", "kill"))
+    return Reply(body={"ok": True})
+
+
+def wait(backend: Backend, request: Request) -> Reply:
+    """Block until a machine is in a state."""
+    wanted = WaitFor.of(request)
+    with backend.fleet.lock:
+        return Reply(body=wait_for(backend.shown(request), wanted))
+
+
+def events(backend: Backend, request: Request) -> Reply:
+    """The latest events, the newest first."""
+    text = request.value("limit") or str(_DEFAULT_EVENTS)
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_EVENTS:
+        raise ApiRefusal(
+            400, f"invalid_argument: limit must be 1 to {_MOST_EVENTS}, not {text!r}"
+        )
+    with backend.fleet.lock:
+        return Reply(body=events_view(backend.shown(request), int(text)))
+
+
+def versions(backend: Backend, request: Request) -> Reply:
+    """Every config that the machine has had, the newest first."""
+    with backend.fleet.lock:
+        machine = backend.shown(request)
+        return Reply(
+            body=[
+                {"version": version, "user_config": config}
+                for version, config in reversed(machine.versions)
+            ]
+        )
+
+
+def processes(backend: Backend, request: Request) -> Reply:
+    """What runs in the machine; sorted by any number or text of a process."""
+    with backend.fleet.lock:
+        instance = backend.lifecycle.instance(backend.shown(request))
+    views = [process_view(process) for process in instance.processes()]
+    sort_by = request.value("sort_by", "pid")
+    if any(sort_by not in view or sort_by == "listen_sockets" for view in views):
+        raise ApiRefusal(400, f'invalid_argument: unable to sort by "{sort_by}"')
+    reverse = request.value("order").lower() == "desc"
+    return Reply(body=sorted(views, key=lambda view: view[sort_by], reverse=reverse))
+
+
+def new_lease(
+    machine: Machine, *, ttl: int, description: str = "", nonce: str = ""
+) -> MachineLease:
+    """A lease from now on, with a fresh nonce unless one is carried on."""
+    return MachineLease(
+        nonce=nonce or secrets.token_hex(6),
+        expires_at=time.time() + ttl,
+        owner="emulator@localhost",
+        description=description,
+        version=machine.instance_id,
+    )

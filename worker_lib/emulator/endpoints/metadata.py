@@ -1,0 +1,91 @@
+"""A machine's metadata: changed without a new version and without its lease.
+
+Source: the OpenAPI file, `Machines_*_metadata`; "The Machine runtime environment".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.events import now_text
+from worker_lib.emulator.messages import ApiRefusal, Reply
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.backend import Backend
+    from worker_lib.emulator.messages import Request
+    from worker_lib.emulator.state import Machine
+
+_NO_CONTENT = Reply(status=204)
+
+
+def get_all(backend: Backend, request: Request) -> Reply:
+    """Every key with its value."""
+    with backend.fleet.lock:
+        return Reply(body=dict(backend.shown(request).config["metadata"]))
+
+
+def get_key(backend: Backend, request: Request) -> Reply:
+    """One value."""
+    key = request.params["key"]
+    with backend.fleet.lock:
+        metadata = backend.shown(request).config["metadata"]
+        if key not in metadata:
+            raise ApiRefusal(404, f'not_found: metadata key "{key}" not found')
+        return Reply(body={"value": metadata[key]})
+
+
+def set_key(backend: Backend, request: Request) -> Reply:
+    """Set one key; an empty value removes it."""
+    value = request.json().get("value")
+    with backend.fleet.lock:
+        machine = _machine(backend, request)
+        _merge(machine, {request.params["key"]: value})
+    return _NO_CONTENT
+
+
+def delete_key(backend: Backend, request: Request) -> Reply:
+    """Remove one key; it need not be there."""
+    with backend.fleet.lock:
+        _merge(_machine(backend, request), {request.params["key"]: None})
+    return _NO_CONTENT
+
+
+def replace(backend: Backend, request: Request) -> Reply:
+    """Put a whole new set of keys in the place of the old one."""
+    return _change(backend, request, keep=False)
+
+
+def patch(backend: Backend, request: Request) -> Reply:
+    """Set some keys and leave the others."""
+    return _change(backend, request, keep=True)
+
+
+def _change(backend: Backend, request: Request, *, keep: bool) -> Reply:
+    body = request.json()
+    values = body.get("metadata")
+    if not isinstance(values, dict):
+        raise ApiRefusal(400, "invalid_argument: metadata must be an object")
+    with backend.fleet.lock:
+        machine = _machine(backend, request)
+        if body.get("machine_version") not in (None, "", machine.instance_id):
+            raise ApiRefusal(
+                412,
+                "failed_precondition: machine_version does not match machine version "
+                f"{machine.instance_id}",
+            )
+        gone = {} if keep else dict.fromkeys(machine.config["metadata"])
+        _merge(machine, {**gone, **values})
+    return _NO_CONTENT
+
+
+def _machine(backend: Backend, request: Request) -> Machine:
+    return backend.fleet.existing(request.params["app"], request.params["machine"])
+
+
+def _merge(machine: Machine, values: dict[str, Any]) -> None:
+    if not all(value is None or isinstance(value, str) for value in values.values()):
+        raise ApiRefusal(400, "invalid_argument: metadata values must be strings")
+    merged = {**machine.config["metadata"], **values}
+    kept = {key: value for key, value in merged.items() if value}
+    machine.config = {**machine.config, "metadata": kept}
+    machine.updated_at = now_text()

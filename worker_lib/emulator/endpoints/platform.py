@@ -1,0 +1,47 @@
+"""What there is beside apps and machines: regions, and the token in use.
+
+Source: the OpenAPI file, `main.regionResponse` and `CurrentTokenResponse`; fly-go
+reads the capitalised names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator.messages import Reply
+from worker_lib.emulator.regions import REGIONS
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.backend import Backend
+    from worker_lib.emulator.messages import Request
+
+
+def regions(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
+    """Every region; the nearest is the emulator's own."""
+    views = [region.view() for region in REGIONS.values()]
+    nearest = backend.options.region
+    return Reply(
+        body={
+            "nearest": nearest,
+            "regions": views,
+            "Nearest": nearest,
+            "Regions": views,
+        }
+    )
+
+
+def current_token(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
+    """What the token in use may do: everything in the one organisation."""
+    org = backend.options.org
+    with backend.fleet.lock:
+        apps = [app.name for app in backend.fleet.apps()]
+    token = {
+        "token_id": "emulator",
+        "org_slug": org,
+        "organization": org,
+        "apps": apps,
+        "user": "",
+        "restricted_to_machine": "",
+        "source_machine_id": "",
+    }
+    return Reply(body={"tokens": [token]})

@@ -1,0 +1,144 @@
+"""The register of apps and machines, and the one lock that guards it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.state import App, Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from worker_lib.emulator.options import EmulatorOptions
+
+
+class Fleet:
+    """Every app and machine of one emulator.
+
+    Attributes:
+        lock: Held for each reading or change of what is in here.
+    """
+
+    def __init__(
+        self, options: EmulatorOptions, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.lock = threading.RLock()
+        self._options = options
+        self._clock = clock
+        self._apps: dict[str, App] = {}
+        self._machines: dict[str, Machine] = {}
+        self._names: dict[tuple[str, str], str] = {}
+        self._destroyed: deque[Machine] = deque()
+        for name in options.apps:
+            self.add_app(name)
+
+    def add_app(self, name: str, *, org: str = "", network: str = "") -> App:
+        """Register a new app.
+
+        Raises:
+            ApiRefusal: 422, the name is taken.
+        """
+        if name in self._apps:
+            raise ApiRefusal(
+                422, "Validation failed: Name has already been taken", code="name_taken"
+            )
+        app = App(name=name, org=org or self._options.org, network=network)
+        self._apps[name] = app
+        return app
+
+    def app(self, name: str) -> App:
+        """The app of this name.
+
+        Raises:
+            ApiRefusal: 404, there is none.
+        """
+        if name not in self._apps:
+            raise ApiRefusal(404, f'not_found: app "{name}" not found')
+        return self._apps[name]
+
+    def apps(self) -> list[App]:
+        """Every app."""
+        return list(self._apps.values())
+
+    def remove_app(self, name: str) -> None:
+        """Forget an app; its machines are the caller's business."""
+        del self._apps[name]
+
+    def add_machine(
+        self, *, app: str, name: str, region: str, config: dict[str, Any]
+    ) -> Machine:
+        """Register a new machine, in state `created`.
+
+        Raises:
+            ApiRefusal: 409, a machine of this app has the name.
+
+        Source of the text: fly-go, flaps tests (unique machine name violation).
+        """
+        self._forget_destroyed()
+        holder = self._names.get((app, name))
+        if name and holder is not None:
+            raise ApiRefusal(
+                409,
+                "already_exists: unique machine name violation, machine ID "
+                f'{holder} already exists with name "{name}"',
+            )
+        machine = Machine(
+            app=app,
+            name=name,
+            region=region,
+            config=config,
+            changed=threading.Condition(self.lock),
+        )
+        machine.name = name or f"machine-{machine.id}"
+        self._machines[machine.id] = machine
+        self._names[app, machine.name] = machine.id
+        return machine
+
+    def machine(self, app: str, machine_id: str) -> Machine:
+        """A machine of an app; a destroyed one too while it is still shown.
+
+        Raises:
+            ApiRefusal: 404, there is none.
+        """
+        self.app(app)
+        machine = self._machines.get(machine_id)
+        if machine is None or machine.app != app or self._is_gone(machine):
+            raise ApiRefusal(404, f"not_found: machine not found: {machine_id}")
+        return machine
+
+    def existing(self, app: str, machine_id: str) -> Machine:
+        """Like `machine`, for changes: a destroyed one is not found.
+
+        Raises:
+            ApiRefusal: 404, there is none.
+        """
+        machine = self.machine(app, machine_id)
+        if machine.state == "destroyed":
+            raise ApiRefusal(404, f"not_found: machine not found: {machine_id}")
+        return machine
+
+    def machines(self, app: str | None = None) -> Iterator[Machine]:
+        """The machines that are still shown, oldest first, of one app or of all."""
+        for machine in list(self._machines.values()):
+            if app in (None, machine.app) and not self._is_gone(machine):
+                yield machine
+
+    def mark_destroyed(self, machine: Machine) -> None:
+        """Start the time for which a destroyed machine is still shown."""
+        machine.destroyed_at = self._clock()
+        self._destroyed.append(machine)
+        if self._options.name_reuse:
+            self._names.pop((machine.app, machine.name), None)
+
+    def _is_gone(self, machine: Machine) -> bool:
+        ended = machine.destroyed_at
+        retention = self._options.destroyed_retention
+        return ended is not None and self._clock() - ended >= retention
+
+    def _forget_destroyed(self) -> None:
+        while self._destroyed and self._is_gone(self._destroyed[0]):
+            del self._machines[self._destroyed.popleft().id]

@@ -1,0 +1,105 @@
+"""What goes in and out of an endpoint, apart from HTTP itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.errors import WorkerLibError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_FALSE = frozenset({"", "0", "false", "no"})
+
+
+class ApiRefusal(WorkerLibError):  # noqa: N818 - named as errors are here
+    """A request is answered with an error instead of being done.
+
+    Attributes:
+        status: HTTP status.
+        code: Fly's `status` field (`insufficient_capacity`), or "" to leave it out.
+        retry_after: Seconds for the `Retry-After` header; 0 leaves it out.
+
+    Source: fly-go, flaps/errors.go (`error` is the text, `status` is optional).
+    """
+
+    def __init__(
+        self, status: int, message: str, *, code: str = "", retry_after: float = 0.0
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+        super().__init__(message)
+
+    def body(self) -> dict[str, str]:
+        """The JSON body of the reply."""
+        body = {"error": str(self)}
+        if self.code:
+            body["status"] = self.code
+        return body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A finished reply; `body` is JSON data, bytes of plain text, or None."""
+
+    status: int = 200
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request, read to its end.
+
+    Attributes:
+        path: Without the query.
+        query: Every value of each parameter, in order.
+        headers: By lower-case name.
+        params: What the route's pattern found in the path.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    def value(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        return next(iter(self.query.get(name, ())), default)
+
+    def flag(self, *names: str) -> bool:
+        """Whether any of these query parameters is given and not false."""
+        return any(self.value(name).lower() not in _FALSE for name in names)
+
+    def values(self, name: str) -> list[str]:
+        """All values of a parameter that may repeat or hold a comma list."""
+        joined = ",".join(self.query.get(name, ()))
+        return [word.strip() for word in joined.split(",") if word.strip()]
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; empty if there is no body.
+
+        Raises:
+            ApiRefusal: 400, not a JSON object.
+        """
+        parsed = self.json_value() if self.body.strip() else {}
+        if not isinstance(parsed, dict):
+            raise ApiRefusal(400, "invalid_argument: the body must be a JSON object")
+        return parsed
+
+    def json_value(self) -> Any:
+        """The body as any JSON value.
+
+        Raises:
+            ApiRefusal: 400, not JSON.
+        """
+        try:
+            return json.loads(self.body)
+        except ValueError as exc:
+            raise ApiRefusal(
+                400, f"invalid_argument: unable to parse the body as JSON: {exc}"
+            ) from exc

@@ -1,0 +1,84 @@
+"""What can be set about the emulator."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worker_lib.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TIMES = (
+    *("created_delay", "hidden_after_create", "destroyed_retention"),
+    *("restart_backoff", "restart_backoff_max", "memory_interval"),
+)
+_BASE_NAMES = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+
+
+def inherited_env() -> dict[str, str]:
+    """The few variables of this process that stand for those of an image."""
+    return {name: os.environ[name] for name in _BASE_NAMES if name in os.environ}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorOptions:
+    """How one emulator behaves. Times are seconds.
+
+    Attributes:
+        host: Address to listen on.
+        port: 0 takes a free one; read it from `Emulator.url`.
+        apps: Apps that exist from the start.
+        tokens: Tokens that are let in; None lets any non-empty one in.
+        org: Slug of the organisation that owns every app.
+        region: Where a machine goes that names no region.
+        state_dir: Logs, files and marks of machines are written below it.
+        project_dir: Working directory of every machine.
+        base_env: What the image brings along: nothing else of the emulator's own
+            environment reaches a machine.
+        rate_limits: Answer 429 as Fly does.
+        max_body_bytes: A longer body is refused with 413.
+        created_delay: A new machine stays `created` for so long; 0 boots at once.
+        reply_delays: By action, how long a reply is held back after the work is done.
+        hidden_after_create: For so long GET and wait answer 404 on a new machine.
+        destroyed_retention: For so long GET still shows a `destroyed` machine.
+        name_reuse: A name is free again once its machine is destroyed.
+        restart_backoff: Pause before the first automatic restart; doubles each time.
+        restart_backoff_max: The longest such pause.
+        memory_interval: How often the memory of running machines is summed up;
+            0 never does, and no limit is enforced.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    apps: tuple[str, ...] = ()
+    tokens: tuple[str, ...] | None = field(default=None, repr=False)
+    org: str = "personal"
+    region: str = "iad"
+    state_dir: Path = field(default_factory=lambda: Path(".worker_lib/emulator"))
+    project_dir: Path = field(default_factory=Path.cwd)
+    base_env: Mapping[str, str] = field(default_factory=inherited_env, repr=False)
+    rate_limits: bool = True
+    max_body_bytes: int = 4 * 1024 * 1024
+    created_delay: float = 0.0
+    reply_delays: Mapping[str, float] = field(default_factory=dict)
+    hidden_after_create: float = 0.0
+    destroyed_retention: float = 60.0
+    name_reuse: bool = True
+    restart_backoff: float = 0.5
+    restart_backoff_max: float = 10.0
+    memory_interval: float = 0.05
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {getattr(self, name)}; it must not be negative"
+            for name in _TIMES
+            if getattr(self, name) < 0
+        ]
+        if not 0 <= self.port <= 65535:
+            problems.append(f"port is {self.port}; it must be 0 to 65535")
+        if problems:
+            raise ConfigError(*problems)

@@ -1,0 +1,89 @@
+"""Fly's regions, and what a `region` parameter stands for.
+
+Source: "Regions"; "Machine placement" (a list by priority, and the aliases).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from worker_lib.emulator.messages import ApiRefusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """One region; `area` is the alias that includes it."""
+
+    code: str
+    name: str
+    area: str
+    latitude: float
+    longitude: float
+
+    def view(self) -> dict[str, Any]:
+        """The region as `/v1/platform/regions` shows it."""
+        return {
+            "code": self.code,
+            "name": self.name,
+            "geo_region": self.area,
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "gateway_available": True,
+            "requires_paid_plan": False,
+            "deprecated": False,
+        }
+
+
+REGIONS = {
+    code: Region(code=code, name=name, area=area, latitude=north, longitude=east)
+    for code, name, area, north, east in (
+        ("ams", "Amsterdam, Netherlands", "eu", 52.37, 4.90),
+        ("arn", "Stockholm, Sweden", "eu", 59.33, 18.07),
+        ("bom", "Mumbai, India", "apac", 19.08, 72.88),
+        ("cdg", "Paris, France", "eu", 48.86, 2.35),
+        ("dfw", "Dallas, Texas (US)", "us", 32.78, -96.80),
+        ("ewr", "Secaucus, NJ (US)", "us", 40.79, -74.06),
+        ("fra", "Frankfurt, Germany", "eu", 50.11, 8.68),
+        ("gru", "Sao Paulo, Brazil", "sa", -23.55, -46.63),
+        ("iad", "Ashburn, Virginia (US)", "us", 39.04, -77.49),
+        ("jnb", "Johannesburg, South Africa", "africa", -26.20, 28.05),
+        ("lax", "Los Angeles, California (US)", "us", 34.05, -118.24),
+        ("lhr", "London, United Kingdom", "eu", 51.51, -0.13),
+        ("nrt", "Tokyo, Japan", "apac", 35.68, 139.69),
+        ("ord", "Chicago, Illinois (US)", "us", 41.88, -87.63),
+        ("sin", "Singapore, Singapore", "apac", 1.35, 103.82),
+        ("sjc", "San Jose, California (US)", "us", 37.34, -121.89),
+        ("syd", "Sydney, Australia", "apac", -33.87, 151.21),
+        ("yyz", "Toronto, Canada", "na", 43.65, -79.38),
+    )
+}
+_WIDER = {"na": ("us", "na"), "any": ("us", "na", "eu", "apac", "sa", "africa")}
+_AREAS = frozenset({"us", "na", "eu", "apac", "sa", "any"})
+
+
+def candidates(wanted: str) -> list[str]:
+    """The regions that a priority list allows, the most wanted first.
+
+    Args:
+        wanted: Comma list of region codes and aliases, such as `lhr,eu,any`.
+
+    Raises:
+        ApiRefusal: 400, a word is neither; names the valid ones.
+    """
+    found: dict[str, None] = {}
+    for word in filter(None, (part.strip() for part in wanted.split(","))):
+        found.update(dict.fromkeys(_expand(word)))
+    return list(found)
+
+
+def _expand(word: str) -> list[str]:
+    if word in _AREAS:
+        areas = _WIDER.get(word, (word,))
+        return [region.code for region in REGIONS.values() if region.area in areas]
+    if word not in REGIONS:
+        valid = ", ".join([*REGIONS, *sorted(_AREAS)])
+        raise ApiRefusal(
+            400, f'invalid_argument: unknown region "{word}"; valid are {valid}'
+        )
+    return [word]

@@ -1,0 +1,130 @@
+"""Holds machines to their memory: kills the largest process, as a kernel would.
+
+One thread serves all machines of an emulator. It lives only while one of them runs,
+so an idle emulator never wakes up.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator.runtimes import procfs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from worker_lib.emulator.runtimes.procfs import Stat
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Watched:
+    """One machine's session under watch.
+
+    Attributes:
+        on_kill: Called with the victim, before it is killed.
+        victims: Killed but perhaps not gone yet: no other is killed meanwhile.
+    """
+
+    session: int
+    limit_bytes: int
+    on_kill: Callable[[Stat], None]
+    victims: set[int] = field(default_factory=set)
+
+
+def over_limit(members: Iterable[Stat], limit_bytes: int) -> bool:
+    """Whether processes together use more than allowed.
+
+    Resident pages that forked processes share count once for each of them, so their
+    sum may only be too high: the exact and dear reading is taken above the limit only.
+    """
+    alive = list(members)
+    if sum(member.rss_bytes for member in alive) <= limit_bytes:
+        return False
+    exact = sum(procfs.proportional_bytes(member.pid) for member in alive)
+    return exact > limit_bytes
+
+
+class _Census:
+    """Finds the members of the watched sessions, cheaply, again and again.
+
+    A process is looked at once and then, if it is of no watched session, skipped for
+    as long as it lives: a session is only ever joined by being born into it.
+    """
+
+    def __init__(self) -> None:
+        self._foreign: set[int] = set()
+
+    def forget(self) -> None:
+        """Look at every process anew, because a session was added."""
+        self._foreign.clear()
+
+    def take(self, sessions: set[int]) -> dict[int, list[Stat]]:
+        """The living members of each session."""
+        present = set(procfs.pids())
+        self._foreign &= present
+        members: dict[int, list[Stat]] = {session: [] for session in sessions}
+        for pid in present - self._foreign:
+            found = procfs.stat(pid)
+            if found is None:
+                continue
+            if found.session not in sessions:
+                self._foreign.add(pid)
+            elif not found.is_dead:
+                members[found.session].append(found)
+        return members
+
+
+class MemoryMonitor:
+    """Sums up the memory of watched sessions at an interval."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._changed = threading.Condition()
+        self._watched: dict[int, Watched] = {}
+        self._thread: threading.Thread | None = None
+        self._census = _Census()
+
+    def watch(self, watched: Watched) -> None:
+        """Hold a session to its limit from now on."""
+        if not self._interval:
+            return
+        with self._changed:
+            self._watched[watched.session] = watched
+            self._census.forget()
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._loop, name="emulator-memory", daemon=True
+                )
+                self._thread.start()
+
+    def forget(self, session: int) -> None:
+        """Watch a session no longer; the last one ends the thread."""
+        with self._changed:
+            self._watched.pop(session, None)
+            if not self._watched:
+                self._changed.notify_all()
+
+    def _loop(self) -> None:
+        with self._changed:
+            while self._watched:
+                self._check_all()
+                self._changed.wait_for(lambda: not self._watched, self._interval)
+            self._thread = None
+
+    def _check_all(self) -> None:
+        members = self._census.take(set(self._watched))
+        for session, watched in self._watched.items():
+            _check(watched, members[session])
+
+
+def _check(watched: Watched, members: list[Stat]) -> None:
+    watched.victims &= {member.pid for member in members}
+    if watched.victims or not over_limit(members, watched.limit_bytes):
+        return
+    victim = max(members, key=lambda member: member.rss_bytes)
+    watched.victims.add(victim.pid)
+    watched.on_kill(victim)
+    procfs.send(victim.pid, signal.SIGKILL)

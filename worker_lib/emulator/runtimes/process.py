@@ -1,0 +1,276 @@
+"""Runs each machine as a session of local processes.
+
+The parts stand in for those of a VM: the interpreter that runs the emulator is the
+image's Python, `project_dir` its working directory, and
+`<state_dir>/machines/<id>/` the machine's own disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator.runtimes import ExecResult, Exit, ProcessInfo, procfs
+from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched
+from worker_lib.emulator.runtimes.strays import Guard, machines_dir, mark, reap_strays
+from worker_lib.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from worker_lib.emulator.options import EmulatorOptions
+    from worker_lib.emulator.runtimes import LaunchSpec
+    from worker_lib.emulator.runtimes.procfs import Stat
+
+log = get_logger("emulator")
+
+_PYTHON_WORDS = ("python", "python3")
+_FREEZE_ROUNDS = 20
+_SIGNAL_BASE = 128
+
+
+def image_command(argv: Sequence[str]) -> list[str]:
+    """A command with the image's Python, which is the present interpreter."""
+    if argv[0] in _PYTHON_WORDS:
+        return [sys.executable, *argv[1:]]
+    return list(argv)
+
+
+class ProcessInstance:
+    """One run of a machine: a session and what has sprung from it."""
+
+    def __init__(
+        self,
+        spec: LaunchSpec,
+        process: subprocess.Popen[bytes],
+        *,
+        cwd: Path,
+        monitor: MemoryMonitor,
+        log_path: Path,
+    ) -> None:
+        self._spec = spec
+        self._process = process
+        self._cwd = cwd
+        self._monitor = monitor
+        self._log_path = log_path
+        self._lock = threading.Lock()
+        self._ended = False
+        self._oom_killed = False
+
+    def watch(self) -> None:
+        """Hold the run to its memory."""
+        limit = self._spec.memory_mb * 1024 * 1024
+        self._monitor.watch(
+            Watched(
+                session=self._process.pid,
+                limit_bytes=limit,
+                on_kill=self._out_of_memory,
+            )
+        )
+
+    def wait(self) -> Exit:
+        """Block until the run is over and all its processes are gone.
+
+        The main process is reaped last: until then its number, which is also the
+        session's, cannot be given to another.
+        """
+        pid = self._process.pid
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        procfs.kill_machine(self._spec.machine_id, pid, spare=pid)
+        self._monitor.forget(pid)
+        with self._lock:
+            self._ended = True
+            code = self._process.wait()
+        number = -code if code < 0 else -1
+        return Exit(
+            code=_SIGNAL_BASE + number if code < 0 else code,
+            signal=number,
+            oom_killed=self._oom_killed,
+        )
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the main process."""
+        with self._lock:
+            if not self._ended:
+                procfs.send(self._process.pid, number)
+
+    def kill(self) -> None:
+        """Kill the main process; `wait` then clears away all others."""
+        self.signal(signal.SIGKILL)
+
+    def suspend(self) -> None:
+        """Stop every process, until none is found running."""
+        self._monitor.forget(self._process.pid)
+        for _ in range(_FREEZE_ROUNDS):
+            running = [s for s in self._members() if s.state not in "Tt"]
+            if not running:
+                return
+            for member in running:
+                procfs.send(member.pid, signal.SIGSTOP)
+            time.sleep(0.001)
+
+    def resume(self) -> None:
+        """Let every process go on."""
+        for member in self._members():
+            procfs.send(member.pid, signal.SIGCONT)
+        self.watch()
+
+    def processes(self) -> list[ProcessInfo]:
+        """The processes of the session."""
+        return [_info(member) for member in self._members()]
+
+    def execute(
+        self, command: Sequence[str], *, stdin: str, timeout: float
+    ) -> ExecResult:
+        """Run a command with the machine's environment, in a session of its own."""
+        process = subprocess.Popen(
+            image_command(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self._cwd,
+            env=dict(self._spec.env),
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
+        try:
+            out, err = process.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+        code = process.returncode
+        return ExecResult(
+            exit_code=max(code, 0), exit_signal=max(-code, 0), stdout=out, stderr=err
+        )
+
+    def _members(self) -> list[Stat]:
+        with self._lock:
+            return [] if self._ended else procfs.session_members(self._process.pid)
+
+    def _out_of_memory(self, victim: Stat) -> None:
+        self._oom_killed = True
+        mb = victim.rss_bytes // (1024 * 1024)
+        with self._log_path.open("a") as output:
+            output.write(
+                f"Out of memory: Killed process {victim.pid} ({victim.name}) "
+                f"rss:{mb}MB limit:{self._spec.memory_mb}MB\n"
+            )
+        log.warning(
+            "machine_out_of_memory",
+            extra={"machine_id": self._spec.machine_id, "rss_mb": mb},
+        )
+
+
+class ProcessRuntime:
+    """Launches machines as local processes."""
+
+    def __init__(self, options: EmulatorOptions) -> None:
+        self._state_dir = options.state_dir
+        self._cwd = options.project_dir
+        self._dir = machines_dir(options.state_dir)
+        self._monitor = MemoryMonitor(options.memory_interval)
+        self._guard: Guard | None = None
+
+    def open(self) -> None:
+        """Make the directory, end strays of an earlier emulator, post the guard."""
+        self._dir.mkdir(parents=True, exist_ok=True)
+        reap_strays(self._state_dir)
+        self._guard = Guard(self._state_dir)
+
+    def close(self) -> None:
+        """Send the guard home."""
+        if self._guard is not None:
+            self._guard.dismiss()
+            self._guard = None
+
+    def root(self, machine_id: str) -> Path:
+        """The directory that stands for the machine's disk."""
+        return self._dir / machine_id
+
+    def log_path(self, machine_id: str) -> Path:
+        """Output and errors of all runs of a machine, one file."""
+        return self._dir / f"{machine_id}.log"
+
+    def discard(self, machine_id: str) -> None:
+        """Delete a destroyed machine's disk; its log stays."""
+        shutil.rmtree(self.root(machine_id), ignore_errors=True)
+
+    def launch(
+        self, spec: LaunchSpec, on_exit: Callable[[Exit], None]
+    ) -> ProcessInstance:
+        """Start a machine's main process, and a thread that waits for its end.
+
+        Raises:
+            OSError: the command cannot be run.
+        """
+        marked = self._dir / f"{spec.machine_id}.pid"
+        mark(marked)
+        try:
+            process = self._spawn(spec)
+        except OSError:
+            marked.unlink(missing_ok=True)
+            raise
+        mark(marked, session=process.pid)
+        instance = ProcessInstance(
+            spec,
+            process,
+            cwd=self._cwd,
+            monitor=self._monitor,
+            log_path=self.log_path(spec.machine_id),
+        )
+        instance.watch()
+        threading.Thread(
+            target=self._await_end,
+            args=(instance, marked, on_exit),
+            name=f"machine-{spec.machine_id}",
+            daemon=True,
+        ).start()
+        return instance
+
+    def _spawn(self, spec: LaunchSpec) -> subprocess.Popen[bytes]:
+        with self.log_path(spec.machine_id).open("ab") as output:
+            return subprocess.Popen(
+                image_command(spec.argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._cwd,
+                env=dict(spec.env),
+                start_new_session=True,
+            )
+
+    def _await_end(
+        self, instance: ProcessInstance, marked: Path, on_exit: Callable[[Exit], None]
+    ) -> None:
+        ended = instance.wait()
+        with contextlib.suppress(OSError):
+            marked.unlink(missing_ok=True)
+        on_exit(ended)
+
+
+def _info(member: Stat) -> ProcessInfo:
+    command = procfs.read(f"/proc/{member.pid}/cmdline").replace(b"\0", b" ").strip()
+    try:
+        directory = os.readlink(f"/proc/{member.pid}/cwd")
+    except OSError:
+        directory = ""
+    to_ms = 1000 / procfs.TICKS
+    started = member.start_ticks / procfs.TICKS
+    return ProcessInfo(
+        pid=member.pid,
+        command=command.decode(errors="replace") or member.name,
+        directory=directory,
+        rss_bytes=member.rss_bytes,
+        cpu_ms=int((member.user_ticks + member.system_ticks) * to_ms),
+        system_ms=int(member.system_ticks * to_ms),
+        age_ms=int((time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1000),
+    )

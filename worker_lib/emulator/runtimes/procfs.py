@@ -1,0 +1,140 @@
+"""Reads Linux' /proc: which processes belong to a machine, and what they use.
+
+A machine's processes are those of its session, whatever their process groups; when
+it is ended, also those that carry its id in their environment, which finds what has
+left the session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
+_KILL_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """The fields used of /proc/PID/stat; times are clock ticks.
+
+    Source: proc_pid_stat(5).
+    """
+
+    pid: int
+    name: str
+    state: str
+    session: int
+    user_ticks: int
+    system_ticks: int
+    start_ticks: int
+    rss_bytes: int
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it only waits to be reaped."""
+        return self.state in "ZX"
+
+
+def read(path: str) -> bytes:
+    """A whole /proc file; empty if the process is gone or not ours to see."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        chunks = []
+        while chunk := os.read(descriptor, 65536):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def pids() -> Iterator[int]:
+    """Every process there is."""
+    return (int(name) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208 - faster
+
+
+def stat(pid: int) -> Stat | None:
+    """One process; None if there is none."""
+    name, _, rest = read(f"/proc/{pid}/stat").rpartition(b") ")
+    fields = rest.split()
+    if not fields:
+        return None
+    return Stat(
+        pid=pid,
+        name=name.partition(b"(")[2].decode(errors="replace"),
+        state=fields[0].decode(),
+        session=int(fields[3]),
+        user_ticks=int(fields[11]),
+        system_ticks=int(fields[12]),
+        start_ticks=int(fields[19]),
+        rss_bytes=int(fields[21]) * PAGE_BYTES,
+    )
+
+
+def session_members(session: int) -> list[Stat]:
+    """The living processes of a session."""
+    found = (stat(pid) for pid in pids())
+    return [s for s in found if s and s.session == session and not s.is_dead]
+
+
+def carries(pid: int, machine_id: str) -> bool:
+    """Whether a process was started with this machine's id in its environment."""
+    wanted = b"FLY_MACHINE_ID=" + machine_id.encode()
+    return wanted in read(f"/proc/{pid}/environ").split(b"\0")
+
+
+def machine_pids(machine_id: str, session: int) -> list[int]:
+    """Every living process of a machine, also those that left its session."""
+    me = os.getpid()
+    return [
+        found.pid
+        for found in filter(None, map(stat, pids()))
+        if not found.is_dead
+        and found.pid != me
+        and (found.session == session or carries(found.pid, machine_id))
+    ]
+
+
+def proportional_bytes(pid: int) -> int:
+    """Memory of a process with its share of shared pages; 0 if it is gone.
+
+    Source: proc_pid_smaps(5), `Pss` in smaps_rollup.
+    """
+    for line in read(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def send(pid: int, number: int) -> None:
+    """Send a signal to a process that may be gone already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def kill_machine(machine_id: str, session: int, *, spare: int = 0) -> None:
+    """Kill a machine's processes until none is left that could start another.
+
+    Args:
+        machine_id: Carried by its processes in their environment.
+        session: That of its main process.
+        spare: A process that is not counted: the main one, dead but not reaped yet.
+    """
+    for _ in range(_KILL_ROUNDS):
+        found = [pid for pid in machine_pids(machine_id, session) if pid != spare]
+        if not found:
+            return
+        for pid in found:
+            send(pid, signal.SIGKILL)

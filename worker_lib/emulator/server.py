@@ -1,0 +1,165 @@
+"""HTTP/1.1 for the emulator: one thread for each connection, none that ever polls."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import socketserver
+import sys
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from worker_lib.emulator.faults import ReplyLost
+from worker_lib.emulator.identifiers import ulid
+from worker_lib.emulator.messages import ApiRefusal, Reply, Request
+from worker_lib.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = get_logger("emulator")
+
+
+class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Accepts connections and answers requests by a function."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 256
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        answer: Callable[[Request], Reply],
+        *,
+        max_body_bytes: int,
+        region: str,
+    ) -> None:
+        self.answer = answer
+        self.max_body_bytes = max_body_bytes
+        self.region = region
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(address, _Handler)
+
+    def accept_forever(self) -> None:
+        """Serve until `close`; the base class's loop would wake up twice a second."""
+        while True:
+            try:
+                connection, peer = self.socket.accept()
+            except OSError:
+                return
+            with self._lock:
+                self._connections.add(connection)
+            self.process_request(connection, peer)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close one connection."""
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - its form
+        """Note that a connection broke; whoever had it knows."""
+        log.info("connection_broken", extra={"error": repr(sys.exception())})
+
+    def close(self) -> None:
+        """Take no more connections and end those that are open."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.server_close()
+        with self._lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Reads requests from one connection and writes their replies."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: ApiServer
+
+    def _serve(self) -> None:
+        request_id = f"{ulid()}-{self.server.region}"
+        try:
+            reply = self.server.answer(self._request())
+            self._send(reply, request_id)
+        except ApiRefusal as refusal:
+            wait = {"Retry-After": f"{refusal.retry_after:.0f}"}
+            headers = wait if refusal.retry_after else {}
+            self._send(
+                Reply(status=refusal.status, body=refusal.body()), request_id, headers
+            )
+        except ReplyLost:
+            self.close_connection = True
+        except Exception:
+            log.exception("request_failed", extra={"request_id": request_id})
+            body = {"error": "unknown: internal error of the emulator"}
+            self._send(Reply(status=500, body=body), request_id)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - their names
+
+    def _request(self) -> Request:
+        url = urlsplit(self.path)
+        return Request(
+            method=self.command,
+            path=url.path,
+            query=parse_qs(url.query, keep_blank_values=True),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self._body(),
+        )
+
+    def _body(self) -> bytes:
+        """Read the body; a refused one is left unread, so the connection ends."""
+        length = self.headers.get("Content-Length") or "0"
+        if "Transfer-Encoding" in self.headers or not length.isdecimal():
+            self.close_connection = True
+            raise ApiRefusal(411, "invalid_argument: Content-Length is required")
+        if int(length) > self.server.max_body_bytes:
+            self.close_connection = True
+            raise ApiRefusal(
+                413,
+                "invalid_argument: the body is larger than "
+                f"{self.server.max_body_bytes} bytes",
+            )
+        return self.rfile.read(int(length))
+
+    def _send(
+        self, reply: Reply, request_id: str, headers: dict[str, str] | None = None
+    ) -> None:
+        is_text = isinstance(reply.body, bytes)
+        body = reply.body if is_text else b""
+        if not is_text and reply.body is not None:
+            body = json.dumps(reply.body).encode()
+        self.send_response(reply.status)
+        self.send_header("fly-request-id", request_id)
+        if reply.status != HTTPStatus.NO_CONTENT:
+            kind = "text/plain; charset=utf-8" if is_text else "application/json"
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def version_string(self) -> str:
+        """What the `Server` header says."""
+        return "worker-lib-emulator"
+
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        """Stay silent: requests are counted, not logged."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
+        """Send what the base class has to say to the log."""
+        log.info("http_error", extra={"detail": format % args})

@@ -1,0 +1,138 @@
+"""One emulator: its parts put together, started and stopped."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from worker_lib.emulator.backend import Backend
+from worker_lib.emulator.billing import BillingMeter, Prices
+from worker_lib.emulator.dispatch import Dispatcher
+from worker_lib.emulator.endpoints.admin import request_counts
+from worker_lib.emulator.faults import FaultRule, Faults
+from worker_lib.emulator.fleet import Fleet
+from worker_lib.emulator.lifecycle import Lifecycle
+from worker_lib.emulator.options import EmulatorOptions
+from worker_lib.emulator.runtimes.process import ProcessRuntime
+from worker_lib.emulator.server import ApiServer
+from worker_lib.emulator.views import machine_view
+from worker_lib.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from worker_lib.emulator.runtimes import Runtime
+
+log = get_logger("emulator")
+
+_JOIN_TIMEOUT = 5.0
+
+
+class Emulator:
+    """The Machines API on a local port, with machines that are local processes.
+
+    Use it as a context manager, or call `start` and `stop`. Nothing is kept from one
+    emulator to the next but the logs in `state_dir`.
+    """
+
+    def __init__(
+        self, options: EmulatorOptions | None = None, *, runtime: Runtime | None = None
+    ) -> None:
+        options = options or EmulatorOptions()
+        fleet = Fleet(options)
+        meter = BillingMeter(Prices())
+        runtime = runtime or ProcessRuntime(options)
+        self._options = options
+        self._backend = Backend(
+            options=options,
+            fleet=fleet,
+            lifecycle=Lifecycle(
+                fleet=fleet, runtime=runtime, meter=meter, options=options
+            ),
+            runtime=runtime,
+            meter=meter,
+            faults=Faults(reply_delays=options.reply_delays),
+        )
+        self._server: ApiServer | None = None
+        self._thread: threading.Thread | None = None
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """Where it listens: `http://127.0.0.1:PORT`; empty before `start`."""
+        return self._url
+
+    def start(self) -> Self:
+        """Listen, and serve from a thread of its own; returns itself.
+
+        Raises:
+            OSError: The address is taken or the state directory cannot be written.
+        """
+        options = self._options
+        self._backend.runtime.open()
+        self._server = ApiServer(
+            (options.host, options.port),
+            Dispatcher(self._backend).answer,
+            max_body_bytes=options.max_body_bytes,
+            region=options.region,
+        )
+        self._url = f"http://{options.host}:{self._server.server_address[1]}"
+        self._thread = threading.Thread(
+            target=self._server.accept_forever, name="emulator-accept", daemon=True
+        )
+        self._thread.start()
+        log.info("emulator_started", extra={"url": self._url})
+        return self
+
+    def stop(self, grace: float = 2.0) -> None:
+        """End every machine and stop serving; harmless if it is not running.
+
+        Args:
+            grace: Seconds between SIGTERM and SIGKILL.
+        """
+        if self._server is None or self._thread is None:
+            return
+        self._backend.faults.close()
+        self._backend.lifecycle.shut_down(grace)
+        self._server.close()
+        self._thread.join(_JOIN_TIMEOUT)
+        self._backend.runtime.close()
+        self._server = self._thread = None
+        log.info("emulator_stopped", extra={"url": self._url})
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def set_secrets(self, app: str, values: Mapping[str, str | None]) -> None:
+        """Set an app's secrets; None removes one. Machines see them at next start."""
+        with self._backend.fleet.lock:
+            found = self._backend.fleet.app(app)
+            for name, value in values.items():
+                found.set_secret(name, value)
+            found.secrets_version += 1
+
+    def script_faults(self, rules: Iterable[FaultRule]) -> None:
+        """Put these faults in the place of all earlier ones."""
+        self._backend.faults.script(rules)
+
+    def machines(self) -> list[dict[str, Any]]:
+        """Every machine that is still shown, as the API shows it."""
+        with self._backend.fleet.lock:
+            return [machine_view(m) for m in self._backend.fleet.machines()]
+
+    def billing(self) -> dict[str, Any]:
+        """What the machines would have cost, as `/_emulator/billing` shows it."""
+        return self._backend.meter.report()
+
+    def requests(self) -> dict[str, Any]:
+        """API calls since the start, as `/_emulator/requests` shows them."""
+        return request_counts(self._backend)

@@ -1,0 +1,138 @@
+"""What the emulator knows of apps and machines.
+
+All of it is read and changed under `Fleet.lock` only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from worker_lib.emulator.events import Event, now_text
+from worker_lib.emulator.identifiers import machine_id, ulid
+
+if TYPE_CHECKING:
+    import threading
+
+    from worker_lib.emulator.runtimes import Instance
+
+Intent = Literal["none", "stop", "restart", "destroy"]
+"""Why a run was told to end; `none`: it was not."""
+
+PERSISTENT = frozenset({"started", "stopped", "suspended", "failed", "destroyed"})
+"""States that last; `settled` waits for any. Source: "Machine states"."""
+
+MAX_EVENTS = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class App:
+    """An app with its secrets."""
+
+    name: str
+    org: str
+    network: str = ""
+    id: str = field(default_factory=ulid)
+    created_at: str = field(default_factory=now_text)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    secrets_changed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    secrets_version: int = 0
+
+    def set_secret(self, name: str, value: str | None) -> None:
+        """Store a secret, or forget it if `value` is None."""
+        if value is None:
+            self.secrets.pop(name, None)
+            self.secrets_changed.pop(name, None)
+            return
+        created = self.secrets_changed.get(name, (now_text(),))[0]
+        self.secrets[name] = value
+        self.secrets_changed[name] = (created, now_text())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineLease:
+    """Somebody's exclusive right to change a machine."""
+
+    nonce: str
+    expires_at: float
+    owner: str
+    description: str
+    version: str
+
+    def view(self) -> dict[str, Any]:
+        """The lease as JSON data."""
+        return {
+            "nonce": self.nonce,
+            "expires_at": int(self.expires_at),
+            "owner": self.owner,
+            "description": self.description,
+            "version": self.version,
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One boot of a machine, from its start to the end of its main process.
+
+    Attributes:
+        frozen: It is suspended: a signal other than SIGKILL would wait for ever.
+    """
+
+    instance: Instance | None = None
+    frozen: bool = False
+    intent: Intent = "none"
+    kill_timer: threading.Timer | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Machine:
+    """A machine and its history; `events` and `versions` are oldest first.
+
+    Attributes:
+        changed: Notified at each change of state and each event.
+        timer: A boot to come: the delay in `created`, or a restart's pause.
+        restarts: Monotonic times of late automatic restarts.
+        destroyed_at: Monotonic time; None while the machine exists.
+    """
+
+    app: str
+    name: str
+    region: str
+    config: dict[str, Any]
+    changed: threading.Condition
+    id: str = field(default_factory=machine_id)
+    instance_id: str = field(default_factory=ulid)
+    state: str = "created"
+    cordoned: bool = False
+    created_at: str = field(default_factory=now_text)
+    updated_at: str = field(default_factory=now_text)
+    created_monotonic: float = field(default_factory=time.monotonic)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
+    versions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    lease: MachineLease | None = None
+    run: Run | None = None
+    timer: threading.Timer | None = None
+    restarts: deque[float] = field(default_factory=deque)
+    destroyed_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.versions.append((self.instance_id, self.config))
+
+    def enter(self, state: str) -> None:
+        """Be in a state from now on, and wake who waits for it."""
+        self.state = state
+        self.updated_at = now_text()
+        self.changed.notify_all()
+
+    def record(self, event: Event) -> None:
+        """Add an event; its status is also the state entered by it."""
+        self.events.append(event)
+        self.enter(event.status)
+
+    def cancel_timer(self) -> None:
+        """Call off a boot to come."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None

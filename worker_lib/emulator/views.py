@@ -1,0 +1,123 @@
+"""Machines, apps and secrets as the API shows them.
+
+Source: the OpenAPI file, `Machine`, `App`, `AppSecret`, `OrgMachine`; fly-go,
+machine_types.go (`version`, `cordoned`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.environment import private_ip
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.runtimes import ProcessInfo
+    from worker_lib.emulator.state import App, Machine
+
+_SHOWN_EVENTS = 20
+_IMAGE = re.compile(
+    r"(?:(?P<registry>[^/]*[.:][^/]*)/)?(?P<repository>[^@:]+)"
+    r"(?::(?P<tag>[^@]+))?(?:@(?P<digest>.+))?"
+)
+_DIGEST_LENGTH = 16
+
+
+def machine_view(machine: Machine, *, summary: bool = False) -> dict[str, Any]:
+    """A machine; `summary` leaves out config and events."""
+    view = {
+        "id": machine.id,
+        "name": machine.name,
+        "state": machine.state,
+        "region": machine.region,
+        "instance_id": machine.instance_id,
+        "version": machine.instance_id,
+        "private_ip": private_ip(machine.id),
+        "image_ref": image_ref(machine.config["image"]),
+        "created_at": machine.created_at,
+        "updated_at": machine.updated_at,
+        "cordoned": machine.cordoned,
+        "host_status": "ok",
+        "checks": [],
+    }
+    if summary:
+        return view
+    return {
+        **view,
+        "config": machine.config,
+        "events": events_view(machine, _SHOWN_EVENTS),
+    }
+
+
+def events_view(machine: Machine, limit: int) -> list[dict[str, Any]]:
+    """The latest events, the newest first."""
+    return [event.view() for event in islice(reversed(machine.events), limit)]
+
+
+def org_machine_view(machine: Machine, *, summary: bool) -> dict[str, Any]:
+    """A machine in the list of an organisation."""
+    kept = ("id", "name", "state", "region", "instance_id", "version", "private_ip")
+    whole = machine_view(machine, summary=True)
+    view = {key: whole[key] for key in (*kept, "created_at", "updated_at")}
+    view["app_name"] = machine.app
+    if not summary:
+        parts = ("guest", "image", "metadata")
+        view["config"] = {part: machine.config[part] for part in parts}
+    return view
+
+
+def image_ref(image: str) -> dict[str, Any]:
+    """The parts of an image's name."""
+    found = _IMAGE.fullmatch(image)
+    parts = found.groupdict() if found else {"repository": image}
+    return {
+        "registry": parts.get("registry") or "registry-1.docker.io",
+        "repository": parts["repository"],
+        "tag": parts.get("tag") or "latest",
+        "digest": parts.get("digest") or f"sha256:{_sha256(image)}",
+        "labels": {},
+    }
+
+
+def app_view(app: App, machine_count: int) -> dict[str, Any]:
+    """An app."""
+    return {
+        "id": app.id,
+        "name": app.name,
+        "status": "deployed" if machine_count else "pending",
+        "machine_count": machine_count,
+        "volume_count": 0,
+        "network": app.network or "default",
+        "organization": {"name": app.org, "slug": app.org},
+    }
+
+
+def secret_view(app: App, name: str) -> dict[str, Any]:
+    """A secret without its value: a short digest tells versions apart."""
+    created_at, updated_at = app.secrets_changed[name]
+    return {
+        "name": name,
+        "digest": _sha256(app.name + app.secrets[name])[:_DIGEST_LENGTH],
+        "created_at": created_at,
+        "updated_at": updated_at,
+    }
+
+
+def process_view(process: ProcessInfo) -> dict[str, Any]:
+    """A process; times in milliseconds, `rss` in bytes."""
+    return {
+        "pid": process.pid,
+        "command": process.command,
+        "directory": process.directory,
+        "rss": process.rss_bytes,
+        "cpu": process.cpu_ms,
+        "stime": process.system_ms,
+        "rtime": process.age_ms,
+        "listen_sockets": [],
+    }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,121 @@
+"""Waits until a machine is in a state, without ever polling for it.
+
+Source: the OpenAPI file, `Machines_wait` (default and most 60 s); the texts of 400,
+404 and 408 as third parties have seen them; flyctl takes 404 for gone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.state import PERSISTENT
+from worker_lib.emulator.values import seconds
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.messages import Request
+    from worker_lib.emulator.state import Machine
+
+_STATES = ("started", "stopped", "suspended", "destroyed", "failed", "settled")
+_LEAST, _MOST = 1.0, 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitFor:
+    """What somebody waits for.
+
+    Attributes:
+        version: Only this version of the machine counts; "" for any.
+        after_event: A state that was entered after this event counts too, even if
+            it has passed again; "" for the present state only.
+        timeout: Seconds.
+    """
+
+    states: frozenset[str]
+    version: str = ""
+    after_event: str = ""
+    timeout: float = _MOST
+
+    @classmethod
+    def of(cls, request: Request) -> WaitFor:
+        """Read it from the query.
+
+        Raises:
+            ApiRefusal: 400, a state is unknown or the timeout is out of bounds.
+        """
+        states = request.values("state") or ["started"]
+        unknown = [state for state in states if state not in _STATES]
+        if unknown:
+            raise ApiRefusal(
+                400,
+                f'invalid_argument: unknown state "{unknown[0]}"; '
+                f"valid are {', '.join(_STATES)}",
+            )
+        return cls(
+            states=frozenset(states),
+            version=request.value("version") or request.value("instance_id"),
+            after_event=request.value("from_event_id"),
+            timeout=_timeout(request.value("timeout")),
+        )
+
+    def reached_by(self, machine: Machine) -> str:
+        """The wanted state that the machine is in, or "" if it is in none."""
+        if self.version and machine.instance_id != self.version:
+            return ""
+        if self._wants(machine.state):
+            return machine.state
+        if self.after_event:
+            for event in machine.events:
+                if event.id > self.after_event and self._wants(event.status):
+                    return event.status
+        return ""
+
+    def _wants(self, state: str) -> bool:
+        settled = "settled" in self.states and state in PERSISTENT
+        return settled or state in self.states
+
+
+def wait(machine: Machine, wanted: WaitFor) -> dict[str, Any]:
+    """Block until the machine is where it is wanted; needs the fleet's lock held.
+
+    Raises:
+        ApiRefusal: 404, it was destroyed instead; 408, not in time.
+    """
+    deadline = time.monotonic() + wanted.timeout
+    while not (state := wanted.reached_by(machine)):
+        if machine.state == "destroyed":
+            raise ApiRefusal(404, f"not_found: machine not found: {machine.id}")
+        left = deadline - time.monotonic()
+        if left <= 0 or not machine.changed.wait(left):
+            raise _too_late(machine, wanted)
+    return {
+        "ok": True,
+        "state": state,
+        "event_id": machine.events[-1].id,
+        "version": machine.instance_id,
+    }
+
+
+def _too_late(machine: Machine, wanted: WaitFor) -> ApiRefusal:
+    states = ",".join(sorted(wanted.states))
+    return ApiRefusal(
+        408,
+        "deadline_exceeded: machine failed to reach desired state, "
+        f"{states}, currently {machine.state}",
+    )
+
+
+def _timeout(text: str) -> float:
+    if not text:
+        return _MOST
+    plain = text.replace(".", "", 1).removeprefix("-").isdecimal()
+    timeout = float(text) if plain else seconds(text)
+    if not _LEAST <= timeout <= _MOST:
+        raise ApiRefusal(
+            400,
+            "invalid_argument: invalid WaitMachineRequest.Timeout: "
+            "value must be inside range [1s, 1m0s]",
+        )
+    return timeout
