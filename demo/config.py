@@ -133,7 +133,9 @@ def _recipients(
     Only a public app with real mail needs one: on a laptop the only visitor is its
     owner, and the catcher sends nothing. There, the sender's own address is allowed.
     """
-    listed = environ.get("DEMO_ALLOWED_RECIPIENTS", "").lower().replace(",", " ").split()
+    listed = (
+        environ.get("DEMO_ALLOWED_RECIPIENTS", "").lower().replace(",", " ").split()
+    )
     if listed:
         return Recipients(addresses=frozenset(listed))
     if on_fly and isinstance(mail, MailSettings) and not mail.is_standin:

@@ -22,8 +22,17 @@ if TYPE_CHECKING:
 
     from demo.config import Recipients
 
-__all__ = ["FormRefused", "MailOrder", "PictureOrder", "ReportOrder"]
-__all__ += ["read_mail", "read_picture", "read_report"]
+__all__ = [
+    "MAX_BODY",
+    "MAX_LINE",
+    "FormRefused",
+    "MailOrder",
+    "PictureOrder",
+    "ReportOrder",
+    "read_mail",
+    "read_picture",
+    "read_report",
+]
 
 MAX_LINE = 120
 MAX_BODY = 5000

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from demo.mailcatcher import MailCatcher
 from worker.services import MailSettings, NotConfigured, StorageSettings
+from worker.storage import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -89,23 +90,11 @@ def _s3() -> Iterator[dict[str, str]]:
             "S3_BUCKET": _BUCKET,
             "S3_ENDPOINT_URL": f"http://{host}:{port}",
         }
-        _create_bucket(StorageSettings.load(variables))
+        settings = StorageSettings.load(variables)
+        connect(settings).create_bucket(Bucket=settings.bucket)
         yield variables
     finally:
         server.stop()
-
-
-def _create_bucket(settings: StorageSettings) -> None:
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        region_name=settings.region,
-        endpoint_url=settings.endpoint_url,
-        aws_access_key_id=settings.access_key_id,
-        aws_secret_access_key=settings.secret_access_key,
-    )
-    client.create_bucket(Bucket=settings.bucket)
 
 
 @contextmanager

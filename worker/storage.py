@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from worker.services import StorageSettings
 
-__all__ = ["LINK_TTL", "Upload"]
+__all__ = ["LINK_TTL", "Upload", "connect"]
 
 LINK_TTL = 24 * 3600
 """Seconds for which a link works."""
@@ -30,7 +30,7 @@ class Upload:
 
     def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
-        self._client = _client(settings)
+        self._client = connect(settings)
         self._keys: list[str] = []
 
     def __enter__(self) -> Self:
@@ -75,7 +75,8 @@ class Upload:
         return url
 
 
-def _client(settings: StorageSettings) -> Any:
+def connect(settings: StorageSettings) -> Any:
+    """Return a boto3 client of S3; nothing is sent before its first call."""
     import boto3
     from botocore.config import Config
 

@@ -1,0 +1,95 @@
+"""The Flask demo: three forms, each of which hands slow work to a machine.
+
+python -m demo.serve            # with stand-ins for what has no credentials
+gunicorn -c python:demo.gunicorn_config app:app
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from demo.config import DemoConfig
+from demo.failures import register_failures
+from demo.filters import ago, moment, seconds, size
+from demo.forms import MAX_BODY, MAX_LINE
+from demo.guard import RateLimit, add_security_headers, csrf_token, refuse_forged
+from demo.jobs import jobs
+from demo.pages import pages
+from demo.streams import StreamSlots
+from worker.reports import MAX_PAGES
+
+if TYPE_CHECKING:
+    from flask import Response
+
+__all__ = ["create_app"]
+
+MAX_UPLOAD = 4 * 1024 * 1024
+_MAILS_PER_MINUTE = 5
+_OTHER_JOBS_PER_MINUTE = 20
+# Each stream holds one of the server's threads (32, see demo.gunicorn_config).
+_STREAMS = 16
+
+
+def create_app() -> Flask:
+    """Return the app, set up from the environment.
+
+    Credentials that are missing are shown on every page; they are no reason not to
+    start.
+    """
+    config = DemoConfig.load(os.environ)
+    app = Flask(__name__, template_folder="demo/templates", static_folder="demo/static")
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_UPLOAD,
+        SECRET_KEY=config.secret_key,
+        SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_COOKIE_SECURE=config.on_fly,
+    )
+    app.extensions["demo_config"] = config
+    app.extensions["demo_streams"] = StreamSlots(_STREAMS)
+    app.extensions["demo_limits"] = {
+        "mail": RateLimit(_MAILS_PER_MINUTE, 60.0),
+        "work": RateLimit(_OTHER_JOBS_PER_MINUTE, 60.0),
+    }
+    _guard(app, config)
+    _teach_templates(app, config)
+    app.register_blueprint(pages)
+    app.register_blueprint(jobs)
+    register_failures(app)
+    return app
+
+
+def _guard(app: Flask, config: DemoConfig) -> None:
+    app.before_request(refuse_forged)
+
+    @app.after_request
+    def secure(response: Response) -> Response:
+        return add_security_headers(response, config.files_origin)
+
+
+def _teach_templates(app: Flask, config: DemoConfig) -> None:
+    app.jinja_env.globals.update(
+        csrf_token=csrf_token,
+        services=config.services,
+        has_outbox=bool(config.outbox_url),
+        max_upload=MAX_UPLOAD,
+        max_line=MAX_LINE,
+        max_body=MAX_BODY,
+        max_pages=MAX_PAGES,
+    )
+    app.jinja_env.filters.update(ago=ago, seconds=seconds, size=size, moment=moment)
+
+
+@cache
+def _app() -> Flask:
+    return create_app()
+
+
+def __getattr__(name: str) -> Flask:
+    """Return the app for `app:app`, made when it is first asked for."""
+    if name == "app":
+        return _app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

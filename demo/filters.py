@@ -1,0 +1,40 @@
+"""Numbers as people read them, for the templates."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+__all__ = ["ago", "moment", "seconds", "size"]
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+_JUST_NOW = 5
+_KB, _MB = 1000, 1_000_000
+
+
+def ago(when: float) -> str:
+    """Return how long ago that was: `just now`, `40 s ago`, `3 h ago`."""
+    passed = time.time() - when
+    if passed < _JUST_NOW:
+        return "just now"
+    for length, unit in _UNITS:
+        if passed >= length:
+            return f"{passed // length:.0f} {unit} ago"
+    return f"{passed:.0f} s ago"
+
+
+def moment(when: float) -> str:
+    """Return a time in ISO format, in UTC, to the second."""
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds")
+
+
+def seconds(length: float | None) -> str:
+    """Return a length of time with two decimals, or a hyphen for None."""
+    return "-" if length is None else f"{length:.2f} s"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in kB or MB."""
+    if count < _MB:
+        return f"{count / _KB:.1f} kB"
+    return f"{count / _MB:.1f} MB"

@@ -1,0 +1,79 @@
+"""A job's page, its data, its changes as they happen, and its end by request.
+
+The address is all that is needed to come back to a job, from any browser.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    stream_with_context,
+    url_for,
+)
+
+from demo.streams import StreamSlots, events
+from demo.view import describe
+from worker_lib import Job
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as WerkzeugResponse
+
+    from worker_lib.job import JobInfo
+
+__all__ = ["jobs"]
+
+jobs = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+
+@jobs.get("/<job_id>")
+def page(job_id: str) -> str:
+    """Show the job as it is now; the page's script keeps it up to date."""
+    job = _get(job_id)
+    return render_template("job.html", job=describe(job, job.info()))
+
+
+@jobs.get("/<job_id>.json")
+def data(job_id: str) -> Response:
+    """Return the job as it is now, with the panel of its page under `html`."""
+    job = _get(job_id)
+    return jsonify(_document(job, job.info()))
+
+
+@jobs.get("/<job_id>/events")
+def stream(job_id: str) -> Response:
+    """Stream the job's changes for a minute, or 503 if too many are watching."""
+    job = _get(job_id)
+    slots: StreamSlots = current_app.extensions["demo_streams"]
+    give_back = slots.take()
+    if give_back is None:
+        return Response(
+            "Too many streams; ask for .json.\n", 503, mimetype="text/plain"
+        )
+    body = stream_with_context(events(job, lambda info: _document(job, info)))
+    response = Response(body, mimetype="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"
+    response.call_on_close(give_back)
+    return response
+
+
+@jobs.post("/<job_id>/cancel")
+def cancel(job_id: str) -> WerkzeugResponse:
+    """Cancel the job if it is not final, and go back to its page."""
+    _get(job_id).cancel()
+    return redirect(url_for("jobs.page", job_id=job_id), 303)
+
+
+def _get(job_id: str) -> Job[Any]:
+    return Job.get(job_id)
+
+
+def _document(job: Job[Any], info: JobInfo) -> dict[str, Any]:
+    description = describe(job, info)
+    return {**description, "html": render_template("_panel.html", job=description)}

@@ -1,0 +1,133 @@
+"""The home page with its forms, what happens when they are sent, and the outbox.
+
+Sending a form stores a job and leads to its page at once; no request waits for a
+machine.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+
+from demo.forms import FormRefused, read_mail, read_picture, read_report
+from demo.view import describe_briefly
+from worker.tasks import make_report, resize_image, send_email
+from worker_lib.inspection import recent_jobs
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as WerkzeugResponse
+
+    from demo.config import DemoConfig
+    from demo.guard import RateLimit
+    from worker_lib import Job
+
+__all__ = ["pages"]
+
+pages = Blueprint("pages", __name__)
+
+_SHOWN_JOBS = 12
+
+
+@pages.get("/")
+def home() -> str:
+    """Show the forms and the latest jobs."""
+    return _home({}, {})
+
+
+@pages.post("/mail")
+def mail() -> WerkzeugResponse:
+    """Store a job that sends a mail, and go to its page."""
+    order = read_mail(request.form, _config().recipients)
+    _spend("mail")
+    return _to_page_of(send_email.delay(order.to, order.subject, order.body))
+
+
+@pages.post("/picture")
+def picture() -> WerkzeugResponse:
+    """Store a job that resizes a picture, and go to its page."""
+    order = read_picture(request.files.get("picture"))
+    _spend("work")
+    return _to_page_of(resize_image.delay(order.data, order.filename))
+
+
+@pages.post("/report")
+def report() -> WerkzeugResponse:
+    """Store a job that makes a report, and go to its page."""
+    order = read_report(request.form)
+    _spend("work")
+    return _to_page_of(make_report.delay(order.title, order.pages))
+
+
+@pages.get("/outbox")
+def outbox() -> str:
+    """Show what the mail catcher caught; there is no such page without it."""
+    if not _config().outbox_url:
+        abort(404)
+    return render_template("outbox.html", mails=_caught())
+
+
+@pages.get("/outbox.json")
+def outbox_json() -> Response:
+    """Return what the mail catcher caught, for programs."""
+    if not _config().outbox_url:
+        abort(404)
+    return jsonify(messages=_caught())
+
+
+@pages.get("/healthz")
+def healthz() -> Response:
+    """Say that this process answers; asks nobody, so it costs nothing."""
+    return jsonify(status="ok")
+
+
+@pages.errorhandler(FormRefused)
+def form_refused(error: FormRefused) -> tuple[str, int]:
+    """Show the form again, with what was written and what is wrong."""
+    return _home(request.form.to_dict(), error.problems), 400
+
+
+def _home(values: dict[str, str], problems: dict[str, str]) -> str:
+    jobs = [describe_briefly(info) for info in recent_jobs(limit=_SHOWN_JOBS)]
+    return render_template("home.html", jobs=jobs, values=values, problems=problems)
+
+
+def _to_page_of(job: Job[Any]) -> WerkzeugResponse:
+    return redirect(url_for("jobs.page", job_id=job.id), 303)
+
+
+def _spend(budget: str) -> None:
+    """Count this request against its client's budget; end it if that is used up."""
+    limits: dict[str, RateLimit] = current_app.extensions["demo_limits"]
+    client = request.remote_addr or "unknown"
+    if _config().on_fly:
+        client = request.headers.get("Fly-Client-IP", client)
+    if not limits[budget].take(client):
+        abort(429)
+
+
+def _caught() -> list[dict[str, Any]]:
+    try:
+        with urlopen(_config().outbox_url, timeout=5) as reply:  # noqa: S310
+            messages: list[dict[str, Any]] = json.load(reply)["messages"]
+    except URLError:
+        abort(503, "The mail catcher has stopped; start the demo again.")
+    return messages
+
+
+def _config() -> DemoConfig:
+    config: DemoConfig = current_app.extensions["demo_config"]
+    return config

@@ -1,0 +1,148 @@
+"""`python -m demo.serve`: the whole demo on this computer, until Ctrl-C.
+
+Starts the stand-ins that are needed, then gunicorn on 127.0.0.1, port `PORT` or 8080;
+the library's local stack starts by itself with the first job. Everything ends with
+this process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from demo import standins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["CannotServe", "gunicorn", "main", "raise_keyboard_interrupt"]
+
+_HOST = "127.0.0.1"
+_DEFAULT_PORT = 8080
+_MAX_PORT = 65535
+_START_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+
+
+class CannotServe(Exception):
+    """The demo cannot be started; the message says what to do."""
+
+
+def main() -> int:
+    """Run the demo until Ctrl-C or SIGTERM; return the exit status."""
+    signal.signal(signal.SIGTERM, raise_keyboard_interrupt)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's line per request
+    try:
+        port = _port(os.environ.get("PORT", ""))
+        with standins.running() as stood_in, gunicorn(port) as (url, server):
+            _say(_greeting(url, stood_in))
+            return server.wait()
+    except (CannotServe, standins.MissingDependency) as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _say("\nStopped.")
+        return 0
+
+
+@contextmanager
+def gunicorn(
+    port: int, log: IO[bytes] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run the app under gunicorn; yield its URL and process once it answers.
+
+    Args:
+        port: On 127.0.0.1.
+        log: Where its output goes; None for ours.
+
+    Raises:
+        CannotServe: the port is taken, or the app does not come up in 20 s.
+    """
+    _check_free(port)
+    command = (sys.executable, "-m", "gunicorn", "-c", "python:demo.gunicorn_config")
+    server = subprocess.Popen(
+        (*command, "--bind", f"{_HOST}:{port}", "--log-level", "warning", "app:app"),
+        stdout=log,
+        stderr=log,
+        # Ctrl-C reaches a whole process group, and gunicorn would hear it twice.
+        start_new_session=True,
+    )
+    try:
+        url = f"http://{_HOST}:{port}/"
+        _wait_until_up(url, server)
+        yield url, server
+    finally:
+        _stop(server)
+
+
+def _wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        try:
+            with urlopen(f"{url}healthz", timeout=2):  # noqa: S310 - loopback
+                return
+        except (URLError, OSError):
+            time.sleep(0.05)
+    raise CannotServe("The app did not start; its own output says why.")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _port(given: str) -> int:
+    if not given:
+        return _DEFAULT_PORT
+    if given.isascii() and given.isdigit() and 1 <= int(given) <= _MAX_PORT:
+        return int(given)
+    raise CannotServe(f"PORT={given!r} is no port; use a number from 1 to {_MAX_PORT}.")
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            raise CannotServe(
+                f"Port {port} cannot be used ({error.strerror}). "
+                f"Choose another one: PORT={port % _MAX_PORT + 10} make demo"
+            ) from error
+
+
+def _greeting(url: str, stood_in: tuple[str, ...]) -> str:
+    lines = [f"The demo runs at {url} (Ctrl-C stops it)"]
+    if stood_in:
+        names = " and ".join(stood_in)
+        lines.append(f"No credentials for {names}: stand-ins on this computer are used")
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - this is a command
+
+
+def raise_keyboard_interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Do what Ctrl-C does: a handler that lets context managers clean up."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
