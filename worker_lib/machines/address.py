@@ -15,7 +15,7 @@ from worker_lib.errors import ConfigError, InvalidRequest
 __all__ = ["authorization", "clean_base_url", "segment"]
 
 _MACAROONS: Final = ("fm1r_", "fm1a_", "fm2_")
-_SCHEMES: Final = ("bearer ", "flyv1 ")
+_SCHEMES: Final = ("bearer", "flyv1")
 
 
 def clean_base_url(text: str) -> str:
@@ -76,10 +76,8 @@ def segment(text: str) -> str:
 
 
 def _without_scheme(token: str) -> str:
-    token = token.strip()
-    while token.lower().startswith(_SCHEMES):
-        token = token.partition(" ")[2].strip()
-    return token
+    scheme, _, rest = token.strip().partition(" ")
+    return _without_scheme(rest) if scheme.lower() in _SCHEMES else token
 
 
 def _problem(parts: SplitResult) -> str:

@@ -302,7 +302,7 @@ def _plain(words: str) -> str:
 
 
 def _blanked(words: str, secrets: tuple[str, ...]) -> str:
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):
         words = words.replace(" ".join(secret.split()), "***")
     return words[:_WORDS_LIMIT]
 

@@ -129,8 +129,12 @@ class Transport:
         Raises:
             MachinesApiError: of the class and refusal that fit what came back.
         """
-        secrets = (*self._authorization.partition(" ")[2].split(","), *_secrets(body))
-        call = Call(method=method, path=path, idempotent=idempotent, secrets=secrets)
+        call = Call(
+            method=method,
+            path=path,
+            idempotent=idempotent,
+            secrets=_secrets(self._authorization, nonce, body or {}),
+        )
         outcome = self._attempt(call, query, body, nonce, patience)
         for _ in range(_TRIES - 1 if idempotent and not patience else 0):
             if not _may_pass(outcome):
@@ -221,10 +225,16 @@ def _trouble(exc: requests.RequestException) -> tuple[bool, str]:
     return True, "as the connection broke"
 
 
-def _secrets(body: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return what a body holds that an error must not show; short words cannot be."""
-    sent = body or {}
-    config = sent.get("config") or {}
-    values = [*(config.get("env") or {}).values(), *(sent.get("values") or {}).values()]
-    values += [file.get("raw_value") for file in config.get("files") or ()]
-    return tuple(v for v in values if isinstance(v, str) and len(v) >= _SHORTEST_SECRET)
+def _secrets(
+    authorization: str, nonce: str, body: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return what an error must not show of a call.
+
+    Words too short to be a secret are left out: blanking every "1" helps nobody.
+    """
+    config = body.get("config") or {}
+    found = [*authorization.partition(" ")[2].split(","), nonce, body.get("value")]
+    found += (config.get("env") or {}).values()
+    found += (body.get("values") or {}).values()
+    found += [file.get("raw_value") for file in config.get("files") or ()]
+    return tuple(s for s in found if isinstance(s, str) and len(s) >= _SHORTEST_SECRET)

@@ -63,7 +63,9 @@ def _text(data: Mapping[str, Any], key: str) -> str:
 
 def _number(data: Mapping[str, Any], key: str, default: int = 0) -> int:
     value = data.get(key)
-    return int(value) if isinstance(value, (int, float)) else default
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else default
 
 
 def _object(data: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -72,12 +74,15 @@ def _object(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _moment(value: object) -> float:
-    """Return seconds since 1970 for RFC 3339 text or for milliseconds, else 0."""
-    if isinstance(value, (int, float)):
-        return value / 1000
+    """Return seconds since 1970 for RFC 3339 text or milliseconds, else 0.
+
+    Go's empty time, of the year 1, is 0 too.
+    """
     try:
-        return datetime.fromisoformat(str(value)).timestamp()
-    except ValueError:
+        if isinstance(value, str):
+            return max(0.0, datetime.fromisoformat(value).timestamp())
+        return value / 1000 if isinstance(value, int) else 0.0
+    except (ValueError, OverflowError):
         return 0.0
 
 
