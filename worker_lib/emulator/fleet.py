@@ -21,12 +21,14 @@ class Fleet:
 
     Attributes:
         lock: Held for each reading or change of what is in here.
+        is_closing: The emulator is being stopped: nothing boots any more.
     """
 
     def __init__(
         self, options: EmulatorOptions, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.lock = threading.RLock()
+        self.is_closing = False
         self._options = options
         self._clock = clock
         self._apps: dict[str, App] = {}
@@ -133,6 +135,13 @@ class Fleet:
         self._destroyed.append(machine)
         if self._options.name_reuse:
             self._names.pop((machine.app, machine.name), None)
+
+    def close(self) -> None:
+        """Call off every boot to come, and wake everybody who waits."""
+        self.is_closing = True
+        for machine in self._machines.values():
+            machine.cancel_timer()
+            machine.changed.notify_all()
 
     def _is_gone(self, machine: Machine) -> bool:
         ended = machine.destroyed_at

@@ -10,7 +10,7 @@ import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from worker_lib.emulator.faults import ReplyLost
@@ -85,12 +85,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
-    server: ApiServer
+
+    @property
+    def _api(self) -> ApiServer:
+        return cast("ApiServer", self.server)
 
     def _serve(self) -> None:
-        request_id = f"{ulid()}-{self.server.region}"
+        request_id = f"{ulid()}-{self._api.region}"
         try:
-            reply = self.server.answer(self._request())
+            reply = self._api.answer(self._request())
             self._send(reply, request_id)
         except ApiRefusal as refusal:
             wait = {"Retry-After": f"{refusal.retry_after:.0f}"}
@@ -123,12 +126,12 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             self.close_connection = True
             raise ApiRefusal(411, "invalid_argument: Content-Length is required")
-        if int(length) > self.server.max_body_bytes:
+        if int(length) > self._api.max_body_bytes:
             self.close_connection = True
             raise ApiRefusal(
                 413,
                 "invalid_argument: the body is larger than "
-                f"{self.server.max_body_bytes} bytes",
+                f"{self._api.max_body_bytes} bytes",
             )
         return self.rfile.read(int(length))
 
@@ -152,6 +155,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+
+    def send_error(
+        self,
+        code: int,
+        message: str | None = None,
+        explain: str | None = None,  # noqa: ARG002 - its form
+    ) -> None:
+        """Answer what is no proper request, in JSON too."""
+        self.close_connection = True
+        text = message or HTTPStatus(code).phrase
+        body = {"error": f"invalid_argument: {text}"}
+        self._send(Reply(status=code, body=body), ulid())
 
     def version_string(self) -> str:
         """What the `Server` header says."""

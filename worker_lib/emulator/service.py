@@ -9,6 +9,7 @@ from worker_lib.emulator.backend import Backend
 from worker_lib.emulator.billing import BillingMeter, Prices
 from worker_lib.emulator.dispatch import Dispatcher
 from worker_lib.emulator.endpoints.admin import request_counts
+from worker_lib.emulator.engine import Engine
 from worker_lib.emulator.faults import FaultRule, Faults
 from worker_lib.emulator.fleet import Fleet
 from worker_lib.emulator.lifecycle import Lifecycle
@@ -43,13 +44,12 @@ class Emulator:
         fleet = Fleet(options)
         meter = BillingMeter(Prices())
         runtime = runtime or ProcessRuntime(options)
+        engine = Engine(fleet=fleet, runtime=runtime, meter=meter, options=options)
         self._options = options
         self._backend = Backend(
             options=options,
             fleet=fleet,
-            lifecycle=Lifecycle(
-                fleet=fleet, runtime=runtime, meter=meter, options=options
-            ),
+            lifecycle=Lifecycle(fleet=fleet, engine=engine, options=options),
             runtime=runtime,
             meter=meter,
             faults=Faults(reply_delays=options.reply_delays),

@@ -15,6 +15,7 @@ from worker_lib.emulator.state import PERSISTENT
 from worker_lib.emulator.values import seconds
 
 if TYPE_CHECKING:
+    from worker_lib.emulator.fleet import Fleet
     from worker_lib.emulator.messages import Request
     from worker_lib.emulator.state import Machine
 
@@ -77,16 +78,19 @@ class WaitFor:
         return settled or state in self.states
 
 
-def wait(machine: Machine, wanted: WaitFor) -> dict[str, Any]:
+def wait(fleet: Fleet, machine: Machine, wanted: WaitFor) -> dict[str, Any]:
     """Block until the machine is where it is wanted; needs the fleet's lock held.
 
     Raises:
-        ApiRefusal: 404, it was destroyed instead; 408, not in time.
+        ApiRefusal: 404, it was destroyed instead; 408, not in time; 503, the
+            emulator is being stopped.
     """
     deadline = time.monotonic() + wanted.timeout
     while not (state := wanted.reached_by(machine)):
         if machine.state == "destroyed":
             raise ApiRefusal(404, f"not_found: machine not found: {machine.id}")
+        if fleet.is_closing:
+            raise ApiRefusal(503, "unavailable: the emulator is stopping")
         left = deadline - time.monotonic()
         if left <= 0 or not machine.changed.wait(left):
             raise _too_late(machine, wanted)

@@ -51,8 +51,11 @@ def delete(backend: Backend, request: Request) -> Reply:
     name = request.params["app"]
     with backend.fleet.lock:
         backend.fleet.app(name)
-        for machine in backend.fleet.machines(name):
-            backend.lifecycle.destroy(machine, force=request.flag("force"))
+        machines, force = list(backend.fleet.machines(name)), request.flag("force")
+        for machine in machines:
+            backend.lifecycle.check_destroyable(machine, force=force)
+        for machine in machines:
+            backend.lifecycle.destroy(machine, force=force)
         backend.fleet.remove_app(name)
     return Reply(status=202)
 

@@ -152,7 +152,8 @@ def wait(backend: Backend, request: Request) -> Reply:
     """Block until a machine is in a state."""
     wanted = WaitFor.of(request)
     with backend.fleet.lock:
-        return Reply(body=wait_for(backend.shown(request), wanted))
+        machine = backend.shown(request)
+        return Reply(body=wait_for(backend.fleet, machine, wanted))
 
 
 def events(backend: Backend, request: Request) -> Reply:

@@ -70,24 +70,29 @@ class Instance(Protocol):
     """One run of one machine. Calls on an ended run do nothing."""
 
     def signal(self, number: int) -> None:
-        """Send a signal to the main process, as Fly's init forwards it."""
+        """Send a signal to the main process, as Fly's init forwards it.
 
-    def kill(self) -> None:
-        """End every process at once."""
+        When that process ends, by SIGKILL or otherwise, so do all others.
+        """
+        ...
 
     def suspend(self) -> None:
         """Freeze every process."""
+        ...
 
     def resume(self) -> None:
         """Let every process go on."""
+        ...
 
     def processes(self) -> list[ProcessInfo]:
         """What runs now."""
+        ...
 
     def execute(
         self, command: Sequence[str], *, stdin: str, timeout: float
     ) -> ExecResult:
         """Run a command in the machine and wait for its end, `timeout` at most."""
+        ...
 
 
 class Runtime(Protocol):
@@ -99,18 +104,24 @@ class Runtime(Protocol):
         Raises:
             OSError: the command cannot be run at all; `on_exit` will not be called.
         """
+        ...
 
     def root(self, machine_id: str) -> Path:
         """The directory that stands for the machine's disk."""
+        ...
 
     def log_path(self, machine_id: str) -> Path:
         """Where the output of all runs of a machine is kept."""
+        ...
 
     def discard(self, machine_id: str) -> None:
         """Delete a destroyed machine's disk; its log stays."""
+        ...
 
     def open(self) -> None:
         """Get ready before the first launch."""
+        ...
 
     def close(self) -> None:
         """Let go of everything; no machine runs any more."""
+        ...

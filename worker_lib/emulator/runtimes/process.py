@@ -97,14 +97,10 @@ class ProcessInstance:
         )
 
     def signal(self, number: int) -> None:
-        """Send a signal to the main process."""
+        """Send a signal to the main process; `wait` clears away all others."""
         with self._lock:
             if not self._ended:
                 procfs.send(self._process.pid, number)
-
-    def kill(self) -> None:
-        """Kill the main process; `wait` then clears away all others."""
-        self.signal(signal.SIGKILL)
 
     def suspend(self) -> None:
         """Stop every process, until none is found running."""
@@ -259,16 +255,12 @@ class ProcessRuntime:
 
 def _info(member: Stat) -> ProcessInfo:
     command = procfs.read(f"/proc/{member.pid}/cmdline").replace(b"\0", b" ").strip()
-    try:
-        directory = os.readlink(f"/proc/{member.pid}/cwd")
-    except OSError:
-        directory = ""
     to_ms = 1000 / procfs.TICKS
     started = member.start_ticks / procfs.TICKS
     return ProcessInfo(
         pid=member.pid,
         command=command.decode(errors="replace") or member.name,
-        directory=directory,
+        directory=procfs.working_directory(member.pid),
         rss_bytes=member.rss_bytes,
         cpu_ms=int((member.user_ticks + member.system_ticks) * to_ms),
         system_ms=int(member.system_ticks * to_ms),

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -105,6 +106,14 @@ def machine_pids(machine_id: str, session: int) -> list[int]:
         and found.pid != me
         and (found.session == session or carries(found.pid, machine_id))
     ]
+
+
+def working_directory(pid: int) -> str:
+    """Where a process works; empty if it is gone."""
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:
+        return ""
 
 
 def proportional_bytes(pid: int) -> int:

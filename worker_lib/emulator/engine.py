@@ -1,0 +1,265 @@
+"""What happens to machines: boots, ends, restarts, destruction.
+
+`lifecycle` decides whether something may be asked for; this carries it out, and
+takes it from there when a machine ends by itself. Events made here have the source
+`flyd`. Every method needs the fleet's lock held; timers and the runtime take it.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator.environment import launch_spec, write_files
+from worker_lib.emulator.events import Event, exit_request
+from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.restarts import RETRY_WINDOW, Next, RestartPolicy
+from worker_lib.emulator.runtimes import Exit
+from worker_lib.emulator.state import Run
+from worker_lib.emulator.values import seconds, signal_number
+from worker_lib.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker_lib.emulator.billing import BillingMeter
+    from worker_lib.emulator.fleet import Fleet
+    from worker_lib.emulator.options import EmulatorOptions
+    from worker_lib.emulator.runtimes import Runtime
+    from worker_lib.emulator.state import Intent, Machine
+
+log = get_logger("emulator")
+
+DEFAULT_SIGNAL = int(signal.SIGINT)
+DEFAULT_GRACE = 5.0
+_CANNOT_EXECUTE = 127
+_KILL_PATIENCE = 5.0
+_MOST_DOUBLINGS = 16
+
+
+class Engine:
+    """Boots and ends machines on a runtime."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        runtime: Runtime,
+        meter: BillingMeter,
+        options: EmulatorOptions,
+    ) -> None:
+        self._fleet = fleet
+        self._runtime = runtime
+        self._meter = meter
+        self._options = options
+
+    def after_delay(
+        self, machine: Machine, delay: float, act: Callable[[Machine], None]
+    ) -> None:
+        """Do something with a machine, at once or if its state is the same by then."""
+        if not delay:
+            act(machine)
+            return
+        state = machine.state
+
+        def due() -> None:
+            with self._fleet.lock:
+                if machine.state == state and not self._fleet.is_closing:
+                    machine.timer = None
+                    act(machine)
+
+        machine.timer = _timer(delay, due)
+
+    def boot(self, machine: Machine) -> None:
+        """Start a machine; one whose command cannot be executed exits with 127.
+
+        Raises:
+            ApiRefusal: 503, the emulator is being stopped.
+        """
+        if self._fleet.is_closing:
+            raise ApiRefusal(503, "unavailable: the emulator is stopping")
+        run = machine.run = Run()
+        try:
+            self._launch(machine, run)
+        except OSError as exc:
+            with self._runtime.log_path(machine.id).open("a") as output:
+                output.write(f"cannot execute the machine's command: {exc}\n")
+            self.started(machine)
+            self._exited(machine, run, Exit(code=_CANNOT_EXECUTE))
+            return
+        self.started(machine)
+
+    def prepared(self, machine: Machine) -> None:
+        """Leave a new machine stopped, as `skip_launch` asks."""
+        machine.record(Event(type="launch", status="stopped", source="flyd"))
+
+    def suspend(self, machine: Machine, run: Run) -> None:
+        """Freeze a run."""
+        if run.instance is not None:
+            run.instance.suspend()
+        run.frozen = True
+        self._meter.end(machine.id)
+        machine.record(Event(type="suspend", status="suspended", source="flyd"))
+
+    def resume(self, machine: Machine, run: Run) -> None:
+        """Let a frozen run go on."""
+        run.frozen = False
+        if run.instance is not None:
+            run.instance.resume()
+        self.started(machine)
+
+    def started(self, machine: Machine) -> None:
+        """Note that a machine runs from now on."""
+        self._meter.begin(
+            machine.id,
+            app=machine.app,
+            region=machine.region,
+            guest=machine.config["guest"],
+        )
+        machine.record(Event(type="start", status="started", source="flyd"))
+        log.info("machine_started", extra={"machine_id": machine.id})
+
+    def end(
+        self,
+        machine: Machine,
+        intent: Intent,
+        *,
+        number: int | None = None,
+        grace: float | None = None,
+    ) -> None:
+        """Make the present run end, or go on at once if there is none.
+
+        Args:
+            machine: Its `stop_config` stands in for what is not given.
+            intent: What is to follow.
+            number: The signal; None as above, else SIGINT.
+            grace: Seconds until SIGKILL; None as above, else 5; 0 kills at once.
+        """
+        machine.cancel_timer()
+        run = machine.run
+        if run is None:
+            self._go_on(machine, "destroy" if intent == "destroy" else "stop")
+            return
+        run.intent = intent
+        number, grace = _manner(machine, run, number, grace)
+        _tell(run, number)
+        if grace:
+            run.kill_timer = _timer(grace, partial(_tell, run, int(signal.SIGKILL)))
+
+    def shut_down(self, grace: float) -> None:
+        """End every machine: SIGTERM, at most `grace` seconds, then SIGKILL."""
+        running = [m for m in self._fleet.machines() if m.run is not None]
+        for machine in running:
+            _tell(machine.run, int(signal.SIGTERM))
+        deadline = time.monotonic() + grace
+        for machine in running:
+            frozen = machine.run is not None and machine.run.frozen
+            left = 0.0 if frozen else deadline - time.monotonic()
+            _wait_ended(machine, max(0.0, left))
+        for machine in running:
+            _tell(machine.run, int(signal.SIGKILL))
+            _wait_ended(machine, _KILL_PATIENCE)
+
+    def _launch(self, machine: Machine, run: Run) -> None:
+        app = self._fleet.app(machine.app)
+        root = self._runtime.root(machine.id)
+        write_files(machine.config, app, root)
+        spec = launch_spec(machine, app, base_env=self._options.base_env, root=root)
+        run.instance = self._runtime.launch(spec, partial(self._exited, machine, run))
+
+    def _exited(self, machine: Machine, run: Run, ended: Exit) -> None:
+        """Take the runtime's word that a run is over, and go on from there."""
+        with self._fleet.lock:
+            if run.kill_timer is not None:
+                run.kill_timer.cancel()
+            machine.run = None
+            self._meter.end(machine.id)
+            following = self._decide(machine, run, ended)
+            self._record_exit(machine, run, ended, following)
+            self._go_on(machine, following)
+
+    def _decide(self, machine: Machine, run: Run, ended: Exit) -> Next:
+        if self._fleet.is_closing:
+            return "stop"
+        oldest = time.monotonic() - RETRY_WINDOW
+        while machine.restarts and machine.restarts[0] < oldest:
+            machine.restarts.popleft()
+        return RestartPolicy.of(machine.config).after(
+            ended, intent=run.intent, recent=len(machine.restarts)
+        )
+
+    def _record_exit(
+        self, machine: Machine, run: Run, ended: Exit, following: Next
+    ) -> None:
+        request = exit_request(
+            ended,
+            requested_stop=run.intent != "none",
+            restarting=following in ("boot", "retry"),
+            restart_count=len(machine.restarts),
+        )
+        machine.events.append(
+            Event(type="exit", status="stopped", source="flyd", request=request)
+        )
+        log.info(
+            "machine_exited",
+            extra={"machine_id": machine.id, "exit_code": ended.code},
+        )
+
+    def _go_on(self, machine: Machine, following: Next) -> None:
+        if following == "stop":
+            machine.enter("stopped")
+        elif following == "destroy":
+            self._destroyed(machine)
+        else:
+            pause = self._pause(machine) if following == "retry" else 0.0
+            machine.enter("starting")
+            self.after_delay(machine, pause, self.boot)
+
+    def _pause(self, machine: Machine) -> float:
+        """Count one more automatic restart; returns the seconds to wait before it."""
+        options = self._options
+        doublings = min(len(machine.restarts), _MOST_DOUBLINGS)
+        machine.restarts.append(time.monotonic())
+        return min(
+            options.restart_backoff * 2.0**doublings, options.restart_backoff_max
+        )
+
+    def _destroyed(self, machine: Machine) -> None:
+        if machine.state != "destroying":
+            machine.record(Event(type="destroy", status="destroying", source="flyd"))
+        self._runtime.discard(machine.id)
+        self._fleet.mark_destroyed(machine)
+        machine.record(Event(type="destroy", status="destroyed", source="flyd"))
+
+
+def _manner(
+    machine: Machine, run: Run, number: int | None, grace: float | None
+) -> tuple[int, float]:
+    """Return the signal and the grace for ending a run."""
+    stop = machine.config.get("stop_config") or {}
+    if grace is None:
+        grace = seconds(stop["timeout"]) if stop.get("timeout") else DEFAULT_GRACE
+    if run.frozen or not grace:
+        return int(signal.SIGKILL), 0.0
+    if number is None:
+        number = signal_number(stop.get("signal") or DEFAULT_SIGNAL)
+    return number, grace
+
+
+def _tell(run: Run | None, number: int) -> None:
+    if run is not None and run.instance is not None:
+        run.instance.signal(number)
+
+
+def _wait_ended(machine: Machine, timeout: float) -> None:
+    machine.changed.wait_for(lambda: machine.run is None, timeout)
+
+
+def _timer(delay: float, act: Callable[[], None]) -> threading.Timer:
+    timer = threading.Timer(delay, act)
+    timer.daemon = True
+    timer.start()
+    return timer
