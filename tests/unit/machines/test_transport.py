@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import struct
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 ONE = f"{MACHINES}/148e"
 REPLY = {"id": "148e"}
+RESET = struct.pack("ii", 1, 0)  # l_onoff, l_linger: closing sends RST
 ANY = re.compile(".*")
 
 
@@ -37,33 +39,30 @@ def read(api: MachinesApi) -> object:
     return api.get_machine("148e")
 
 
+def answer_one(connection: socket.socket, answer: bytes | None, *, reset: bool) -> None:
+    """Say the bytes and wait until the client has gone; None says nothing."""
+    connection.recv(65536)
+    if reset:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        return
+    if answer is not None:
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(5)
+    while connection.recv(65536):
+        pass
+
+
 @contextmanager
 def server(answer: bytes | None, *, reset: bool = False) -> Iterator[str]:
-    """Serve the same bytes to every connection, close it, and yield the address.
-
-    None: say nothing until the client has gone.
-    """
+    """Serve the same bytes to every connection; yield the address."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        while True:
-            try:
-                connection = listener.accept()[0]
-            except OSError:
-                return
-            with connection:
-                connection.recv(65536)
-                if answer is None:
-                    connection.recv(65536)
-                elif reset:
-                    linger = b"\1\0\0\0\0\0\0\0"
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                else:
-                    connection.sendall(answer)
-                    connection.shutdown(socket.SHUT_WR)
-                    connection.settimeout(1)
-                    while connection.recv(65536):
-                        pass
+        with suppress(OSError):
+            while True:
+                with listener.accept()[0] as connection, suppress(OSError):
+                    answer_one(connection, answer, reset=reset)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
