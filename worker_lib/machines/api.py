@@ -242,11 +242,11 @@ class MachinesApi:
         path = self._machines(machine_id, "signal")
         self._send("POST", path, body={"signal": signal}, idempotent=False)
 
-    def cordon_machine(self, machine_id: str, *, lease_nonce: str = "") -> None:
+    def cordon(self, machine_id: str, *, lease_nonce: str = "") -> None:
         """Have Fly's proxy send the machine nothing any more."""
         self._send("POST", self._machines(machine_id, "cordon"), nonce=lease_nonce)
 
-    def uncordon_machine(self, machine_id: str, *, lease_nonce: str = "") -> None:
+    def uncordon(self, machine_id: str, *, lease_nonce: str = "") -> None:
         """Have Fly's proxy use the machine again."""
         self._send("POST", self._machines(machine_id, "uncordon"), nonce=lease_nonce)
 
@@ -303,7 +303,7 @@ class MachinesApi:
                 raise
             return Machine(id=machine_id, state=state)
 
-    def list_events(self, machine_id: str, *, limit: int = 20) -> list[MachineEvent]:
+    def events(self, machine_id: str, *, limit: int = 20) -> list[MachineEvent]:
         """Return what happened to a machine, newest first; Fly gives 50 at most."""
         path = self._machines(machine_id, "events")
         listed = self._send("GET", path, query={"limit": str(limit)})
@@ -443,4 +443,4 @@ def _given(**fields: str | bool | None) -> dict[str, Any]:
 
 def _duration(seconds: float | None) -> str:
     """Return a time as Go spells it, which Fly reads, or "" for none."""
-    return "" if seconds is None else f"{seconds:g}s"
+    return "" if seconds is None else f"{round(seconds, 3)}s"

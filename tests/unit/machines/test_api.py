@@ -165,8 +165,8 @@ def test_update_replaces_the_config_under_the_lease(
         ("stop", lambda api: api.stop_machine("148e", lease_nonce="n1")),
         ("suspend", lambda api: api.suspend_machine("148e", lease_nonce="n1")),
         ("restart", lambda api: api.restart_machine("148e", lease_nonce="n1")),
-        ("cordon", lambda api: api.cordon_machine("148e", lease_nonce="n1")),
-        ("uncordon", lambda api: api.uncordon_machine("148e", lease_nonce="n1")),
+        ("cordon", lambda api: api.cordon("148e", lease_nonce="n1")),
+        ("uncordon", lambda api: api.uncordon("148e", lease_nonce="n1")),
     ],
 )
 def test_change_of_state_goes_to_its_path_under_the_lease(
@@ -356,7 +356,7 @@ def test_events_are_read_newest_first(
     fly.get(f"{ONE}/events", json=[{"id": "2"}, {"id": "1"}], match=[query])
 
     expected = [MachineEvent(id="2"), MachineEvent(id="1")]
-    assert expected == api.list_events("148e", limit=50)
+    assert expected == api.events("148e", limit=50)
 
 
 def test_versions_are_read(api: MachinesApi, fly: responses.RequestsMock) -> None:
