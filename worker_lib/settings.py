@@ -1,0 +1,251 @@
+"""Settings: one frozen object, read once at the edge.
+
+An explicit argument beats the environment, the environment beats the default. All
+problems are reported together, each with its variable and remedy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from worker_lib.durations import seconds
+from worker_lib.errors import ConfigError
+from worker_lib.suggestions import unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["MIN_SECRET_BYTES", "Settings"]
+
+MIN_SECRET_BYTES = 32
+_SCHEMES = ("redis", "rediss", "unix")
+# Set by the launcher for its machines; never by people.
+_INTERNAL = frozenset({"WORKER_LIB_SLOT", "WORKER_LIB_POOL"})
+
+
+def _env(*names: str, secret: bool = False, default: Any = "") -> Any:
+    return field(default=default, repr=not secret, metadata={"env": names})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the library needs to know of its surroundings.
+
+    Attributes:
+        redis_url: `REDIS_URL`. `redis://`, `rediss://` or `unix://`. Empty, with no
+            token either: the local stack of this folder is used.
+        fly_api_token: `FLY_API_TOKEN`. A deploy token of the tasks app is enough.
+        fly_app: `FLY_TASKS_APP`, else `FLY_APP_NAME`: the app that owns the machines.
+        region: `FLY_REGION`. Where machines start unless a task says otherwise.
+        image: `WORKER_IMAGE`, else `FLY_IMAGE_REF`: this very app's image.
+        api_hostname: `FLY_API_HOSTNAME`, else `FLY_FLAPS_BASE_URL`: base URL of the
+            Machines API.
+        secret: `WORKER_LIB_SECRET`. Signing key of calls and results, 32 bytes or
+            more.
+        old_secret: `WORKER_LIB_SECRET_OLD`. Still accepted, no longer used to sign.
+        namespace: `WORKER_LIB_NAMESPACE`. First part of every Redis key.
+        max_machines: `WORKER_LIB_MAX_MACHINES`. Machines of one pool at the same
+            time, for tasks that do not say.
+        max_payload_bytes: `WORKER_LIB_MAX_PAYLOAD`. The largest call or result, in
+            bytes, after compression.
+        result_ttl: `WORKER_LIB_RESULT_TTL`. How long outcomes are kept.
+        pending_ttl: `WORKER_LIB_PENDING_TTL`. How long a job that nobody could run
+            is kept.
+        lease_ttl: `WORKER_LIB_LEASE_TTL`. A machine silent for so long has lost its
+            job; it renews after a third of it.
+        boot_timeout: `WORKER_LIB_BOOT_TIMEOUT`. How long a machine may take from its
+            creation to its first claim.
+        max_lifetime: `WORKER_LIB_MAX_LIFETIME`. A machine older than this takes no
+            further job.
+        local_path: No variable. Where the local stack's machines find the modules of
+            this process; empty on Fly, where the image has them.
+    """
+
+    redis_url: str = _env("REDIS_URL", secret=True)
+    fly_api_token: str = _env("FLY_API_TOKEN", "FLY_ACCESS_TOKEN", secret=True)
+    fly_app: str = _env("FLY_TASKS_APP", "FLY_APP_NAME")
+    region: str = _env("FLY_REGION")
+    image: str = _env("WORKER_IMAGE", "FLY_IMAGE_REF")
+    api_hostname: str = _env(
+        "FLY_API_HOSTNAME", "FLY_FLAPS_BASE_URL", default="https://api.machines.dev"
+    )
+    secret: str = _env("WORKER_LIB_SECRET", secret=True)
+    old_secret: str = _env("WORKER_LIB_SECRET_OLD", secret=True)
+    namespace: str = _env("WORKER_LIB_NAMESPACE", default="worker_lib")
+    max_machines: int = _env("WORKER_LIB_MAX_MACHINES", default=10)
+    max_payload_bytes: int = _env("WORKER_LIB_MAX_PAYLOAD", default=8 * 1024 * 1024)
+    result_ttl: float = _env("WORKER_LIB_RESULT_TTL", default=86400.0)
+    pending_ttl: float = _env("WORKER_LIB_PENDING_TTL", default=14 * 86400.0)
+    lease_ttl: float = _env("WORKER_LIB_LEASE_TTL", default=30.0)
+    boot_timeout: float = _env("WORKER_LIB_BOOT_TIMEOUT", default=60.0)
+    max_lifetime: float = _env("WORKER_LIB_MAX_LIFETIME", default=6 * 3600.0)
+    local_path: str = _env()
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **explicit: Any) -> Settings:
+        """Return the settings of `environ`, overridden by the named arguments.
+
+        Raises:
+            ConfigError: unknown names or values out of bounds, all at once.
+        """
+        problems = _unknown_names(environ, explicit)
+        values: dict[str, Any] = {}
+        for one in fields(cls):
+            source, raw = _raw(one.name, one.metadata["env"], environ, explicit)
+            if raw is None:
+                continue
+            try:
+                values[one.name] = _PARSERS.get(one.name, _text)(raw, source)
+            except ConfigError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise ConfigError(*problems)
+        return cls(**values)
+
+    @property
+    def local(self) -> bool:
+        """Whether these settings ask for the local stack."""
+        return not self.redis_url and not self.fly_api_token
+
+    def require_remote(self) -> None:
+        """Check that calls can be stored and signed.
+
+        Raises:
+            ConfigError: something is missing; each sentence names the remedy.
+        """
+        problems = []
+        if not self.redis_url:
+            problems.append(
+                "REDIS_URL is not set but FLY_API_TOKEN is: set REDIS_URL to the Redis "
+                "that this app and its machines share, or unset both to work locally"
+            )
+        if not self.secret:
+            problems.append(
+                "WORKER_LIB_SECRET is not set: calls in Redis are signed with it; set "
+                "the same random value of 32 bytes or more here and as a secret of "
+                "the tasks app (openssl rand -hex 32)"
+            )
+        if problems:
+            raise ConfigError(*problems)
+
+    def require_machines(self) -> None:
+        """Check that machines can be asked for.
+
+        Raises:
+            ConfigError: something is missing; each sentence names the remedy.
+        """
+        wanted = {
+            "FLY_API_TOKEN": (self.fly_api_token, "fly tokens create deploy"),
+            "FLY_TASKS_APP": (self.fly_app, "the name of the app that owns machines"),
+            "WORKER_IMAGE": (self.image, "the image to run, as fly image show prints"),
+        }
+        missing = [
+            f"{name} is not set, so no machine can be started: set it ({remedy})"
+            for name, (value, remedy) in wanted.items()
+            if not value
+        ]
+        if missing:
+            raise ConfigError(*missing)
+
+
+def _unknown_names(
+    environ: Mapping[str, str], explicit: Mapping[str, Any]
+) -> list[str]:
+    known = {name for one in fields(Settings) for name in one.metadata["env"]}
+    ours = {name for name in known if name.startswith("WORKER_LIB_")}
+    given = {name for name in environ if name.startswith("WORKER_LIB_")}
+    strange = sorted(given - ours - _INTERNAL)
+    problems = [unknown_name("variable", name, ours) for name in strange]
+    names = {one.name for one in fields(Settings)}
+    strange = sorted(set(explicit) - names)
+    return problems + [unknown_name("setting", name, names) for name in strange]
+
+
+def _raw(
+    name: str,
+    variables: tuple[str, ...],
+    environ: Mapping[str, str],
+    explicit: Mapping[str, Any],
+) -> tuple[str, Any]:
+    if explicit.get(name) is not None:
+        return name, explicit[name]
+    for variable in variables:
+        if environ.get(variable):
+            return variable, environ[variable]
+    return name, None
+
+
+def _text(value: Any, source: str) -> str:
+    del source
+    return str(value).strip()
+
+
+def _redis_url(value: Any, source: str) -> str:
+    url = str(value).strip()
+    if urlsplit(url).scheme not in _SCHEMES:
+        raise ConfigError(
+            f"{source} is no Redis URL: it must start with redis://, rediss:// "
+            "or unix://"
+        )
+    return url
+
+
+def _secret(value: Any, source: str) -> str:
+    secret = str(value)
+    size = len(secret.encode())
+    if size < MIN_SECRET_BYTES:
+        raise ConfigError(
+            f"{source} is {size} bytes long, which is too easy to guess: use "
+            f"{MIN_SECRET_BYTES} or more (openssl rand -hex 32)"
+        )
+    return secret
+
+
+def _namespace(value: Any, source: str) -> str:
+    text = str(value).strip()
+    if not text or not text.replace("_", "").replace("-", "").isalnum():
+        raise ConfigError(
+            f"{source}={text!r}: use letters, digits, '-' and '_' (it starts every "
+            "Redis key)"
+        )
+    return text
+
+
+def _whole(low: int) -> Callable[[Any, str], int]:
+    def parse(value: Any, source: str) -> int:
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            number = low - 1
+        if number < low:
+            raise ConfigError(f"{source}={value!r}: use a whole number from {low}")
+        return number
+
+    return parse
+
+
+def _duration(low: float) -> Callable[[Any, str], float]:
+    def parse(value: Any, source: str) -> float:
+        length = seconds(value, source)
+        if length < low:
+            raise ConfigError(f"{source}={value!r}: it must be {low:g} s or more")
+        return length
+
+    return parse
+
+
+_PARSERS: dict[str, Callable[[Any, str], Any]] = {
+    "redis_url": _redis_url,
+    "secret": _secret,
+    "old_secret": _secret,
+    "namespace": _namespace,
+    "max_machines": _whole(1),
+    "max_payload_bytes": _whole(1024),
+    "result_ttl": _duration(1),
+    "pending_ttl": _duration(60),
+    "lease_ttl": _duration(0.2),
+    "boot_timeout": _duration(1),
+    "max_lifetime": _duration(1),
+}
