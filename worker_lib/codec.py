@@ -1,0 +1,169 @@
+"""From Python objects to signed bytes and back.
+
+An envelope is `format, python major, python minor, flags, key id (4), MAC (32), body`.
+The MAC (HMAC-SHA256) covers the header, the body and where the bytes belong: what
+kind they are, the namespace, the job and the fence. So bytes cannot be moved to
+another job, namespace or attempt, and nothing is decompressed or unpickled before
+the MAC holds.
+
+What this does not promise: secrecy. Whoever can read Redis can read arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import sys
+
+from worker_lib.errors import PayloadTooLarge, SignatureMismatch, UnknownVersion
+
+__all__ = ["CALL", "CODE", "OUTCOME", "Codec", "content_hash"]
+
+CALL = b"call"
+CODE = b"code"
+OUTCOME = b"outcome"
+
+_FORMAT = 1
+_COMPRESSED = 1
+_HEADER_BYTES = 4
+_KEY_ID_BYTES = 4
+_MAC_BYTES = 32
+_BODY_AT = _HEADER_BYTES + _KEY_ID_BYTES + _MAC_BYTES
+_COMPRESS_FROM_BYTES = 4096
+# Pickles rarely shrink more than this; a stream that grows further is a bomb.
+_MAX_RATIO = 200
+
+
+def content_hash(body: bytes) -> str:
+    """Return the name under which code of this content is stored."""
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+class Codec:
+    """Seals and opens envelopes of one namespace.
+
+    Args:
+        secret: Signs and verifies.
+        namespace: Part of what is signed.
+        max_bytes: The largest envelope, after compression.
+        old_secret: Verifies too, while the secret is being changed.
+    """
+
+    __slots__ = ("_keys", "_namespace", "_signing", "max_bytes")
+
+    def __init__(
+        self, secret: str, namespace: str, *, max_bytes: int, old_secret: str = ""
+    ) -> None:
+        self._namespace = namespace.encode()
+        self.max_bytes = max_bytes
+        self._signing = _key_id(secret.encode())
+        self._keys = {self._signing: secret.encode()}
+        if old_secret:
+            self._keys.setdefault(_key_id(old_secret.encode()), old_secret.encode())
+
+    def __repr__(self) -> str:
+        """Show nothing of the keys."""
+        return f"Codec(namespace={self._namespace.decode()!r})"
+
+    def seal(self, body: bytes, *, kind: bytes, job_id: str, fence: str = "") -> bytes:
+        """Return `body` compressed if that helps, and signed for its place.
+
+        Raises:
+            PayloadTooLarge: it is over the limit; the message gives both sizes.
+        """
+        flags, body = _compress(body)
+        if len(body) + _BODY_AT > self.max_bytes:
+            raise PayloadTooLarge(
+                f"the {kind.decode()} is {len(body):,} bytes after compression and "
+                f"the limit is {self.max_bytes:,}: pass a reference (an S3 key, a "
+                "path, an id) instead, or raise WORKER_LIB_MAX_PAYLOAD",
+                size_bytes=len(body),
+                limit_bytes=self.max_bytes,
+            )
+        header = bytes((_FORMAT, *sys.version_info[:2], flags))
+        context = self._context(kind, job_id, fence)
+        mac = _mac(self._keys[self._signing], kind, context, header, body)
+        return b"".join((header, self._signing, mac, body))
+
+    def open(
+        self, envelope: bytes, *, kind: bytes, job_id: str, fence: str = ""
+    ) -> bytes:
+        """Return the body of an envelope that was sealed for exactly this place.
+
+        Raises:
+            SignatureMismatch: it was not, or it was changed.
+            UnknownVersion: another Python minor version or a newer library wrote it.
+            PayloadTooLarge: it would grow beyond all measure when decompressed.
+        """
+        header, key_id, mac, body = _split(envelope)
+        key = self._keys.get(key_id)
+        context = self._context(kind, job_id, fence)
+        if key is None or not hmac.compare_digest(
+            mac, _mac(key, kind, context, header, body)
+        ):
+            raise SignatureMismatch(
+                f"the {kind.decode()} of job {job_id} in Redis is not signed with our "
+                "WORKER_LIB_SECRET: set the same secret in the app and its machines, "
+                "or find out who else writes to this Redis"
+            )
+        _check_versions(header, kind)
+        return _decompress(body, self.max_bytes) if header[3] & _COMPRESSED else body
+
+    def _context(self, kind: bytes, job_id: str, fence: str) -> bytes:
+        return b"\0".join((kind, self._namespace, job_id.encode(), fence.encode()))
+
+
+def _key_id(secret: bytes) -> bytes:
+    return hmac.digest(secret, b"worker_lib key id", "sha256")[:_KEY_ID_BYTES]
+
+
+def _mac(
+    secret: bytes, kind: bytes, context: bytes, header: bytes, body: bytes
+) -> bytes:
+    key = hmac.digest(secret, b"worker_lib " + kind, "sha256")
+    message = b"".join((len(context).to_bytes(4, "big"), context, header, body))
+    return hmac.digest(key, message, "sha256")
+
+
+def _split(envelope: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    header = envelope[:_HEADER_BYTES]
+    key_id = envelope[_HEADER_BYTES : _HEADER_BYTES + _KEY_ID_BYTES]
+    mac = envelope[_HEADER_BYTES + _KEY_ID_BYTES : _BODY_AT]
+    return header, key_id, mac, envelope[_BODY_AT:]
+
+
+def _check_versions(header: bytes, kind: bytes) -> None:
+    if header[0] != _FORMAT:
+        raise UnknownVersion(
+            f"the {kind.decode()} has format {header[0]} and this worker_lib reads "
+            f"{_FORMAT}: install the same worker_lib in the app and its image"
+        )
+    theirs, ours = tuple(header[1:3]), sys.version_info[:2]
+    if theirs != ours:
+        raise UnknownVersion(
+            f"the {kind.decode()} was pickled by Python {theirs[0]}.{theirs[1]} and "
+            f"this is Python {ours[0]}.{ours[1]}: use one minor version in the app "
+            "and its image (WORKER_IMAGE)"
+        )
+
+
+def _compress(body: bytes) -> tuple[int, bytes]:
+    if len(body) < _COMPRESS_FROM_BYTES:
+        return 0, body
+    import zlib  # noqa: PLC0415 - most payloads are small
+
+    smaller = zlib.compress(body, 1)
+    if len(smaller) > len(body) * 0.9 or len(smaller) * _MAX_RATIO < len(body):
+        return 0, body
+    return _COMPRESSED, smaller
+
+
+def _decompress(body: bytes, max_bytes: int) -> bytes:
+    import zlib  # noqa: PLC0415 - most payloads are small
+
+    limit = min(max_bytes, len(body)) * _MAX_RATIO
+    stream = zlib.decompressobj()
+    plain = stream.decompress(body, limit)
+    if not stream.eof:
+        raise PayloadTooLarge(f"a payload grows beyond {limit:,} bytes: refused")
+    return plain

@@ -1,0 +1,273 @@
+"""Calls and outcomes as bytes, before they are signed and after they are verified.
+
+A function of an importable module travels as its name, since the machine runs the
+same image; one of `__main__`, a lambda or a closure travels by value, as code that
+is stored once per content. What is loaded here must have been verified first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from worker_lib.errors import (
+    ArgumentsNotEncodable,
+    JobFailed,
+    PayloadError,
+    TaskNotRegistered,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker_lib.retry import Retry
+
+__all__ = [
+    "Call",
+    "Failure",
+    "describe",
+    "dump_call",
+    "dump_code",
+    "dump_failure",
+    "dump_value",
+    "load_call",
+    "load_code",
+    "load_outcome",
+    "reference",
+    "resolve",
+]
+
+_MAX_TEXT = 10_000
+
+
+class Call(NamedTuple):
+    """What a machine needs to run a call, besides its function."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    retry: Retry | None
+
+
+class Failure(NamedTuple):
+    """What ended an attempt.
+
+    Attributes:
+        kind: See `JobFailed.kind`.
+        message: One line, no traceback.
+        remote_type: Qualified name of the exception's class, or "".
+        remote_traceback: Its traceback as text, or "".
+        exception: The exception itself, pickled; b"" if it cannot be.
+    """
+
+    kind: str
+    message: str
+    remote_type: str = ""
+    remote_traceback: str = ""
+    exception: bytes = b""
+
+
+def reference(function: Callable[..., Any]) -> str:
+    """Return `module:name` if a machine can import the function, else ""."""
+    module, name = function.__module__, function.__qualname__
+    if module == "__main__" or "<" in name or module not in sys.modules:
+        return ""
+    found: Any = sys.modules[module]
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return f"{module}:{name}" if getattr(found, "fn", found) is function else ""
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """Return the function that `module:name` stands for.
+
+    Raises:
+        TaskNotRegistered: this image has no such module or name.
+    """
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise TaskNotRegistered(
+            f"this image has no task {name} ({type(error).__name__}: {error}): deploy "
+            "the image that has it, or correct WORKER_IMAGE"
+        ) from error
+    function: Callable[..., Any] = getattr(found, "fn", found)
+    return function
+
+
+def dump_call(name: str, call: Call) -> bytes:
+    """Return a call as bytes.
+
+    Raises:
+        ArgumentsNotEncodable: the message names the argument that cannot be pickled.
+    """
+    try:
+        return _dumps(tuple(call))
+    except Exception as error:
+        raise ArgumentsNotEncodable(_blame(name, call, error)) from error
+
+
+def load_call(body: bytes) -> Call:
+    """Return the call of verified bytes."""
+    return Call(*pickle.loads(body))
+
+
+def dump_code(function: Callable[..., Any]) -> bytes:
+    """Return a function by value.
+
+    Raises:
+        ArgumentsNotEncodable: it refers to something that cannot be pickled.
+    """
+    try:
+        return _dumps(function)
+    except Exception as error:
+        raise ArgumentsNotEncodable(
+            f"the function {function.__qualname__} cannot be sent to a machine, "
+            f"because it refers to something that cannot be pickled ({error}): create "
+            "that inside the function, or move the function to a module of its own"
+        ) from error
+
+
+def load_code(body: bytes) -> Callable[..., Any]:
+    """Return the function of verified bytes."""
+    function: Callable[..., Any] = pickle.loads(body)
+    return function
+
+
+def dump_value(value: object) -> bytes:
+    """Return a successful outcome as bytes.
+
+    Raises:
+        PayloadError: the value cannot be pickled.
+    """
+    try:
+        return _dumps_cheaply((True, value))
+    except Exception as error:
+        raise PayloadError(
+            f"the task returned a {type(value).__name__}, which cannot be pickled "
+            f"({error}): return plain data, or store it and return its key"
+        ) from error
+
+
+def describe(error: BaseException) -> Failure:
+    """Return what can be told of an exception that a task raised; never raises."""
+    kind = type(error)
+    try:
+        message = str(error)
+    except Exception as second:  # noqa: BLE001 - the user's __str__ may do anything
+        message = f"(its __str__ raised {type(second).__name__})"
+    try:
+        shown = traceback.format_exception(kind, error, _users_part(error))
+        text = "".join(shown)
+    except Exception:  # noqa: BLE001 - as above
+        text = ""
+    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    return Failure(
+        kind="error",
+        message=_cut(message),
+        remote_type=name,
+        remote_traceback=_cut(text),
+        exception=_dump_exception(error),
+    )
+
+
+def dump_failure(failure: Failure) -> bytes:
+    """Return a failed outcome as bytes; plain text, so it always can be."""
+    safe = (part if isinstance(part, bytes) else _cut(part) for part in failure)
+    return pickle.dumps((False, tuple(safe)))
+
+
+def load_outcome(body: bytes, job_id: str) -> tuple[bool, Any]:
+    """Return (True, value) or (False, exception to raise) of verified bytes."""
+    try:
+        good, content = pickle.loads(body)
+    except Exception as error:
+        raise PayloadError(
+            f"the result of job {job_id} cannot be loaded here ({error}): the program "
+            "that reads it needs the same modules as the machine that made it"
+        ) from error
+    return (True, content) if good else (False, _rebuild(Failure(*content), job_id))
+
+
+def _rebuild(failure: Failure, job_id: str) -> BaseException:
+    told = failure.message or failure.remote_type
+    if failure.remote_type:
+        told = f"{failure.remote_type}: {failure.message}"
+    failed = JobFailed(
+        f"job {job_id} failed: {told}",
+        job_id=job_id,
+        kind=failure.kind,
+        remote_type=failure.remote_type,
+        remote_traceback=failure.remote_traceback,
+    )
+    if not failure.exception:
+        return failed
+    try:
+        original: BaseException = pickle.loads(failure.exception)
+    except Exception:  # noqa: BLE001 - its class may be unknown here
+        return failed
+    original.__cause__ = failed
+    return original
+
+
+def _dumps(value: object) -> bytes:
+    import cloudpickle  # noqa: PLC0415 - the machine rarely needs it
+
+    data: bytes = cloudpickle.dumps(value)
+    return data
+
+
+def _dumps_cheaply(value: object) -> bytes:
+    # cloudpickle costs a machine tens of milliseconds to import. Where it has been
+    # imported already it is used, since only it knows functions sent by value.
+    if "cloudpickle" in sys.modules:
+        return _dumps(value)
+    try:
+        return pickle.dumps(value)
+    except Exception:  # noqa: BLE001 - whatever pickle cannot do, try the other
+        return _dumps(value)
+
+
+def _dump_exception(error: BaseException) -> bytes:
+    bare = error.with_traceback(None)
+    try:
+        data = _dumps_cheaply(bare)
+        pickle.loads(data)
+    except Exception:  # noqa: BLE001 - many exceptions do not survive a round trip
+        return b""
+    return data if len(data) <= 100_000 else b""
+
+
+def _users_part(error: BaseException) -> Any:
+    trace = error.__traceback__
+    while trace is not None and "worker_lib" in trace.tb_frame.f_code.co_filename:
+        if trace.tb_next is None:
+            break
+        trace = trace.tb_next
+    return trace
+
+
+def _blame(name: str, call: Call, error: Exception) -> str:
+    for label, value in [*enumerate(call.args, 1), *call.kwargs.items()]:
+        try:
+            _dumps(value)
+        except Exception as found:  # noqa: BLE001 - any failure names the culprit
+            what = f"argument {label!r} of {name} is a {type(value).__name__}"
+            return (
+                f"{what}, which cannot be pickled ({found}): pass plain data, "
+                "and open files, locks and connections inside the task"
+            )
+    return f"the call of {name} cannot be pickled ({error})"
+
+
+def _cut(text: str) -> str:
+    safe = text.encode("utf-8", "backslashreplace").decode()
+    if len(safe) <= _MAX_TEXT:
+        return safe
+    half = _MAX_TEXT // 2
+    return f"{safe[:half]}\n… {len(safe) - _MAX_TEXT} characters cut …\n{safe[-half:]}"
