@@ -1,0 +1,181 @@
+"""The calling side's way to Redis: redis-py's connections, without its retries.
+
+redis-py 8 sends a command again after a time-out, which makes one write two. So its
+retries are off; what may be sent again is known here: every script of this library,
+and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry as RedisRetry
+
+from worker_lib.errors import StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker_lib.store.scripts import Script
+
+__all__ = ["MAX_BLOCK", "Connection"]
+
+CONNECT_TIMEOUT = 1.5
+ANSWER_TIMEOUT = 2.5
+# Blocking commands are cut into slices, so that a dead connection is noticed.
+MAX_BLOCK = 20.0
+
+
+class Connection:
+    """Runs scripts and blocking commands; safe for threads and after a fork.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        prefix: First key of every script: the namespace.
+
+    Raises:
+        StoreUnavailable: Redis cannot be reached, refuses us, or is full; known
+            within three seconds.
+    """
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._url = url
+        self._prefix = prefix.encode()
+        self._quick = _Connections(url, ANSWER_TIMEOUT)
+        self._blocking = _Connections(url, MAX_BLOCK + ANSWER_TIMEOUT)
+
+    def __repr__(self) -> str:
+        """Name the server, never the password."""
+        return f"Connection({self._quick.address!r})"
+
+    def run(self, script: Script, *args: Any) -> Any:
+        """Run a script and return its reply; sent again once if the reply was lost."""
+        command = (b"EVALSHA", script.sha, 1, self._prefix, *args)
+        began = time.monotonic()
+        try:
+            return self._quick.call(command)
+        except redis.exceptions.NoScriptError:
+            return self._checked(self._quick, _whole(script, command))
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            # A connection that idled may have been closed by the server meanwhile.
+            if time.monotonic() - began > 1 or isinstance(
+                error, redis.AuthenticationError
+            ):
+                raise self._unavailable(error) from error
+            return self._checked(self._quick, _whole(script, command))
+        except redis.RedisError as error:
+            raise self._refused(error) from error
+
+    def block(self, *command: Any) -> Any:
+        """Run a blocking command whose own time-out is `MAX_BLOCK` or less."""
+        return self._checked(self._blocking, command)
+
+    def listen(self, channel: str, timeout: float) -> Iterator[None]:
+        """Yield once when subscribed to `channel`, then at each message.
+
+        Ends after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        connection = self._blocking.fresh()
+        try:
+            connection.send_command("SUBSCRIBE", channel)
+            while (left := deadline - time.monotonic()) > 0:
+                if connection.can_read(timeout=min(left, MAX_BLOCK)):
+                    connection.read_response()
+                    yield
+        except (redis.RedisError, OSError) as error:
+            raise self._unavailable(error) from error
+        finally:
+            connection.disconnect()
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._quick.close()
+        self._blocking.close()
+
+    def _checked(self, connections: _Connections, command: tuple[Any, ...]) -> Any:
+        try:
+            return connections.call(command)
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            raise self._unavailable(error) from error
+        except redis.RedisError as error:
+            raise self._refused(error) from error
+
+    def _unavailable(self, error: Exception) -> StoreError:
+        if isinstance(error, redis.AuthenticationError):
+            return self._refused(error)
+        return StoreUnavailable(
+            f"Redis at {self._quick.address} cannot be reached "
+            f"({type(error).__name__}): start it, or correct REDIS_URL"
+        )
+
+    def _refused(self, error: Exception) -> StoreError:
+        text = str(error)
+        where = f"Redis at {self._quick.address}"
+        if isinstance(error, redis.AuthenticationError) or text.startswith("NOAUTH"):
+            return StoreUnavailable(
+                f"{where} refused our password: correct the one in REDIS_URL"
+            )
+        if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM" in text:
+            return StoreUnavailable(
+                f"{where} is full (maxmemory) and refused to store: give it more "
+                "memory or shorten result_ttl; what was stored before is kept"
+            )
+        return StoreError(f"{where} refused a command: {text[:200]}")
+
+
+class _Connections:
+    """A free list of redis-py connections; forgets those made before a fork."""
+
+    def __init__(self, url: str, answer_timeout: float) -> None:
+        self._pool = redis.ConnectionPool.from_url(
+            url,
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_timeout=answer_timeout,
+            retry=RedisRetry(NoBackoff(), 0),
+            protocol=2,
+        )
+        self._free: deque[Any] = deque()
+        self._pid = os.getpid()
+        known = self._pool.connection_kwargs
+        self.address: str = (
+            known.get("path")
+            or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}"
+        )
+
+    def fresh(self) -> Any:
+        """Return a connection that nobody else has, and that is not given back."""
+        return self._pool.connection_class(**self._pool.connection_kwargs)
+
+    def call(self, command: tuple[Any, ...]) -> Any:
+        connection = self._take()
+        connection.send_command(*command)
+        try:
+            reply = connection.read_response()
+        except redis.ResponseError:
+            self._free.append(connection)
+            raise
+        self._free.append(connection)
+        return reply
+
+    def close(self) -> None:
+        while self._free:
+            self._free.pop().disconnect()
+
+    def _take(self) -> Any:
+        if self._pid != os.getpid():
+            self._free.clear()
+            self._pid = os.getpid()
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self.fresh()
+
+
+def _whole(script: Script, command: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (b"EVAL", script.source, *command[2:])

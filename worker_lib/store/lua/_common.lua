@@ -1,0 +1,167 @@
+-- What every script shares. KEYS[1] is the namespace; all other keys follow from it.
+--   job:<id>     hash   the job's record
+--   out:<id>     list   its outcome, twice: waiters rotate it, so it never empties
+--   code:<hash>  string pickled code of functions that no image has
+--   ready:<pool> zset   jobs that may run now, by queue and order of arrival
+--   due:<pool>   zset   jobs that may run later, by time
+--   pool:<id>    hash   what its machines are; why none can be had
+--   slots:<pool> set    rights to a machine; busy:<pool> those with a job
+--   idle:<pool>  set    slots whose machine waits for a call
+--   slot:<id>    hash   pool, state (owed, launching, idle, busy), machine, job, fence
+--   timers       zset   's:<slot>' and 'p:<pool>', by when somebody must look at them
+--   calls        list   slots that somebody with a token should launch
+--   jobs         zset   all jobs, by time of creation
+local P = KEYS[1]
+local function key(kind, id) return P .. ':' .. kind .. ':' .. id end
+local TIMERS, CALLS, JOBS = P .. ':timers', P .. ':calls', P .. ':jobs'
+local FINAL = {succeeded = true, failed = true, cancelled = true, expired = true}
+local DAY_MS = 86400000
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1e6
+
+local function text(number) return string.format('%.6f', number) end
+
+local function ms(seconds) return math.max(1, math.floor(tonumber(seconds) * 1000)) end
+
+local function count(what)
+  local day = key('counts', math.floor(now / 86400))
+  if redis.call('HINCRBY', day, what, 1) == 1 then
+    redis.call('PEXPIRE', day, 40 * DAY_MS)
+  end
+end
+
+local function announce(job) redis.call('PUBLISH', key('changed', job), '1') end
+
+local function set_timer(member, at) redis.call('ZADD', TIMERS, text(at), member) end
+
+-- Have somebody look at a pool; an earlier look that is due already stays.
+local function look_at_pool(pool, at)
+  redis.call('ZADD', TIMERS, 'LT', text(at), 'p:' .. pool)
+end
+
+-- Ask whoever holds a token and listens to come and look.
+local function call_launcher(what)
+  redis.call('RPUSH', CALLS, what)
+  redis.call('PEXPIRE', CALLS, 60000)
+end
+
+-- A slot is owed while more jobs wait than machines are free or on their way.
+local function slot_owed(pool)
+  local waiting = redis.call('ZCARD', key('ready', pool))
+  if waiting == 0 then return false end
+  local slots = redis.call('SCARD', key('slots', pool))
+  local most = tonumber(redis.call('HGET', key('pool', pool), 'max') or '1')
+  if slots >= most then return false end
+  return waiting > slots - redis.call('SCARD', key('busy', pool))
+end
+
+local function add_slot(pool, slot, look_at)
+  redis.call('HSET', key('slot', slot), 'pool', pool, 'state', 'owed',
+    'owed_at', text(now))
+  redis.call('PEXPIRE', key('slot', slot), DAY_MS)
+  redis.call('SADD', key('slots', pool), slot)
+  redis.call('PEXPIRE', key('slots', pool), 14 * DAY_MS)
+  set_timer('s:' .. slot, look_at)
+end
+
+local function free_slot(pool, slot)
+  redis.call('SREM', key('slots', pool), slot)
+  redis.call('SREM', key('busy', pool), slot)
+  redis.call('SREM', key('idle', pool), slot)
+  redis.call('DEL', key('slot', slot), key('ctl', slot))
+  redis.call('ZREM', TIMERS, 's:' .. slot)
+end
+
+-- Wake one machine that waits, if any; its timer gives it the time to come.
+local function wake_idle(pool)
+  local slot = redis.call('SPOP', key('idle', pool))
+  if not slot then return false end
+  redis.call('RPUSH', key('ctl', slot), 'w')
+  redis.call('PEXPIRE', key('ctl', slot), 60000)
+  set_timer('s:' .. slot, now + 10)
+  return true
+end
+
+local function tell_slot(slot, what)
+  if slot and slot ~= '' and redis.call('EXISTS', key('slot', slot)) == 1 then
+    redis.call('RPUSH', key('ctl', slot), what)
+    redis.call('PEXPIRE', key('ctl', slot), 60000)
+  end
+end
+
+local function make_ready(pool, job, order)
+  redis.call('ZADD', key('ready', pool), order, job)
+  redis.call('PEXPIRE', key('ready', pool), 14 * DAY_MS)
+end
+
+local function make_due(pool, job, at)
+  redis.call('ZADD', key('due', pool), text(at), job)
+  redis.call('PEXPIRE', key('due', pool), 14 * DAY_MS)
+  look_at_pool(pool, at)
+end
+
+-- Move what is due to the ready jobs; returns the seconds until more is due, or nil.
+local function promote(pool)
+  local due = key('due', pool)
+  for _, job in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now),
+      'LIMIT', 0, 100)) do
+    redis.call('ZREM', due, job)
+    local order = redis.call('HGET', key('job', job), 'order')
+    if order then
+      redis.call('HSET', key('job', job), 'status', 'queued')
+      redis.call('HDEL', key('job', job), 'due')
+      make_ready(pool, job, order)
+      announce(job)
+    end
+  end
+  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  if not first[2] then
+    if redis.call('ZCARD', key('ready', pool)) == 0 then
+      redis.call('ZREM', TIMERS, 'p:' .. pool)
+    end
+    return nil
+  end
+  look_at_pool(pool, tonumber(first[2]))
+  return math.max(0, tonumber(first[2]) - now)
+end
+
+-- The running attempt as one JSON line, appended to the record.
+local function close_attempt(job, outcome, error, output)
+  local record = key('job', job)
+  local got = redis.call('HMGET', record, 'attempt', 'machine', 'region', 'boot',
+    'started', 'attempts')
+  local line = cjson.encode({n = tonumber(got[1]), machine = got[2] or '',
+    region = got[3] or '', boot = tonumber(got[4] or '') or -1,
+    started = tonumber(got[5]), ended = now, outcome = outcome,
+    error = error, output = output})
+  local lines = (got[6] or '') .. line .. '\n'
+  if #lines > 65536 then lines = string.gsub(lines, '^[^\n]*\n', '') end
+  redis.call('HSET', record, 'attempts', lines)
+  redis.call('HDEL', record, 'started', 'boot')
+end
+
+-- The one way into a final status. `outcome` is '' where nothing was returned.
+local function finish(job, status, outcome, error)
+  local record, out = key('job', job), key('out', job)
+  local got = redis.call('HMGET', record, 'ttl', 'fence')
+  local keep = ms(got[1] or '86400')
+  redis.call('HSET', record, 'status', status, 'ended', text(now), 'error', error)
+  redis.call('HDEL', record, 'progress', 'due', 'slot')
+  if status == 'succeeded' then redis.call('HDEL', record, 'call') end
+  local element = status .. ' ' .. (got[2] or '0') .. ' ' .. outcome
+  redis.call('DEL', out)
+  redis.call('RPUSH', out, element, #outcome > 1024 and '' or element)
+  redis.call('PEXPIRE', out, keep)
+  redis.call('PEXPIRE', record, keep + DAY_MS)
+  count(status)
+  announce(job)
+end
+
+local function requeue(job, pool)
+  local record = key('job', job)
+  redis.call('HINCRBY', record, 'fence', 1)
+  redis.call('HSET', record, 'status', 'queued')
+  redis.call('HDEL', record, 'slot', 'progress')
+  make_ready(pool, job, redis.call('HGET', record, 'order'))
+  announce(job)
+end

@@ -1,0 +1,16 @@
+-- End a job that is not final yet. Its machine is told; a late success is refused.
+-- ARGV: job
+-- Returns 1 if this call cancelled it, 0 if it was final, -1 if there is no such job.
+local job = ARGV[1]
+local record = key('job', job)
+local got = redis.call('HMGET', record, 'status', 'pool', 'slot')
+if not got[1] then return -1 end
+if FINAL[got[1]] then return 0 end
+if got[1] == 'running' then close_attempt(job, 'cancelled', '', '') end
+redis.call('ZREM', key('ready', got[2]), job)
+redis.call('ZREM', key('due', got[2]), job)
+promote(got[2])
+redis.call('HINCRBY', record, 'fence', 1)
+finish(job, 'cancelled', '', '')
+tell_slot(got[3], 'c')
+return 1

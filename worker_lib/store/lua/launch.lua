@@ -1,0 +1,36 @@
+-- May the machine of this slot be created now? Takes a token of the shared bucket.
+-- ARGV: slot, creates per second, burst, boot timeout, who asks
+-- A pool on hold is held for those with the same credentials as the refused one; when
+-- the hold is over, one probe goes ahead and the others wait for what becomes of it.
+-- Returns {'go', pool, spec}, {'wait', seconds}, or {'unneeded'}.
+local slot = ARGV[1]
+local got = redis.call('HMGET', key('slot', slot), 'pool', 'state')
+local pool, state = got[1], got[2]
+if not pool or (state ~= 'owed' and state ~= 'launching') then return {'unneeded'} end
+if redis.call('ZCARD', key('ready', pool)) == 0 then
+  free_slot(pool, slot)
+  return {'unneeded'}
+end
+local about = redis.call('HMGET', key('pool', pool), 'spec', 'hold_until', 'held_for')
+local held = about[3] == ARGV[5]
+local hold = tonumber(about[2] or '0') - now
+if held and hold > 0 then
+  free_slot(pool, slot)
+  look_at_pool(pool, now + hold)
+  return {'unneeded'}
+end
+local rate, burst, bucket = tonumber(ARGV[2]), tonumber(ARGV[3]), P .. ':bucket'
+local had = redis.call('HMGET', bucket, 'tokens', 'at')
+local tokens = math.min(burst,
+  tonumber(had[1] or burst) + (now - tonumber(had[2] or now)) * rate)
+if tokens < 1 then
+  local wait = (1 - tokens) / rate
+  set_timer('s:' .. slot, now + wait + 10)
+  return {'wait', text(wait)}
+end
+redis.call('HSET', bucket, 'tokens', text(tokens - 1), 'at', text(now))
+redis.call('PEXPIRE', bucket, 3600000)
+redis.call('HSET', key('slot', slot), 'state', 'launching', 'launched_at', text(now))
+set_timer('s:' .. slot, now + tonumber(ARGV[4]))
+if held then redis.call('HSET', key('pool', pool), 'hold_until', text(now + 30)) end
+return {'go', pool, about[1] or ''}

@@ -1,0 +1,344 @@
+"""What the calling side does with Redis, a verb a method."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from worker_lib.job import Attempt, JobInfo, Progress
+from worker_lib.keys import job_channel, key_prefix, new_slot_id
+from worker_lib.store.scripts import script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from worker_lib.store.connection import Connection
+
+__all__ = ["Check", "Launch", "NewJob", "Outcome", "Seen", "Store", "Stored", "Sweep"]
+
+# A slot that its caller's process has not launched by then is anyone's to launch.
+_LAUNCH_GRACE = 10.0
+# How long another sweep leaves alone what one has taken up.
+_SWEEP_LATCH = 10.0
+_MAX_LOST = 3
+_MAX_CANDIDATES = 20
+# A little under the 1 per second that Fly allows, since its clock is not ours.
+CREATES_PER_SECOND = 0.95
+CREATE_BURST = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A call to store.
+
+    Attributes:
+        rank: Place of its queue, 0 first.
+        policy: JSON that machines and sweeps read: attempts, backoff, `on_lost`.
+        call: Signed arguments.
+        code: Signed function; b"" if it travels by name, as `code_hash` then says.
+        may_launch: Whether this process can ask for machines.
+    """
+
+    id: str
+    task: str
+    pool: str
+    pool_spec: str
+    queue: str
+    rank: int
+    timeout: float
+    result_ttl: float
+    pending_ttl: float
+    policy: str
+    call: bytes
+    code_hash: str
+    code: bytes
+    delay: float
+    max_machines: int
+    linger: float
+    may_launch: bool
+
+
+class Stored(NamedTuple):
+    """What became of a `NewJob`.
+
+    Attributes:
+        slot: To launch, or "".
+        trouble: Why its pool can have no machine at present, as JSON, or "".
+        next_in: Seconds to the next deadline of any job; negative if it passed.
+    """
+
+    status: str
+    slot: str
+    trouble: str
+    next_in: float
+
+
+class Launch(NamedTuple):
+    """`go` with a pool's spec, `wait` some seconds, or `unneeded`."""
+
+    verdict: str
+    pool: str = ""
+    spec: str = ""
+    wait: float = 0.0
+
+
+class Check(NamedTuple):
+    """A slot whose machine has not been heard of in time."""
+
+    slot: str
+    state: str
+    machine_id: str
+    pool: str
+    job_id: str
+    fence: str
+    age: float
+
+
+class Sweep(NamedTuple):
+    """What is overdue; `next_in` seconds to the next look, None if nothing is up."""
+
+    next_in: float | None
+    launches: list[str]
+    checks: list[Check]
+
+
+class Outcome(NamedTuple):
+    """How a job ended; the envelope is b"" where nothing was returned."""
+
+    status: str
+    fence: str
+    envelope: bytes
+
+
+class Seen(NamedTuple):
+    """A job's record, its outcome if one is kept, and its pool's trouble as JSON."""
+
+    info: JobInfo
+    outcome: Outcome | None
+    trouble: str
+
+
+class Store:
+    """The verbs of the calling side.
+
+    Args:
+        connection: Runs the scripts.
+        namespace: First part of every key.
+    """
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._connection = connection
+        self._namespace = namespace
+        self._prefix = key_prefix(namespace)
+        self._codes_sent: set[str] = set()
+
+    def enqueue(self, job: NewJob) -> Stored:
+        """Store a call and decide whether a machine is owed; twice is once.
+
+        Raises:
+            StoreUnavailable: nothing is known to be stored.
+        """
+        known = job.code_hash in self._codes_sent
+        reply = self._enqueue(job, b"" if known else job.code)
+        if reply[0] == b"code":
+            reply = self._enqueue(job, job.code)
+        self._codes_sent.add(job.code_hash)
+        *texts, next_in = (part.decode() for part in reply[1:])
+        return Stored(*texts, next_in=float(next_in))
+
+    def launch(self, slot: str, boot_timeout: float, who: str) -> Launch:
+        """Ask whether the machine of `slot` may be created now.
+
+        Args:
+            boot_timeout: Seconds until somebody looks what became of it.
+            who: Fingerprint of the credentials that it would be created with.
+        """
+        reply = self._connection.run(
+            script("launch"), slot, CREATES_PER_SECOND, CREATE_BURST, boot_timeout, who
+        )
+        verdict = reply[0].decode()
+        if verdict == "wait":
+            return Launch(verdict, wait=float(reply[1]))
+        return Launch(verdict, *(part.decode() for part in reply[1:]))
+
+    def refuse(
+        self, slot: str, reason: str, hold: float, *, who: str, tell: bool
+    ) -> None:
+        """Note why no machine can be had, and hold the pool's launches.
+
+        Args:
+            reason: JSON, as `Launcher` writes it.
+            hold: Seconds.
+            who: Fingerprint of the credentials that were refused.
+            tell: Wake those who wait for the pool's jobs, as a person must act.
+        """
+        self._connection.run(script("refuse"), slot, reason, hold, int(tell), who)
+
+    def cancel(self, job_id: str) -> bool | None:
+        """End a job; False if it was final already, None if there is none."""
+        done = self._connection.run(script("cancel"), job_id)
+        return None if done < 0 else bool(done)
+
+    def look(self, *job_ids: str) -> list[Seen | None]:
+        """Return what is known of each job; None where there is none."""
+        replies = self._connection.run(script("look"), *job_ids)
+        return [
+            _seen(job_id, reply) if reply else None
+            for job_id, reply in zip(job_ids, replies, strict=True)
+        ]
+
+    def recent(self, limit: int) -> list[str]:
+        """Return the ids of the newest jobs, newest first."""
+        return [one.decode() for one in self._connection.run(script("recent"), limit)]
+
+    def wait(self, job_id: str, timeout: float) -> Outcome | None:
+        """Block until the job is final; None if woken for another reason, or late."""
+        key = f"{self._prefix}:out:{job_id}"
+        element = self._connection.block("BLMOVE", key, key, "LEFT", "RIGHT", timeout)
+        return _outcome(element) if element else None
+
+    def changes(self, job_id: str, timeout: float) -> Iterator[None]:
+        """Yield when subscribed, then whenever the job changes."""
+        return self._connection.listen(job_channel(self._namespace, job_id), timeout)
+
+    def await_call(self, timeout: float) -> bool:
+        """Block until a slot waits for a launcher with a token; False if late."""
+        key = f"{self._prefix}:calls"
+        return self._connection.block("BLPOP", key, timeout) is not None
+
+    def sweep(self) -> Sweep:
+        """Take up what is overdue; another sweep leaves it alone for a while."""
+        candidates = [new_slot_id() for _ in range(_MAX_CANDIDATES)]
+        first, *found = self._connection.run(
+            script("sweep"), _SWEEP_LATCH, *candidates
+        )
+        launches = [one[1].decode() for one in found if one[0] == b"launch"]
+        checks = [_check(one) for one in found if one[0] == b"check"]
+        return Sweep(float(first) if first else None, launches, checks)
+
+    def lose(self, check: Check, *, envelope: bytes, error: str, kind: str) -> str:
+        """Free a slot whose machine is gone; its job runs again, or fails.
+
+        Args:
+            envelope: Signed outcome, in case the job fails.
+
+        Returns:
+            A slot to launch, or "".
+        """
+        slot: bytes = self._connection.run(
+            script("lose"),
+            check.slot,
+            check.fence,
+            envelope,
+            error,
+            kind,
+            _MAX_LOST,
+            new_slot_id(),
+        )
+        return slot.decode()
+
+    def extend(self, check: Check, seconds: float) -> None:
+        """Look at this slot again after so many seconds."""
+        self._connection.run(script("extend"), check.slot, check.state, seconds)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._connection.close()
+
+    def _enqueue(self, job: NewJob, code: bytes) -> Any:
+        return self._connection.run(
+            script("enqueue"),
+            job.id,
+            job.task,
+            job.pool,
+            job.rank,
+            job.queue,
+            job.timeout,
+            job.result_ttl,
+            job.policy,
+            job.call,
+            job.code_hash,
+            code,
+            job.delay,
+            new_slot_id(),
+            job.pending_ttl,
+            _LAUNCH_GRACE if job.may_launch else 0,
+            job.max_machines,
+            job.linger,
+            job.pool_spec,
+        )
+
+
+def _check(reply: Sequence[bytes]) -> Check:
+    *texts, age = (part.decode() for part in reply[1:])
+    return Check(*texts, age=float(age))
+
+
+def _outcome(element: bytes) -> Outcome:
+    status, fence, envelope = element.split(b" ", 2)
+    return Outcome(status.decode(), fence.decode(), envelope)
+
+
+def _seen(job_id: str, reply: Sequence[Any]) -> Seen:
+    *fields, outcome, trouble, reason = reply
+    text = [str(one, "utf-8", "replace") for one in fields]
+    policy = json.loads(text[5])
+    info = JobInfo(
+        id=job_id,
+        status=text[0],  # type: ignore[arg-type]  # the scripts write no other
+        task=text[1],
+        queue=text[2],
+        pool=text[3],
+        attempt=int(text[4]),
+        max_attempts=policy["max_attempts"],
+        lost=int(text[6]),
+        created_at=float(text[7]),
+        started_at=_number(text[8]),
+        ended_at=_number(text[9]),
+        due_at=_number(text[10]),
+        progress=Progress(**json.loads(text[11])) if text[11] else None,
+        machine_id=text[12],
+        region=text[13],
+        attempts=_attempts(text),
+        error=text[15],
+        trouble=_trouble(trouble or reason),
+    )
+    return Seen(info, _outcome(outcome) if outcome else None, trouble.decode())
+
+
+def _attempts(text: Sequence[str]) -> tuple[Attempt, ...]:
+    closed = [_attempt(json.loads(line)) for line in text[14].splitlines()]
+    if text[0] == "running":
+        closed.append(
+            Attempt(
+                number=int(text[4]),
+                machine_id=text[12],
+                region=text[13],
+                boot_s=_number(text[16]),
+                started_at=float(text[8]),
+            )
+        )
+    return tuple(closed)
+
+
+def _attempt(line: dict[str, Any]) -> Attempt:
+    return Attempt(
+        number=line["n"],
+        machine_id=line["machine"],
+        region=line["region"],
+        boot_s=line["boot"] if line["boot"] >= 0 else None,
+        started_at=line["started"],
+        ended_at=line["ended"],
+        outcome=line["outcome"],
+        error=line["error"],
+        output=line["output"],
+    )
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _trouble(reason: bytes) -> str:
+    return str(json.loads(reason)["message"]) if reason else ""

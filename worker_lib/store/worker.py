@@ -1,0 +1,225 @@
+"""What a machine does with Redis, a verb a method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker_lib.keys import key_prefix, new_slot_id
+from worker_lib.store.scripts import script
+from worker_lib.store.wire import Wire
+
+if TYPE_CHECKING:
+    from worker_lib.store.wire import Reply
+
+__all__ = ["Claim", "ClaimedJob", "MachineStore"]
+
+# A retry that is due so soon is waited for: a machine costs less than a boot.
+_NEAR = 5.0
+
+
+class ClaimedJob(NamedTuple):
+    """A job that this machine holds; what was signed is still sealed.
+
+    Attributes:
+        attempt: From 1.
+        timeout: Seconds.
+        code_hash: Names the function's code; b"" if it travels by name, in `task`.
+        code: That code, sealed; b"" if the machine has it already.
+        policy: JSON.
+        call: Sealed arguments.
+        lost: How often a machine vanished under this job.
+    """
+
+    id: str
+    fence: str
+    attempt: int
+    timeout: float
+    task: str
+    code_hash: str
+    code: bytes
+    policy: bytes
+    call: bytes
+    lost: int
+
+
+class Claim(NamedTuple):
+    """The answer to a machine that asks for work.
+
+    Attributes:
+        verdict: `job`, `idle` (wait so many seconds), `empty` (leave; the slot is
+            given back) or `gone` (the slot is no longer ours: leave at once).
+        job: With `job`.
+        wait: With `idle`.
+    """
+
+    verdict: str
+    job: ClaimedJob | None = None
+    wait: float = 0.0
+
+
+class MachineStore:
+    """The verbs of one machine, which holds one slot.
+
+    Args:
+        url: Of Redis.
+        namespace: First part of every key.
+        slot: The right under which this machine was started.
+        machine_id: Fly's id.
+        region: Fly's name of where it runs.
+        lease_ttl: Seconds of silence after which it counts as lost.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        namespace: str,
+        *,
+        slot: str,
+        machine_id: str,
+        region: str,
+        lease_ttl: float,
+    ) -> None:
+        prefix = key_prefix(namespace)
+        self.wire = Wire(url, prefix)
+        self._bell = Wire(url, prefix)
+        self._bell_key = f"{prefix}:ctl:{slot}"
+        self._slot = slot
+        self._machine_id = machine_id
+        self._region = region
+        self._lease = lease_ttl
+        self.known_code = ""
+
+    def start_claim(self) -> None:
+        """Ask for the first job without waiting for the answer."""
+        self.wire.start(script("claim"), *self._claim_words(leaving=False))
+
+    def finish_claim(self) -> Claim:
+        """Return the answer to `start_claim`."""
+        words = self._claim_words(leaving=False)
+        return _claim(self.wire.finish(script("claim"), *words))
+
+    def claim(self, *, leaving: bool = False) -> Claim:
+        """Ask for a job; the one that is held already, if there is one."""
+        return _claim(self.wire.run(script("claim"), *self._claim_words(leaving)))
+
+    def finish(
+        self,
+        job: ClaimedJob,
+        status: str,
+        *,
+        outcome: bytes = b"",
+        error: str = "",
+        kind: str = "",
+        output: str = "",
+        retry_in: float = 0.0,
+        leaving: bool = False,
+    ) -> tuple[bool, Claim]:
+        """Report how a job ended, and take the next one in the same step.
+
+        Args:
+            status: `succeeded`, `failed` or `retrying`.
+            retry_in: Seconds, with `retrying`.
+
+        Returns:
+            Whether the report was accepted (False: somebody else holds the job by
+            now, or it was cancelled), and the next claim. Sent twice, it counts once.
+        """
+        reply = self.wire.run(
+            script("finish"),
+            self._slot,
+            job.id,
+            job.fence,
+            status,
+            outcome,
+            error,
+            kind,
+            output,
+            retry_in,
+            self._lease,
+            self.known_code,
+            int(leaving),
+            _NEAR,
+        )
+        verdict, *rest = _array(reply)
+        return verdict == b"ok", _claim(rest)
+
+    def heartbeat(self, job: ClaimedJob, progress: str = "") -> bool:
+        """Renew the lease; False if the job is no longer ours."""
+        words = (self._slot, job.id, job.fence, self._lease, progress)
+        return self.wire.run(script("heartbeat"), *words) == 1
+
+    def release(self, job: ClaimedJob) -> bool:
+        """Hand a job back, no attempt charged, and give the slot back."""
+        words = (self._slot, job.id, job.fence, new_slot_id())
+        return self.wire.run(script("release"), *words) == 1
+
+    def listen(self) -> int:
+        """Wait in the background for a word to this machine; return what to poll.
+
+        One command for the machine's whole life, however long that is.
+        """
+        if self._bell.fileno() < 0:
+            self._bell.connect()
+            self._bell.send(b"BLPOP", self._bell_key, b"0")
+        return self._bell.fileno()
+
+    def heard(self) -> str:
+        """Return the word: `c`, the job was cancelled; `w`, there is work.
+
+        Listens on. Raises `StoreUnavailable` if the connection broke.
+        """
+        reply = _array(self._bell.receive())
+        self._bell.send(b"BLPOP", self._bell_key, b"0")
+        word = reply[1]
+        return word.decode() if isinstance(word, bytes) else ""
+
+    def close(self) -> None:
+        """Close both connections."""
+        self.wire.close()
+        self._bell.close()
+
+    def _claim_words(self, leaving: bool) -> tuple[str | float, ...]:
+        return (
+            self._slot,
+            self._machine_id,
+            self._region,
+            self._lease,
+            self.known_code,
+            int(leaving),
+            _NEAR,
+        )
+
+
+def _array(reply: Reply) -> list[Reply]:
+    return reply if isinstance(reply, list) else []
+
+
+def _claim(reply: Reply) -> Claim:
+    verdict, *rest = [_bytes(part) for part in _array(reply)]
+    if verdict == b"job":
+        return Claim("job", job=_job(rest))
+    if verdict == b"idle":
+        return Claim("idle", wait=float(rest[0]))
+    return Claim(verdict.decode())
+
+
+def _job(parts: list[bytes]) -> ClaimedJob:
+    job_id, fence, attempt, timeout, task, code_hash, code, policy, call, lost = parts
+    return ClaimedJob(
+        id=job_id.decode(),
+        fence=fence.decode(),
+        attempt=int(attempt),
+        timeout=float(timeout),
+        task=task.decode(),
+        code_hash=code_hash.decode(),
+        code=code,
+        policy=policy,
+        call=call,
+        lost=int(lost),
+    )
+
+
+def _bytes(part: Reply) -> bytes:
+    if isinstance(part, bytes):
+        return part
+    return str(part).encode()
