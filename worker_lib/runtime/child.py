@@ -1,0 +1,160 @@
+"""The process that holds the user's code: verify, unpickle, run, pickle, sign."""
+
+from __future__ import annotations
+
+import faulthandler
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from worker_lib import codec, context, pickling
+from worker_lib.errors import WorkerLibError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker_lib.codec import Codec
+    from worker_lib.pickling import Call, Failure
+    from worker_lib.runtime.frames import Frames
+
+__all__ = ["OUT_OF_TIME", "Child"]
+
+# Chosen since user code hardly ever uses it, and its name says what it means here.
+OUT_OF_TIME = signal.SIGXCPU
+
+
+class _OutOfTime(BaseException):
+    """Raised in the task when its time is over; `except Exception` lets it pass."""
+
+
+class Child:
+    """Runs jobs that the supervisor sends, one after the other.
+
+    Args:
+        frames: To and from the supervisor.
+        codec_: Verifies calls and signs outcomes.
+    """
+
+    def __init__(self, frames: Frames, codec_: Codec) -> None:
+        self._frames = frames
+        self._codec = codec_
+        self._functions: dict[str, Callable[..., Any]] = {}
+
+    def serve(self) -> None:
+        """Run jobs until the supervisor is gone."""
+        faulthandler.enable()
+        signal.signal(signal.SIGTERM, _raise_interrupt)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(OUT_OF_TIME, _raise_out_of_time)
+        while (frame := self._frames.receive()) is not None:
+            self._frames.send(b"done", *self._run(frame))
+
+    def _run(self, frame: list[bytes]) -> tuple[bytes, ...]:
+        """Return status, kind, error line, whether to retry, and signed outcome."""
+        job_id, fence, attempt, task, code_hash, code, sealed_call = frame
+        place = {"job_id": job_id.decode(), "fence": fence.decode()}
+        try:
+            function = self._function(task.decode(), code_hash.decode(), code)
+            call = self._call(place["job_id"], sealed_call)
+        except Exception as error:  # noqa: BLE001 - user modules may raise anything
+            return self._failed(_refused(error), place, retry=False)
+        job = context.CurrentJob(
+            place["job_id"], int(attempt), task.decode(), self._report
+        )
+        context.enter(job)
+        try:
+            value = _await(function(*call.args, **call.kwargs))
+        except BaseException as error:  # noqa: BLE001 - whatever the task raised
+            failure = _failure(error)
+            return self._failed(failure, place, retry=_retries(call, error, failure))
+        finally:
+            context.enter(None)
+            _flush()
+        return self._succeeded(value, place)
+
+    def _function(self, task: str, code_hash: str, code: bytes) -> Callable[..., Any]:
+        key = code_hash or task
+        if key not in self._functions:
+            if code_hash:
+                body = self._codec.open(code, kind=codec.CODE, job_id=code_hash)
+                self._functions[key] = pickling.load_code(body)
+            else:
+                self._functions[key] = pickling.resolve(task)
+        return self._functions[key]
+
+    def _call(self, job_id: str, sealed: bytes) -> Call:
+        return pickling.load_call(
+            self._codec.open(sealed, kind=codec.CALL, job_id=job_id)
+        )
+
+    def _report(self, progress: str) -> None:
+        self._frames.send(b"progress", progress.encode())
+
+    def _succeeded(self, value: Any, place: dict[str, str]) -> tuple[bytes, ...]:
+        try:
+            body = pickling.dump_value(value)
+            envelope = self._codec.seal(body, kind=codec.OUTCOME, **place)
+        except WorkerLibError as error:
+            return self._failed(_refused(error), place, retry=False)
+        return b"succeeded", b"", b"", b"", envelope
+
+    def _failed(
+        self, failure: Failure, place: dict[str, str], *, retry: bool
+    ) -> tuple[bytes, ...]:
+        body = pickling.dump_failure(failure)
+        envelope = self._codec.seal(body, kind=codec.OUTCOME, **place)
+        line = f"{failure.remote_type}: {failure.message}".removeprefix(": ")
+        error = line.partition("\n")[0][:500]
+        safe = error.encode("utf-8", "backslashreplace")
+        return b"failed", failure.kind.encode(), safe, b"1" if retry else b"", envelope
+
+
+def _await(value: Any) -> Any:
+    if not hasattr(value, "__await__"):
+        return value
+    import asyncio  # noqa: PLC0415 - only for tasks that are coroutines
+
+    async def wait() -> Any:
+        return await value
+
+    return asyncio.run(wait())
+
+
+def _failure(error: BaseException) -> Failure:
+    failure = pickling.describe(error)
+    if isinstance(error, _OutOfTime):
+        return failure._replace(
+            kind="timeout", message=str(error), remote_type="", exception=b""
+        )
+    if isinstance(error, SystemExit):
+        text = f"the task called sys.exit({error.code!r})"
+        return failure._replace(kind="exit", message=text, exception=b"")
+    return failure
+
+
+def _refused(error: Exception) -> Failure:
+    return pickling.describe(error)._replace(kind="refused")
+
+
+def _retries(call: Call, error: BaseException, failure: Failure) -> bool:
+    if call.retry is None:
+        return False
+    if failure.kind == "error":
+        return call.retry.wants(error)
+    return call.retry.wants_kind(failure.kind)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # noqa: BLE001 - the task may have closed or replaced it
+            continue
+
+
+def _raise_interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _raise_out_of_time(_signal: int, _frame: object) -> None:
+    raise _OutOfTime("the attempt ran longer than its timeout")

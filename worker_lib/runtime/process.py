@@ -1,0 +1,182 @@
+"""The child as its supervisor sees it: fork, talk, listen to what it prints, kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker_lib.runtime.frames import Frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ChildProcess", "Death"]
+
+_TAIL_BYTES = 4096
+_READ_BYTES = 1 << 16
+_NEAR_LIMIT = 0.8
+
+
+class Death(NamedTuple):
+    """How the child ended.
+
+    Attributes:
+        kind: `exit`, `signal` or `out_of_memory`, as `JobFailed.kind`.
+        error: One sentence.
+    """
+
+    kind: str
+    error: str
+
+
+class ChildProcess:
+    """A forked process in a group of its own, with its output on a pipe.
+
+    Args:
+        serve: What the child does with its end of the channel; it then exits.
+        close_in_child: Descriptors that are none of the child's business.
+    """
+
+    def __init__(
+        self, serve: Callable[[Frames], None], close_in_child: tuple[int, ...] = ()
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        self.output, writer = os.pipe()
+        self._tail = bytearray()
+        self._reaped = False
+        self._ooms = _oom_kills()
+        self.pid = os.fork()
+        if self.pid == 0:
+            ours.close()
+            os.close(self.output)
+            _become_child(serve, Frames(theirs), writer, close_in_child)
+        theirs.close()
+        os.close(writer)
+        self.frames = Frames(ours)
+
+    def relay(self) -> bool:
+        """Pass on what the child printed, keeping the end; False at its end."""
+        data = os.read(self.output, _READ_BYTES)
+        self._tail += data
+        del self._tail[:-_TAIL_BYTES]
+        try:
+            os.write(1, data)
+        except OSError:
+            pass  # a full disk must not change a job's fate
+        return bool(data)
+
+    def take_tail(self) -> str:
+        """Return the last of what was printed since the last call, as text."""
+        text = self._tail.decode("utf-8", "replace")
+        self._tail.clear()
+        return text
+
+    def interrupt(self, number: int) -> None:
+        """Send the child alone a signal, for it to end its job."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def kill(self) -> None:
+        """Kill the child and all that it started, and reap it; twice is once."""
+        self._kill_group()
+        if not self._reaped:
+            self._reap()
+
+    def death(self) -> Death:
+        """Reap a child that closed its channel, and say how it ended."""
+        code, peak_mb = self._reap()
+        self._kill_group()
+        if code >= 0:
+            return Death("exit", f"the task ended its process with exit code {code}")
+        if -code == signal.SIGKILL and self._out_of_memory(peak_mb):
+            return Death(
+                "out_of_memory",
+                f"the task ran out of memory: it had {peak_mb:.0f} MB when the kernel "
+                "killed it; give it more with memory_mb= or machine=",
+            )
+        name = signal.Signals(-code).name
+        return Death("signal", f"the task's process was killed by {name}")
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+    def _reap(self) -> tuple[int, float]:
+        self._reaped = True
+        _, status, usage = os.wait4(self.pid, 0)
+        self.frames.channel.close()
+        self._drain()
+        os.close(self.output)
+        return os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024
+
+    def _drain(self) -> None:
+        # A process that escaped the group may hold the pipe open for ever.
+        os.set_blocking(self.output, False)
+        try:
+            while self.relay():
+                pass
+        except BlockingIOError:
+            pass
+
+    def _out_of_memory(self, peak_mb: float) -> bool:
+        if _oom_kills() > self._ooms:
+            return True
+        limit_mb = int(os.environ.get("FLY_VM_MEMORY_MB") or 0)
+        return bool(limit_mb) and peak_mb >= limit_mb * _NEAR_LIMIT
+
+
+def _become_child(
+    serve: Callable[[Frames], None],
+    frames: Frames,
+    writer: int,
+    close_in_child: tuple[int, ...],
+) -> None:
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        os.dup2(writer, 1)
+        os.dup2(writer, 2)
+        os.close(writer)
+        for descriptor in close_in_child:
+            os.close(descriptor)
+        _offer_to_oom_killer()
+        serve(frames)
+        status = 0
+    except KeyboardInterrupt:
+        pass
+    except BaseException:  # noqa: BLE001 - nothing may unwind into the supervisor
+        import traceback  # noqa: PLC0415 - only on the way out
+
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _offer_to_oom_killer() -> None:
+    """Have the kernel choose this process, not the supervisor, when memory is out."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")
+    except OSError:
+        pass
+
+
+def _oom_kills() -> int:
+    """Return how often the kernel of this machine, or of this container, did so."""
+    total = 0
+    for path in ("/proc/vmstat", "/sys/fs/cgroup/memory.events"):
+        try:
+            with open(path, "rb") as file:
+                for line in file:
+                    if line.startswith(b"oom_kill "):
+                        total += int(line.split()[1])
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,199 @@
+"""The machine's main loop: claim, hand to the child, watch, report, take the next."""
+
+from __future__ import annotations
+
+import random
+import select
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from worker_lib.errors import StoreUnavailable
+from worker_lib.runtime.process import ChildProcess
+from worker_lib.runtime.watch import Ended, Watch
+from worker_lib.store.worker import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker_lib.runtime.frames import Frames
+    from worker_lib.store.worker import ClaimedJob, MachineStore
+
+__all__ = ["Supervisor"]
+
+# How long an outcome is kept while Redis is away, before the machine gives up.
+_REPORT_FOR = 900.0
+
+
+class Supervisor:
+    """Runs the jobs of one slot until there is none, or the machine must stop.
+
+    Args:
+        store: The verbs of this machine.
+        serve: What a child does; called in each forked child.
+        seal: Makes the signed outcome of a job whose child could not.
+        lease_ttl: Seconds.
+        max_lifetime: Seconds after which no further job is taken.
+    """
+
+    def __init__(
+        self,
+        store: MachineStore,
+        serve: Callable[[Frames], None],
+        seal: Callable[[ClaimedJob, Ended, str], bytes],
+        *,
+        lease_ttl: float,
+        max_lifetime: float,
+    ) -> None:
+        self._store = store
+        self._serve = serve
+        self._seal = seal
+        self._lease_ttl = lease_ttl
+        self._leave_at = time.monotonic() + max_lifetime
+        self._stopping = False
+        self._wakeup, self._wake_writer = socket.socketpair()
+        self._child: ChildProcess | None = None
+
+    def run(self) -> int:
+        """Work until the pool is empty or the machine is stopped; return exit code."""
+        self._catch_signals()
+        self._store.start_claim()
+        self._child = self._fork()
+        claim = self._store.finish_claim()
+        while claim.verdict in {"job", "idle"}:
+            claim = self._work(claim.job) if claim.job else self._rest(claim.wait)
+        if self._child is not None:
+            self._child.kill()
+        self._store.close()
+        return 0
+
+    def _work(self, job: ClaimedJob) -> Claim:
+        child = self._child or self._fork()
+        self._child = child
+        if job.code:
+            self._store.known_code = job.code_hash
+        words = (job.task.encode(), job.code_hash.encode(), job.code, job.call)
+        try:
+            child.frames.send(
+                job.id.encode(), job.fence.encode(), b"%d" % job.attempt, *words
+            )
+        except ConnectionError:  # it died while it had nothing to do
+            self._discard(child)
+            return self._claim_again()
+        ended = self._watch(child, job)
+        if ended.status == "dropped":
+            return self._claim_again()
+        if ended.status == "released":
+            self._store.release(job)
+            return Claim("empty")
+        return self._report(job, ended, child.take_tail())
+
+    def _watch(self, child: ChildProcess, job: ClaimedJob) -> Ended:
+        watch = Watch(child, self._store, job, lease_ttl=self._lease_ttl)
+        ended = watch.until_ended(self._wakeup, lambda: self._stopping)
+        if not ended.child_lives:
+            self._discard(child)
+        return ended
+
+    def _discard(self, child: ChildProcess) -> None:
+        child.kill()
+        self._child = None
+        self._store.known_code = ""
+
+    def _report(self, job: ClaimedJob, ended: Ended, output: str) -> Claim:
+        status, retry_in = ended.status, 0.0
+        if status == "failed":
+            retry_in = _retry_in(job, ended)
+            status = "failed" if retry_in < 0 else "retrying"
+        envelope = b""
+        if status != "retrying":
+            envelope = ended.envelope or self._seal(job, ended, output)
+        _, claim = self._persist(
+            lambda: self._store.finish(
+                job,
+                status,
+                outcome=envelope,
+                error=ended.error,
+                kind=ended.kind,
+                output="" if status == "succeeded" else output,
+                retry_in=max(0.0, retry_in),
+                leaving=self._leaving(),
+            )
+        )
+        return claim
+
+    def _claim_again(self) -> Claim:
+        _, claim = self._persist(
+            lambda: (True, self._store.claim(leaving=self._leaving()))
+        )
+        return claim
+
+    def _persist(self, step: Callable[[], tuple[bool, Claim]]) -> tuple[bool, Claim]:
+        """Repeat an idempotent step while Redis is away, within reason."""
+        give_up = time.monotonic() + _REPORT_FOR
+        while True:
+            try:
+                return step()
+            except StoreUnavailable as error:
+                _say(f"redis is away: {error}")
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(random.uniform(0.1, 2.0))
+
+    def _rest(self, wait: float) -> Claim:
+        """Wait for a word that there is work, then ask; leave when the time is over."""
+        poller = select.poll()
+        poller.register(self._store.listen(), select.POLLIN)
+        poller.register(self._wakeup, select.POLLIN)
+        claim = self._claim_again()
+        if claim.verdict != "idle" or self._stopping:
+            return claim
+        poller.poll(wait * 1000)
+        return self._claim_again()
+
+    def _leaving(self) -> bool:
+        return self._stopping or time.monotonic() > self._leave_at
+
+    def _fork(self) -> ChildProcess:
+        self._store.known_code = ""
+        ours = (
+            self._store.wire.fileno(),
+            self._wakeup.fileno(),
+            self._wake_writer.fileno(),
+        )
+        return ChildProcess(self._serve, tuple(one for one in ours if one >= 0))
+
+    def _catch_signals(self) -> None:
+        self._wake_writer.setblocking(False)
+        signal.set_wakeup_fd(self._wake_writer.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+
+def _retry_in(job: ClaimedJob, ended: Ended) -> float:
+    """Return the seconds until the next attempt, or -1 if there is none."""
+    import json  # noqa: PLC0415 - only after a failure, as the next
+
+    from worker_lib.retry import Retry  # noqa: PLC0415
+
+    policy = json.loads(job.policy)
+    wanted = ended.retry or ended.kind in policy["retry_kinds"]
+    if not wanted or job.attempt >= policy["max_attempts"]:
+        return -1.0
+    retry = Retry(
+        max_attempts=policy["max_attempts"],
+        backoff=policy["backoff"],
+        factor=policy["factor"],
+        max_backoff=policy["max_backoff"],
+        jitter=policy["jitter"],
+    )
+    return retry.delay(job.attempt)
+
+
+def _say(text: str) -> None:
+    print(f"worker_lib: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,208 @@
+"""One attempt, from the job being handed to the child until it has ended somehow.
+
+The child ends it by saying so or by dying; the supervisor by deciding to, because the
+time is over, the job is no longer ours, or the machine must stop. Once it decided,
+nothing the child says changes that: it is asked to stop, then killed.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker_lib.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from worker_lib.runtime.process import ChildProcess
+    from worker_lib.store.worker import ClaimedJob, MachineStore
+
+__all__ = ["Ended", "Watch"]
+
+# A job that takes longer than this is worth a connection to be told of a cancel.
+_LISTEN_AFTER = 1.0
+_PROGRESS_EVERY = 0.25
+# From asking the child to stop to killing it.
+_GRACE = 2.0
+# While Redis is away.
+_BEAT_AGAIN = 1.0
+
+
+class Ended(NamedTuple):
+    """How an attempt ended.
+
+    Attributes:
+        status: `succeeded` or `failed`; `dropped` if nobody wants to know, `released`
+            if the machine must stop.
+        kind: As `JobFailed.kind`.
+        error: One line.
+        retry: Whether the task's policy retries after this exception.
+        envelope: Signed outcome; b"" if the child could not make it.
+        child_lives: Whether the child can take another job.
+    """
+
+    status: str
+    kind: str = ""
+    error: str = ""
+    retry: bool = False
+    envelope: bytes = b""
+    child_lives: bool = False
+
+
+class Watch:
+    """Watches over one attempt.
+
+    Args:
+        child: Has been handed the job.
+        store: To renew the lease through.
+        job: What it runs.
+        lease_ttl: Seconds; renewed after a third of it.
+    """
+
+    def __init__(
+        self,
+        child: ChildProcess,
+        store: MachineStore,
+        job: ClaimedJob,
+        *,
+        lease_ttl: float,
+    ) -> None:
+        now = time.monotonic()
+        self._child = child
+        self._store = store
+        self._job = job
+        self._beat_every = lease_ttl / 3
+        self._beat_at = now + self._beat_every
+        self._out_of_time_at = now + job.timeout
+        self._listen_at = now + _LISTEN_AFTER
+        self._kill_at = float("inf")
+        self._decided: Ended | None = None
+        self._progress = ""
+        self._progress_at = 0.0
+        self._poller = select.poll()
+
+    def until_ended(
+        self, wakeup: socket.socket, stopping: Callable[[], bool]
+    ) -> Ended:
+        """Block until the attempt has ended; say how.
+
+        Args:
+            wakeup: Becomes readable at a signal to this process.
+            stopping: Whether such a signal asked this machine to stop.
+        """
+        channel, output = self._child.frames.channel.fileno(), self._child.output
+        for descriptor in (channel, output, wakeup.fileno()):
+            self._poller.register(descriptor, select.POLLIN)
+        while True:
+            ready = [one for one, _ in self._poller.poll(self._patience() * 1000)]
+            if output in ready and not self._child.relay():
+                self._poller.unregister(output)
+            if channel in ready:
+                ended = self._hear_child()
+                if ended is not None:
+                    return ended
+            if wakeup.fileno() in ready:
+                wakeup.recv(4096)
+            if self._bell in ready:
+                self._hear_bell()
+            if stopping():
+                self._decide(Ended("released"), signal.SIGTERM)
+            if self._act_on_time() and self._decided is not None:
+                return self._decided
+
+    _bell = -1
+
+    def _patience(self) -> float:
+        moments = [self._beat_at, self._listen_at, self._kill_at]
+        if self._decided is None:
+            moments.append(self._out_of_time_at)
+        if self._progress:
+            moments.append(self._progress_at)
+        return max(0.0, min(moments) - time.monotonic())
+
+    def _hear_child(self) -> Ended | None:
+        alive = self._child.frames.fill()
+        while (frame := self._child.frames.take()) is not None:
+            if frame[0] == b"done":
+                return self._concluded(_ended(frame))
+            self._progress = frame[1].decode()
+        if alive:
+            return None
+        death = self._child.death()
+        return self._concluded(Ended("failed", death.kind, death.error))
+
+    def _concluded(self, ended: Ended) -> Ended:
+        if self._decided is None:
+            return ended
+        # The child's own account of a time-out tells where the time went.
+        if ended.kind == self._decided.kind == "timeout":
+            return self._decided._replace(envelope=ended.envelope)
+        return self._decided
+
+    def _hear_bell(self) -> None:
+        try:
+            self._store.heard()
+            self._beat_at = 0.0  # the reply says whether the job is still ours
+        except StoreUnavailable:
+            self._poller.unregister(self._bell)
+            self._bell = -1
+            self._listen_at = time.monotonic() + _BEAT_AGAIN
+
+    def _act_on_time(self) -> bool:
+        """Do what is due; True once the child had to be killed."""
+        now = time.monotonic()
+        if now >= self._kill_at:
+            self._child.kill()
+            return True
+        if now >= self._out_of_time_at and self._decided is None:
+            text = f"the attempt ran longer than its timeout of {self._job.timeout:g} s"
+            ended = Ended("failed", "timeout", text)
+            self._decide(ended, signal.SIGXCPU)
+        if now >= self._beat_at or (self._progress and now >= self._progress_at):
+            self._beat(now)
+        if now >= self._listen_at:
+            self._listen(now)
+        return False
+
+    def _beat(self, now: float) -> None:
+        progress, self._progress = self._progress, ""
+        self._progress_at = now + _PROGRESS_EVERY
+        try:
+            ours = self._store.heartbeat(self._job, progress)
+            self._beat_at = now + self._beat_every
+        except StoreUnavailable:
+            self._progress = self._progress or progress
+            self._progress_at = self._beat_at = now + _BEAT_AGAIN
+            return
+        if not ours:
+            self._decide(Ended("dropped"), signal.SIGTERM)
+
+    def _listen(self, now: float) -> None:
+        try:
+            self._bell = self._store.listen()
+            self._poller.register(self._bell, select.POLLIN)
+            self._listen_at = float("inf")
+        except StoreUnavailable:
+            self._listen_at = now + _BEAT_AGAIN
+
+    def _decide(self, ended: Ended, number: int) -> None:
+        if self._decided is None:
+            self._decided = ended
+            self._kill_at = time.monotonic() + _GRACE
+            self._child.interrupt(number)
+
+
+def _ended(frame: list[bytes]) -> Ended:
+    _, status, kind, error, retry, envelope = frame
+    return Ended(
+        status=status.decode(),
+        kind=kind.decode(),
+        error=error.decode(),
+        retry=bool(retry),
+        envelope=envelope,
+        child_lives=True,
+    )
