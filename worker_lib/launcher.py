@@ -1,0 +1,315 @@
+"""Turns slots into machines.
+
+A slot is a right to one machine, taken in Redis before the API is called. For each,
+this module asks Redis for a token of the shared bucket, creates the machine in the
+first region that takes it, and classes every refusal: try again, look whether it was
+done after all, next region, or tell a person. The machine's name is made from the
+slot, so that one slot never has two.
+
+What it does not promise: that the machine comes up. The sweep sees to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import queue
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from worker_lib import errors
+from worker_lib.errors import (
+    ConfigError,
+    MachineError,
+    MachinesApiError,
+    NoCapacity,
+    StoreError,
+)
+from worker_lib.keys import (
+    METADATA_NAMESPACE,
+    METADATA_POOL,
+    METADATA_SLOT,
+    machine_name,
+)
+from worker_lib.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker_lib.machines.api import MachinesApi
+    from worker_lib.machines.types import Machine
+    from worker_lib.settings import Settings
+    from worker_lib.store.store import Launch, Store
+
+__all__ = ["Launcher", "machine_config", "rebuild"]
+
+log = get_logger("launcher")
+
+_MAX_AT_ONCE = 8
+_MAX_TRIES = 5
+# How long a pool's launches pause: after a refusal that only a person can mend, after
+# one that passes, and after all regions were full.
+_HOLD = {"person": 30.0, "retry": 5.0, "ambiguous": 5.0, "next_region": 15.0}
+# Within a machine's grace the runtime hands its job back.
+_STOP_GRACE = "10s"
+
+
+class Launcher:
+    """Launches slots in background threads; the caller never waits.
+
+    Args:
+        store: Of this namespace.
+        make_api: Returns the API client; called in a background thread, on first use,
+            since importing an HTTP library takes longer than a call may.
+        settings: For the machines' environment.
+    """
+
+    def __init__(
+        self, store: Store, make_api: Callable[[], MachinesApi], settings: Settings
+    ) -> None:
+        self._store = store
+        self._make_api = make_api
+        self._settings = settings
+        self._slots: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_MAX_AT_ONCE)
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._pending = 0
+        self._thread: threading.Thread | None = None
+        self._api: MachinesApi | None = None
+        self.who = _fingerprint(settings)
+
+    @property
+    def api(self) -> MachinesApi:
+        """The API client, made on first use."""
+        with self._lock:
+            if self._api is None:
+                self._api = self._make_api()
+            return self._api
+
+    def launch(self, slot: str) -> None:
+        """Launch the machine of a slot, some time soon; returns at once."""
+        with self._lock:
+            self._pending += 1
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._serve, name="worker_lib-launcher", daemon=True
+                )
+                self._thread.start()
+        self._slots.put(slot)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until every slot was launched or refused; False if it took too long."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._pending == 0, timeout)
+
+    def _serve(self) -> None:
+        # Made before the first token is taken, so that a create follows its token at
+        # once: Fly counts from when the request comes in.
+        with contextlib.suppress(ConfigError):
+            _ = self.api
+        while True:
+            slot = self._slots.get()
+            try:
+                self._launch_in_turn(slot)
+            except Exception:  # the thread must outlive any one slot
+                log.exception("launch_failed", extra={"slot": slot})
+                self._done()
+
+    def _launch_in_turn(self, slot: str) -> None:
+        launch = self._permit(slot)
+        if launch.verdict != "go":
+            self._done()
+            return
+        self._room.acquire()
+        threading.Thread(
+            target=self._create_and_report,
+            args=(slot, launch),
+            name="worker_lib-create",
+            daemon=True,
+        ).start()
+
+    def _permit(self, slot: str) -> Launch:
+        """Wait for the slot's turn in the shared bucket."""
+        while True:
+            launch = self._store.launch(slot, self._settings.boot_timeout, self.who)
+            if launch.verdict != "wait" or launch.wait > _HOLD["retry"]:
+                return launch
+            time.sleep(launch.wait)
+
+    def _create_and_report(self, slot: str, launch: Launch) -> None:
+        try:
+            self._create(slot, launch)
+        except (MachineError, ConfigError) as error:
+            self._refuse(slot, error)
+        except StoreError as error:
+            log.warning("launch_unrecorded", extra={"slot": slot, "error": str(error)})
+        finally:
+            self._room.release()
+            self._done()
+
+    def _create(self, slot: str, launch: Launch) -> None:
+        spec = json.loads(launch.spec)
+        config = machine_config(spec, slot, launch.pool, self._settings)
+        began = time.monotonic()
+        machine = self._create_somewhere(slot, spec["regions"], config)
+        log.info(
+            "machine_created",
+            extra={
+                "slot": slot,
+                "machine_id": machine.id,
+                "region": machine.region,
+                "create_s": round(time.monotonic() - began, 3),
+            },
+        )
+
+    def _create_somewhere(
+        self, slot: str, regions: list[str], config: dict[str, Any]
+    ) -> Machine:
+        refusals = []
+        for region in regions or [None]:
+            try:
+                return self._create_here(slot, region, config)
+            except MachinesApiError as error:
+                if error.refusal not in {"next_region", "next_size"}:
+                    raise
+                refusals.append(f"{region or 'any region'}: {error}")
+        raise NoCapacity(
+            "no region has room for this machine now; it is tried again while jobs "
+            f"wait; add regions to region=[...] ({'; '.join(refusals)})"
+        )
+
+    def _create_here(
+        self, slot: str, region: str | None, config: dict[str, Any]
+    ) -> Machine:
+        name = machine_name(slot)
+        for attempt in range(1, _MAX_TRIES + 1):
+            try:
+                return self.api.create_machine(name=name, region=region, config=config)
+            except MachinesApiError as error:
+                adopted = self._adopt(error, slot)
+                if adopted is not None:
+                    return adopted
+                if error.refusal not in {"retry", "ambiguous"} or attempt == _MAX_TRIES:
+                    raise
+                log.warning(
+                    "create_retried",
+                    extra={"slot": slot, "status": error.status, "attempt": attempt},
+                )
+                time.sleep(error.retry_after or _backoff(attempt))
+        raise AssertionError
+
+    def _adopt(self, error: MachinesApiError, slot: str) -> Machine | None:
+        """Return the slot's machine if the refused or lost request made one."""
+        if error.refusal != "ambiguous":
+            return None
+        found = self.api.find_machine(
+            machine_name(slot), metadata={METADATA_SLOT: slot}
+        )
+        if found is not None:
+            log.info("machine_adopted", extra={"slot": slot, "machine_id": found.id})
+        return found
+
+    def _refuse(self, slot: str, error: MachineError | ConfigError) -> None:
+        refusal = _refusal(error)
+        log.error("machine_refused", extra={"slot": slot, "reason": str(error)})
+        try:
+            self._store.refuse(
+                slot,
+                self._describe(error),
+                _HOLD.get(refusal, 30.0),
+                who=self.who,
+                tell=refusal == "person",
+            )
+        except StoreError as lost:
+            log.warning("refusal_unrecorded", extra={"error": str(lost)})
+
+    def _describe(self, error: MachineError | ConfigError) -> str:
+        return json.dumps(
+            {
+                "error": type(error).__name__,
+                "message": str(error),
+                "status": getattr(error, "status", 0),
+                "who": self.who,
+            }
+        )
+
+    def _done(self) -> None:
+        with self._idle:
+            self._pending -= 1
+            self._idle.notify_all()
+
+
+def machine_config(
+    spec: dict[str, Any], slot: str, pool: str, settings: Settings
+) -> dict[str, Any]:
+    """Return the config of one machine, in the API's words.
+
+    `restart: no` and `auto_destroy` are explicit: by default a machine restarts up to
+    ten times on failure, and `auto_destroy` works only with policy `no`. The stop
+    signal is explicit since it is documented two ways. There is no
+    `fly_platform_version` in the metadata, so `fly deploy` leaves the machine alone.
+
+    Source: Machines API, "Machine config"; guide "Machine restart policy"; flyctl,
+    internal/command/machine/run.go; fly-go, flaps/flaps_machines.go.
+    """
+    env = {
+        **spec["env"],
+        "WORKER_LIB_SLOT": slot,
+        "WORKER_LIB_POOL": pool,
+        "WORKER_LIB_NAMESPACE": settings.namespace,
+        "WORKER_LIB_LEASE_TTL": f"{settings.lease_ttl:g}",
+        "WORKER_LIB_MAX_PAYLOAD": str(settings.max_payload_bytes),
+        "WORKER_LIB_MAX_LIFETIME": f"{settings.max_lifetime:g}",
+    }
+    return {
+        "image": spec["image"],
+        "env": env,
+        "guest": spec["guest"],
+        "init": {"exec": ["python", "-m", "worker_lib.runtime"]},
+        "restart": {"policy": "no"},
+        "auto_destroy": True,
+        "stop_config": {"signal": "SIGTERM", "timeout": _STOP_GRACE},
+        "metadata": {
+            METADATA_SLOT: slot,
+            METADATA_POOL: pool,
+            METADATA_NAMESPACE: settings.namespace,
+        },
+    }
+
+
+def rebuild(reason: str, who: str) -> MachineError | ConfigError | None:
+    """Return the error that a `Launcher` noted in Redis, for who waits elsewhere.
+
+    None if it was met with other credentials than ours: they may have been mended.
+    """
+    told = json.loads(reason)
+    if told["who"] != who:
+        return None
+    kind = getattr(errors, told["error"], MachineError)
+    message = f"{told['message']}; the job is stored and waits"
+    if isinstance(kind, type) and issubclass(kind, MachinesApiError):
+        return kind(message, status=told["status"], refusal="person")
+    if kind is ConfigError:
+        return ConfigError(message)
+    return MachineError(message)
+
+
+def _refusal(error: MachineError | ConfigError) -> str:
+    if isinstance(error, MachinesApiError):
+        return error.refusal
+    return "next_region" if isinstance(error, NoCapacity) else "person"
+
+
+def _fingerprint(settings: Settings) -> str:
+    """Tell credentials apart without giving them away."""
+    parts = (settings.fly_api_token, settings.fly_app, settings.api_hostname)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _backoff(attempt: int) -> float:
+    longest: float = min(8.0, 0.5 * 2**attempt)
+    return random.uniform(longest / 2, longest)

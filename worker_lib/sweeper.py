@@ -1,0 +1,225 @@
+"""Puts right what was lost: slots nobody launched, machines nobody hears of.
+
+Nobody runs while nothing runs, so the sweep belongs to whoever is awake: a process
+that has jobs under way looks when the next deadline passes, or when a machine calls
+for a launcher, and stops looking as soon as no deadline is left. It acts on positive
+evidence only: a lease that expired by Redis's clock for the job, the machine's own
+record at Fly for the machine; never on a list it is not in.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker_lib import codec, pickling
+from worker_lib.errors import MachineError, MachineNotFound, StoreError
+from worker_lib.keys import METADATA_SLOT, machine_name
+from worker_lib.logs import get_logger
+
+if TYPE_CHECKING:
+    from worker_lib.launcher import Launcher
+    from worker_lib.machines.types import Machine
+    from worker_lib.settings import Settings
+    from worker_lib.store.store import Check, Store
+
+__all__ = ["Cause", "Sweeper", "cause_of"]
+
+log = get_logger("sweeper")
+
+# Look this long after a deadline, so that who is just renewing gets the chance.
+_GRACE = 0.25
+_MAX_WAIT = 20.0
+_PATIENCE = 2.0
+_ALIVE = frozenset({"created", "starting", "started", "restarting", "updating"})
+
+
+class Cause(NamedTuple):
+    """Why a machine is gone.
+
+    Attributes:
+        kind: As `JobFailed.kind`.
+        error: One sentence.
+    """
+
+    kind: str
+    error: str
+
+
+class Sweeper:
+    """Sweeps while jobs are under way; one background thread, none when idle.
+
+    Args:
+        store: Of this namespace.
+        launcher: Launches what is owed; None in a process without a token.
+        codec: Signs the failure of a job that may not run again.
+        settings: Deadlines.
+        open_jobs: Jobs that this process has stored and not seen the end of; emptied
+            here when no deadline is left.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        launcher: Launcher | None,
+        codec_: codec.Codec,
+        settings: Settings,
+        open_jobs: set[str],
+    ) -> None:
+        self._open_jobs = open_jobs
+        self._store = store
+        self._launcher = launcher
+        self._codec = codec_
+        self._settings = settings
+        self._change = threading.Condition()
+        self._look_at = 0.0
+        self._overdue = False
+        self._watching = False
+
+    def arm(self, next_in: float) -> None:
+        """Sweep from now on until no deadline is left; returns at once.
+
+        Args:
+            next_in: Seconds to the next deadline, as far as the caller knows.
+        """
+        with self._change:
+            self._overdue = self._overdue or next_in <= 0
+            # Most jobs are over so soon that they cost no look at all.
+            at = time.monotonic() + (0.0 if self._overdue else _PATIENCE)
+            if not self._look_at or at < self._look_at:
+                self._look_at = at
+                self._change.notify()
+            if self._watching:
+                return
+            self._watching = True
+        threading.Thread(
+            target=self._watch, name="worker_lib-sweeper", daemon=True
+        ).start()
+
+    def sweep(self) -> float | None:
+        """Take up what is overdue; return seconds to the next deadline, or None.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached.
+        """
+        found = self._store.sweep()
+        for check in found.checks:
+            self._check(check)
+        if self._launcher is not None:
+            for slot in found.launches:
+                self._launcher.launch(slot)
+        return found.next_in
+
+    def _watch(self) -> None:
+        while self._wanted():
+            wait: float | None = 0.0
+            while wait is not None:
+                wait = self._look_after(wait)
+
+    def _wanted(self) -> bool:
+        """Wait for the moment to look; False if there is nothing to look after."""
+        with self._change:
+            while self._look_at > time.monotonic():
+                self._change.wait(self._look_at - time.monotonic())
+            self._watching = self._overdue or (
+                self._look_at > 0 and bool(self._open_jobs)
+            )
+            self._overdue = False
+            self._look_at = 0.0
+            return self._watching
+
+    def _look_after(self, wait: float) -> float | None:
+        """Sweep after `wait` seconds, or when called; return the next wait, or None."""
+        try:
+            if wait > 0:
+                self._store.await_call(min(wait + _GRACE, _MAX_WAIT))
+            known = frozenset(self._open_jobs)
+            next_in = self.sweep()
+        except Exception as error:  # the thread must outlive any one sweep
+            log.warning("sweep_failed", exc_info=not isinstance(error, StoreError))
+            time.sleep(random.uniform(1, 3))
+            return _MAX_WAIT
+        if next_in is None:
+            self._open_jobs.difference_update(known)
+            return None
+        return max(next_in, _GRACE)
+
+    def _check(self, check: Check) -> None:
+        """Decide on a slot that is silent: its machine is late, or gone."""
+        machine = None
+        if self._launcher is not None:
+            try:
+                machine = self._find(self._launcher, check)
+            except MachineError as error:
+                log.warning("check_failed", extra={"error": str(error)})
+                if check.state != "busy":
+                    return
+        if self._still_booting(check, machine) or self._merely_idle(check, machine):
+            return
+        if machine is not None and machine.state in _ALIVE and self._launcher:
+            self._destroy(self._launcher, machine)
+        self._lose(check, machine)
+
+    def _find(self, launcher: Launcher, check: Check) -> Machine | None:
+        if check.machine_id:
+            try:
+                return launcher.api.get_machine(check.machine_id)
+            except MachineNotFound:
+                return None
+        name = machine_name(check.slot)
+        return launcher.api.find_machine(name, metadata={METADATA_SLOT: check.slot})
+
+    def _still_booting(self, check: Check, machine: Machine | None) -> bool:
+        if check.state != "launching" or machine is None:
+            return False
+        if machine.state not in _ALIVE or check.age > 2 * self._settings.boot_timeout:
+            return False
+        self._store.extend(check, self._settings.boot_timeout / 2)
+        return True
+
+    def _merely_idle(self, check: Check, machine: Machine | None) -> bool:
+        if check.state != "idle" or machine is None or machine.state not in _ALIVE:
+            return False
+        if check.age > self._settings.max_lifetime:
+            return False
+        self._store.extend(check, self._settings.lease_ttl)
+        return True
+
+    def _destroy(self, launcher: Launcher, machine: Machine) -> None:
+        try:
+            launcher.api.destroy_machine(machine.id, force=True)
+        except MachineError as error:
+            log.warning(
+                "destroy_failed",
+                extra={"machine_id": machine.id, "error": str(error)},
+            )
+
+    def _lose(self, check: Check, machine: Machine | None) -> None:
+        kind, error = cause_of(check, machine)
+        body = pickling.dump_failure(pickling.Failure(kind=kind, message=error))
+        envelope = self._codec.seal(
+            body, kind=codec.OUTCOME, job_id=check.job_id, fence=check.fence
+        )
+        slot = self._store.lose(check, envelope=envelope, error=error, kind=kind)
+        log.warning(
+            "machine_lost",
+            extra={"slot": check.slot, "job_id": check.job_id, "reason": error},
+        )
+        if slot and self._launcher is not None:
+            self._launcher.launch(slot)
+
+
+def cause_of(check: Check, machine: Machine | None) -> Cause:
+    """Return why the machine is gone, from its own exit event if Fly still has it.
+
+    Source: Machines API, "Get a Machine", `events[].request.exit_event`.
+    """
+    who = f"machine {check.machine_id or machine_name(check.slot)}"
+    event = machine.exit_event if machine is not None else None
+    if event is not None and event.oom_killed:
+        return Cause("out_of_memory", f"{who} ran out of memory")
+    if event is not None and not event.requested_stop:
+        return Cause("lost", f"{who} ended with exit code {event.exit_code}")
+    return Cause("lost", f"{who} was not heard of for longer than its lease")
