@@ -1,1 +1,125 @@
-"""x"""
+"""Background jobs that cost nothing while nothing runs.
+
+Mark a function with `@fly_task`; `.delay()` on it stores the call in Redis, starts a
+short-lived Fly Machine that runs it, and returns a `Job` with the result.
+
+Every name below is loaded on first use, so that importing this package costs next
+to nothing: a machine's cold start begins with it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing itself would cost more than this whole package
+
+if TYPE_CHECKING:
+    from worker_lib.context import current_job
+    from worker_lib.errors import (
+        ApiUnavailable,
+        ArgumentsNotEncodable,
+        ConfigError,
+        InvalidRequest,
+        JobCancelled,
+        JobError,
+        JobFailed,
+        JobLost,
+        JobNotFound,
+        LeaseLost,
+        MachineConflict,
+        MachineError,
+        MachineNotFound,
+        MachinesApiError,
+        MachineWaitTimeout,
+        NoCapacity,
+        PayloadError,
+        PayloadTooLarge,
+        RateLimited,
+        ResultExpired,
+        SignatureMismatch,
+        StoreError,
+        StoreUnavailable,
+        TaskError,
+        TaskNotRegistered,
+        Unauthorized,
+        UnknownVersion,
+        WaitTimeout,
+        WorkerLibError,
+    )
+    from worker_lib.guest import Guest
+    from worker_lib.handle import Job
+    from worker_lib.job import Attempt, JobInfo, Progress
+    from worker_lib.retry import Retry
+    from worker_lib.settings import Settings
+    from worker_lib.task import Task, fly_task
+
+__all__ = [
+    "ApiUnavailable",
+    "ArgumentsNotEncodable",
+    "Attempt",
+    "ConfigError",
+    "Guest",
+    "InvalidRequest",
+    "Job",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "JobInfo",
+    "JobLost",
+    "JobNotFound",
+    "LeaseLost",
+    "MachineConflict",
+    "MachineError",
+    "MachineNotFound",
+    "MachineWaitTimeout",
+    "MachinesApiError",
+    "NoCapacity",
+    "PayloadError",
+    "PayloadTooLarge",
+    "Progress",
+    "RateLimited",
+    "ResultExpired",
+    "Retry",
+    "Settings",
+    "SignatureMismatch",
+    "StoreError",
+    "StoreUnavailable",
+    "Task",
+    "TaskError",
+    "TaskNotRegistered",
+    "Unauthorized",
+    "UnknownVersion",
+    "WaitTimeout",
+    "WorkerLibError",
+    "__version__",
+    "current_job",
+    "fly_task",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "context": ("current_job",),
+    "guest": ("Guest",),
+    "handle": ("Job",),
+    "job": ("Attempt", "JobInfo", "Progress"),
+    "retry": ("Retry",),
+    "settings": ("Settings",),
+    "task": ("Task", "fly_task"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module on first use."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415 - only when a name is first used
+
+    home = importlib.import_module(f"worker_lib.{_HOME_OF.get(name, 'errors')}")
+    value: object = getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

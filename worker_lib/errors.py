@@ -151,7 +151,7 @@ class JobFailed(JobError):
 
 
 class JobCancelled(JobError):
-    """Somebody cancelled the job; also raised inside the task, to unwind it."""
+    """Somebody cancelled the job."""
 
 
 class JobNotFound(JobError):

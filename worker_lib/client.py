@@ -1,0 +1,370 @@
+"""The write side, and what waits for outcomes: where the parts are wired together.
+
+`submit` encodes a call, signs it and stores it in one round trip; a slot that is owed
+goes to the launcher, which works in the background. `outcome` waits in Redis until
+the finishing script wakes it, then verifies and loads what the machine wrote.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from worker_lib import codec, pickling
+from worker_lib.codec import Codec
+from worker_lib.errors import (
+    JobCancelled,
+    JobError,
+    JobLost,
+    JobNotFound,
+    ResultExpired,
+    WaitTimeout,
+)
+from worker_lib.handle import Job
+from worker_lib.keys import key_prefix, new_job_id
+from worker_lib.launcher import Launcher, rebuild
+from worker_lib.settings import Settings
+from worker_lib.store.connection import MAX_BLOCK, Connection
+from worker_lib.store.store import NewJob, Outcome, Seen, Store
+from worker_lib.sweeper import Sweeper
+from worker_lib.task import QUEUES, TaskOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker_lib.job import JobInfo
+    from worker_lib.machines.api import MachinesApi
+    from worker_lib.task import Task
+
+__all__ = ["Client", "default_client"]
+
+R = TypeVar("R")
+
+# How long a program that is done may be held up by machines it has yet to ask for.
+_FLUSH_AT_EXIT = 10.0
+_MAX_NAME = 200
+# Enough to know that jobs are under way, without growing for ever.
+_MAX_OPEN = 10_000
+
+
+class _Plan(NamedTuple):
+    """What follows from a task's options and is the same for all its calls."""
+
+    pool: str
+    spec: str
+    policy: str
+    rank: int
+    max_machines: int
+    result_ttl: float
+
+
+class Client:
+    """Stores calls and waits for outcomes, under one set of settings.
+
+    Args:
+        settings: With a Redis and a secret.
+
+    Raises:
+        ConfigError: something is missing.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        settings.require_remote()
+        self.settings = settings
+        prefix = key_prefix(settings.namespace)
+        self.store = Store(Connection(settings.redis_url, prefix), settings.namespace)
+        self._codec = Codec(
+            settings.secret,
+            settings.namespace,
+            max_bytes=settings.max_payload_bytes,
+            old_secret=settings.old_secret,
+        )
+        self._may_launch = bool(settings.fly_api_token)
+        self.launcher = Launcher(self.store, self._make_api, settings)
+        self._open_jobs: set[str] = set()
+        self.sweeper = Sweeper(
+            self.store,
+            self.launcher if self._may_launch else None,
+            self._codec,
+            settings,
+            self._open_jobs,
+        )
+        self._plans: dict[TaskOptions, _Plan] = {}
+
+    def __repr__(self) -> str:
+        """Name the app and the namespace."""
+        return f"<Client {self.settings.fly_app}/{self.settings.namespace}>"
+
+    def submit(
+        self, task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Job[R]:
+        """Store a call; see `Task.delay`."""
+        plan = self._plan(task.spec)
+        new = self._encode(task, plan, args, kwargs)
+        stored = self.store.enqueue(new)
+        if len(self._open_jobs) < _MAX_OPEN:
+            self._open_jobs.add(new.id)
+        if stored.slot and self._may_launch:
+            self.launcher.launch(stored.slot)
+        self.sweeper.arm(stored.next_in)
+        return Job(new.id, self, fresh=not stored.trouble)
+
+    def outcome(
+        self, job_id: str, timeout: float | None, *, fresh: bool = False
+    ) -> tuple[bool, Any]:
+        """Wait for a job; return (True, value) or (False, exception).
+
+        Args:
+            timeout: Seconds; None for ever, 0 not at all.
+            fresh: It was stored a moment ago, so look only if waiting takes long.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        found = None if fresh and timeout != 0 else self._settled(job_id, known=fresh)
+        while found is None:
+            left = _left(deadline)
+            if left <= 0:
+                raise WaitTimeout(
+                    f"job {job_id} is not done after {timeout:g} s; it goes on, and "
+                    f"Job.get({job_id!r}).result() waits for it again"
+                )
+            began = time.monotonic()
+            found = self.store.wait(job_id, min(left, MAX_BLOCK))
+            if found is None or not found.status:
+                found = self._settled(job_id, known=True)
+                if found is None and time.monotonic() - began < _SHORTEST_LOOK:
+                    time.sleep(_SHORTEST_LOOK)
+        self._open_jobs.discard(job_id)
+        return self._load(job_id, found)
+
+    def look(self, job_id: str) -> Seen:
+        """Return what Redis has of a job.
+
+        Raises:
+            JobNotFound: it has nothing.
+        """
+        (seen,) = self.store.look(job_id)
+        if seen is None:
+            raise JobNotFound(
+                f"there is no job {job_id} in namespace "
+                f"{self.settings.namespace!r}: it was never stored here, or ended "
+                "longer ago than its result_ttl",
+                job_id=job_id,
+            )
+        return seen
+
+    def cancel(self, job_id: str) -> bool:
+        """End a job; see `Job.cancel`."""
+        done = self.store.cancel(job_id)
+        if done is None:
+            self.look(job_id)
+        self._open_jobs.discard(job_id)
+        return bool(done)
+
+    def watch(self, job_id: str, timeout: float | None) -> Iterator[JobInfo]:
+        """Yield a job at each change; see `Job.watch`."""
+        span = 365 * 86400.0 if timeout is None else timeout
+        before = None
+        for _ in self.store.changes(job_id, span):
+            info = self.look(job_id).info
+            if info != before:
+                yield info
+            if info.final:
+                self._open_jobs.discard(job_id)
+                return
+            before = info
+
+    def close(self, timeout: float = _FLUSH_AT_EXIT) -> None:
+        """Wait for machines that are being asked for, then close connections."""
+        self.launcher.flush(timeout)
+        self.store.close()
+
+    def _make_api(self) -> MachinesApi:
+        self.settings.require_machines()
+        from worker_lib.machines.api import MachinesApi  # noqa: PLC0415 - costly
+
+        settings = self.settings
+        return MachinesApi(
+            settings.api_hostname, settings.fly_api_token, settings.fly_app
+        )
+
+    def _plan(self, options: TaskOptions) -> _Plan:
+        plan = self._plans.get(options)
+        if plan is None:
+            plan = _make_plan(options, self.settings)
+            self._plans[options] = plan
+        return plan
+
+    def _encode(
+        self,
+        task: Task[..., Any],
+        plan: _Plan,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> NewJob:
+        job_id, options, name = new_job_id(), task.spec, pickling.reference(task.fn)
+        code_hash, code = "", b""
+        if not name:
+            body = pickling.dump_code(task.fn)
+            code_hash = codec.content_hash(body)
+            code = self._codec.seal(body, kind=codec.CODE, job_id=code_hash)
+        retry = options.retry if options.retry.max_attempts > 1 else None
+        body = pickling.dump_call(task.name, pickling.Call(args, kwargs, retry))
+        return NewJob(
+            id=job_id,
+            task=(name or task.name)[:_MAX_NAME],
+            pool=plan.pool,
+            pool_spec=plan.spec,
+            queue=options.queue,
+            rank=plan.rank,
+            timeout=options.timeout,
+            result_ttl=plan.result_ttl,
+            pending_ttl=self.settings.pending_ttl,
+            policy=plan.policy,
+            call=self._codec.seal(body, kind=codec.CALL, job_id=job_id),
+            code_hash=code_hash,
+            code=code,
+            delay=options.delay,
+            max_machines=plan.max_machines,
+            linger=options.linger,
+            may_launch=self._may_launch,
+        )
+
+    def _settled(self, job_id: str, *, known: bool) -> Outcome | None:
+        """Return a final job's outcome, None if it is not final.
+
+        Raises:
+            JobNotFound: it is gone; `JobLost` if it was there before.
+            MachineError: it waits for a machine that only a person can bring.
+        """
+        (seen,) = self.store.look(job_id)
+        if seen is None:
+            if known:
+                raise JobLost(
+                    f"job {job_id} was stored and Redis no longer has it: its data "
+                    "was lost or evicted; check its persistence and maxmemory-policy",
+                    job_id=job_id,
+                )
+            self.look(job_id)
+        elif seen.info.final:
+            return seen.outcome or Outcome("expired_result", "", b"")
+        elif seen.trouble and seen.info.status in {"queued", "retrying"}:
+            error = rebuild(seen.trouble, self.launcher.who)
+            if error is not None:
+                raise error
+        return None
+
+    def _load(self, job_id: str, outcome: Outcome) -> tuple[bool, Any]:
+        if outcome.status == "cancelled":
+            raise JobCancelled(f"job {job_id} was cancelled", job_id=job_id)
+        if outcome.status == "expired_result":
+            raise ResultExpired(
+                f"job {job_id} ended, but its outcome was kept no longer than its "
+                "result_ttl: raise result_ttl to keep it longer",
+                job_id=job_id,
+            )
+        if not outcome.envelope:
+            raise JobError(f"job {job_id} is {outcome.status}", job_id=job_id)
+        body = self._codec.open(
+            outcome.envelope, kind=codec.OUTCOME, job_id=job_id, fence=outcome.fence
+        )
+        return pickling.load_outcome(body, job_id)
+
+
+# Woken for nothing, a waiter does not look again sooner than this.
+_SHORTEST_LOOK = 0.2
+
+_default: Client | None = None
+_default_lock = threading.Lock()
+
+
+def default_client() -> Client:
+    """Return this process's client, made from the environment on first use.
+
+    With neither `REDIS_URL` nor `FLY_API_TOKEN` set, the local stack of the current
+    folder is started, or joined.
+
+    Raises:
+        ConfigError: the environment cannot work.
+    """
+    global _default  # noqa: PLW0603 - one per process, made on first use
+    with _default_lock:
+        if _default is None:
+            settings = Settings.load(os.environ)
+            if settings.local:
+                from worker_lib import local  # noqa: PLC0415 - not on Fly
+
+                settings = local.join(settings)
+            client = Client(settings)
+            atexit.register(_close_at_exit, client, os.getpid())
+            _default = client
+        return _default
+
+
+def _close_at_exit(client: Client, pid: int) -> None:
+    if pid == os.getpid():
+        client.close()
+
+
+def _forget_after_fork() -> None:
+    # Threads and sockets do not survive a fork: the child makes a client of its own.
+    global _default, _default_lock  # noqa: PLW0603 - as above
+    _default = None
+    _default_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def _left(deadline: float | None) -> float:
+    return MAX_BLOCK if deadline is None else deadline - time.monotonic()
+
+
+def _make_plan(options: TaskOptions, settings: Settings) -> _Plan:
+    most = options.max_machines or settings.max_machines
+    regions = options.region or ((settings.region,) if settings.region else ())
+    spec = json.dumps(
+        {
+            "image": settings.image,
+            "regions": list(regions),
+            "guest": options.guest.as_config(),
+            "env": _machine_env(options, settings),
+            "max": most,
+            "linger": options.linger,
+        },
+        sort_keys=True,
+    )
+    retry = options.retry
+    policy = json.dumps(
+        {
+            "max_attempts": retry.max_attempts,
+            "on_lost": options.on_lost,
+            "retry_kinds": [kind for kind in _DEATHS if retry.wants_kind(kind)],
+            "backoff": retry.backoff,
+            "factor": retry.factor,
+            "max_backoff": retry.max_backoff,
+            "jitter": retry.jitter,
+        }
+    )
+    return _Plan(
+        pool=codec.content_hash(spec.encode())[:12],
+        spec=spec,
+        policy=policy,
+        rank=QUEUES.index(options.queue),
+        max_machines=most,
+        result_ttl=options.result_ttl or settings.result_ttl,
+    )
+
+
+def _machine_env(options: TaskOptions, settings: Settings) -> dict[str, str]:
+    env = dict(options.env)
+    if settings.local_path:
+        env.setdefault("PYTHONPATH", settings.local_path)
+    return env
+
+
+_DEATHS = ("exit", "signal", "out_of_memory", "timeout")
+

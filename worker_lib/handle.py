@@ -1,0 +1,185 @@
+"""`Job`: the caller's handle on one call, in this process or any other."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from worker_lib.errors import JobCancelled, WaitTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from worker_lib.client import Client
+    from worker_lib.job import Attempt, JobInfo, JobStatus
+
+__all__ = ["Job"]
+
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+
+
+class Job(Generic[R_co]):
+    """One call of a task. Cheap: holds an id; all else is asked of Redis.
+
+    Attributes:
+        id: 20 hexadecimal digits; `Job.get(id)` opens it again anywhere.
+    """
+
+    def __init__(self, job_id: str, client: Client, *, fresh: bool = False) -> None:
+        self.id = job_id
+        self._client = client
+        # Stored a moment ago without trouble: no need to look before waiting.
+        self._fresh = fresh
+
+    @classmethod
+    def get(cls, job_id: str) -> Job[Any]:
+        """Return the job of this id, stored by any process.
+
+        Raises:
+            JobNotFound: Redis has none, or no longer has it.
+            StoreUnavailable: Redis cannot be reached.
+        """
+        from worker_lib.client import default_client  # noqa: PLC0415 - it imports us
+
+        client = default_client()
+        client.look(job_id)
+        return cls(job_id, client)
+
+    def __repr__(self) -> str:
+        """Name the job."""
+        return f"<Job {self.id}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the id alone."""
+        return _reopen, (self.id,)
+
+    def __eq__(self, other: object) -> bool:
+        """Two handles on one job are equal."""
+        return isinstance(other, Job) and other.id == self.id
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(self.id)
+
+    @property
+    def status(self) -> JobStatus:
+        """The status now. Raises `JobNotFound` if Redis has forgotten the job."""
+        return self.info().status
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every run of the job so far, with its machine, times and outcome."""
+        return self.info().attempts
+
+    def info(self) -> JobInfo:
+        """Return all that is known of the job, but for arguments and result.
+
+        Raises:
+            JobNotFound: Redis has no such job, or no longer has it.
+        """
+        return self._client.look(self.id).info
+
+    def result(self, timeout: float | None = None) -> R_co:
+        """Return the task's value; wait for it if need be.
+
+        Args:
+            timeout: Seconds; None waits as long as it takes, 0 not at all.
+
+        Raises:
+            Exception: what the task raised, with a `JobFailed` as its cause that
+                holds the remote traceback.
+            JobFailed: the task ended without an exception that can be raised here.
+            JobCancelled: somebody cancelled it.
+            WaitTimeout: not final yet; the job goes on.
+            ResultExpired: it ended longer ago than `result_ttl`.
+            JobLost: Redis lost it.
+            MachineError: no machine can be had until a person acts; the job waits.
+        """
+        good, value = self._client.outcome(self.id, timeout, fresh=self._fresh)
+        self._fresh = False
+        if good:
+            return value  # type: ignore[no-any-return]  # what the task returned
+        raise value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what `result` would raise for a failed job; None if it succeeded.
+
+        Raises:
+            WaitTimeout: not final yet.
+            JobError: there is no outcome to tell of.
+        """
+        good, value = self._client.outcome(self.id, timeout, fresh=self._fresh)
+        return None if good else value
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the job is final; False if `timeout` seconds were not enough."""
+        try:
+            self._client.outcome(self.id, timeout, fresh=self._fresh)
+        except WaitTimeout:
+            return False
+        except JobCancelled:
+            return True
+        return True
+
+    def cancel(self) -> bool:
+        """End the job wherever it is; True if this call did it.
+
+        The status is `cancelled` at once and no later success is accepted. A running
+        task is interrupted (`KeyboardInterrupt` is raised in it, so `finally` blocks
+        run) and killed if it has not ended two seconds later.
+
+        Raises:
+            JobNotFound: Redis has no such job.
+        """
+        return self._client.cancel(self.id)
+
+    def watch(self, timeout: float | None = 60.0) -> Iterator[JobInfo]:
+        """Yield the job as it is, then again at each change, until it is final.
+
+        Args:
+            timeout: Seconds to watch; None watches to the end.
+
+        Blocks without polling: the scripts announce changes to whoever watches.
+        """
+        return self._client.watch(self.id, timeout)
+
+    def __await__(self) -> Generator[Any, None, R_co]:
+        """Wait for the value without blocking the event loop."""
+        return _in_thread(self.result).__await__()
+
+
+def _reopen(job_id: str) -> Job[Any]:
+    from worker_lib.client import default_client  # noqa: PLC0415 - it imports us
+
+    return Job(job_id, default_client())
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    """Await a blocking call in a thread of its own.
+
+    The event loop's own pool is small: a few waiters would fill it and block the
+    calls they wait for. A daemon thread does not hold up the interpreter's exit.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(error: BaseException | None, value: T | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)  # type: ignore[arg-type]  # set where no error is
+
+    def run() -> None:
+        try:
+            value, error = function(), None
+        except BaseException as raised:  # noqa: BLE001 - handed to who awaits
+            value, error = None, raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, error, value)
+
+    threading.Thread(target=run, name="worker_lib-await", daemon=True).start()
+    return await future

@@ -1,0 +1,144 @@
+"""The local stack: a Redis and an emulator of Fly, shared by a project's processes.
+
+The first process of a project that needs it starts it, others join it, and it ends
+two seconds after its last user has gone, however that one went: each user holds a
+socket open, and the kernel closes it even after SIGKILL. Jobs are kept on disk and go
+on when the stack is started again.
+
+In order: `place` says where a project's stack keeps its things; `join` finds or
+starts it; `stack` is the process that holds a Valkey server (`valkey`) and the
+emulator, and watches over its users.
+
+What it does not promise: isolation. Machines are processes of the present user.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.errors import ConfigError
+from worker_lib.local.place import Place
+from worker_lib.logs import get_logger
+
+if TYPE_CHECKING:
+    from worker_lib.settings import Settings
+
+__all__ = ["environment", "join"]
+
+log = get_logger("local")
+
+_START_TIMEOUT = 15.0
+# The socket that tells the stack that this process is there; never closed by us.
+_presence: list[socket.socket] = []
+
+
+def join(settings: Settings) -> Settings:
+    """Return `settings` pointed at this folder's local stack, started if need be.
+
+    Raises:
+        ConfigError: it cannot be started; the message says why and what to do.
+    """
+    found = _details(Place.of(Path.cwd()))
+    return dataclasses.replace(
+        settings,
+        redis_url=found["REDIS_URL"],
+        secret=found["WORKER_LIB_SECRET"],
+        fly_api_token=found["FLY_API_TOKEN"],
+        api_hostname=found["FLY_API_HOSTNAME"],
+        fly_app=found["FLY_TASKS_APP"],
+        image=found["WORKER_IMAGE"],
+        region="",
+        local_path=_search_path(),
+    )
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that point another program at this folder's stack.
+
+    It lives as long as this process does.
+    """
+    return {name: str(value) for name, value in _details(Place.of(Path.cwd())).items()}
+
+
+def _details(place: Place) -> dict[str, str]:
+    place.make()
+    with place.lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        channel = _connect(place) or _start(place)
+    with channel.makefile("rb") as stream:
+        details: dict[str, str] = json.loads(stream.readline())
+    channel.settimeout(None)
+    _presence.append(channel)
+    log.info("local_stack_joined", extra={"folder": str(place.project)})
+    return details
+
+
+def _connect(place: Place) -> socket.socket | None:
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    channel.settimeout(_START_TIMEOUT)
+    try:
+        channel.connect(str(place.presence))
+        # A stack that is about to end has stopped listening before it says good-bye.
+        if channel.recv(1, socket.MSG_PEEK):
+            return channel
+    except OSError:
+        pass
+    channel.close()
+    return None
+
+
+def _start(place: Place) -> socket.socket:
+    began = time.monotonic()
+    with place.log.open("ab") as output:
+        stack = subprocess.Popen(
+            [sys.executable, "-m", "worker_lib.local.stack", str(place.project)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            start_new_session=True,
+            env=_stack_env(),
+        )
+    if stack.stdout is None:
+        raise ConfigError("the local stack could not be started: no pipe")
+    with stack.stdout:
+        word = stack.stdout.readline().decode().strip()
+    channel = _connect(place) if word == "ready" else None
+    if channel is None:
+        raise ConfigError(
+            word.removeprefix("error: ")
+            or f"the local stack did not start; {place.log} says why"
+        )
+    log.info(
+        "local_stack_started",
+        extra={
+            "folder": str(place.project),
+            "start_s": round(time.monotonic() - began, 3),
+        },
+    )
+    return channel
+
+
+def _stack_env() -> dict[str, Any]:
+    # The stack may run from a source tree that only this process knows of.
+    home = str(Path(__file__).resolve().parents[2])
+    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _search_path() -> str:
+    """Return what a machine must search to find what this process can import.
+
+    A process of this computer stands in for an image that has the whole project.
+    """
+    own = [path or str(Path.cwd()) for path in sys.path]
+    libraries = (sys.prefix, sys.base_prefix, sys.exec_prefix)
+    return os.pathsep.join(path for path in own if not path.startswith(libraries))

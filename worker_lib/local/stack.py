@@ -1,0 +1,157 @@
+"""The process that is the local stack: `python -m worker_lib.local.stack FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from worker_lib.emulator import Emulator, EmulatorOptions, reap_strays
+from worker_lib.errors import WorkerLibError
+from worker_lib.local.place import Place
+from worker_lib.local.valkey import start_server
+from worker_lib.logs import get_logger
+
+__all__ = ["Stack"]
+
+log = get_logger("local")
+
+_APP = "local"
+_IMAGE = "local"
+# From the last user's going to the end; a program is often started twice in a row.
+_LINGER = 2.0
+_GRACE = 3.0
+# What the machines must not get from whoever happened to start the stack.
+_WITHHELD = ("FLY_", "WORKER_LIB_", "REDIS_URL", "WORKER_IMAGE")
+
+
+class Stack:
+    """A Valkey server, an emulator, and the users they run for.
+
+    Args:
+        place: Where to keep things.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._token = secrets.token_hex(16)
+        self._users: dict[int, socket.socket] = {}
+        self._poller = select.poll()
+
+    def start(self) -> None:
+        """Start everything and listen for users.
+
+        Raises:
+            ConfigError: something does not start.
+        """
+        machines = self._place.data / "machines"
+        reap_strays(machines)
+        self._valkey = start_server(self._place.redis, self._place.data / "redis")
+        self._emulator = Emulator(
+            EmulatorOptions(
+                apps=(_APP,),
+                tokens=(self._token,),
+                state_dir=machines,
+                project_dir=self._place.project,
+                base_env=_machine_env(),
+            )
+        ).start()
+        self._details = {
+            "REDIS_URL": f"unix://{self._place.redis}",
+            "WORKER_LIB_SECRET": self._signing_key(),
+            "FLY_API_TOKEN": self._token,
+            "FLY_API_HOSTNAME": self._emulator.url,
+            "FLY_TASKS_APP": _APP,
+            "WORKER_IMAGE": _IMAGE,
+        }
+        self._emulator.set_secrets(_APP, self._details)
+        self._listen()
+
+    def serve(self) -> None:
+        """Return some seconds after the last user has gone."""
+        alone_since = time.monotonic()
+        while self._users or time.monotonic() - alone_since < _LINGER:
+            wait = None if self._users else int(_LINGER * 1000) + 1
+            for descriptor, _ in self._poller.poll(wait):
+                if descriptor == self._listener.fileno():
+                    self._welcome()
+                else:
+                    self._part_from(descriptor)
+                    alone_since = time.monotonic()
+
+    def stop(self) -> None:
+        """Take no more users, stop the machines, then the server."""
+        self._place.presence.unlink(missing_ok=True)
+        self._listener.close()
+        self._emulator.stop(grace=_GRACE)
+        self._valkey.terminate()
+        try:
+            self._valkey.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._valkey.kill()
+
+    def _listen(self) -> None:
+        self._place.presence.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(self._place.presence))
+        self._listener.listen(128)
+        self._poller.register(self._listener, select.POLLIN)
+
+    def _welcome(self) -> None:
+        user, _ = self._listener.accept()
+        user.sendall(json.dumps(self._details).encode() + b"\n")
+        self._users[user.fileno()] = user
+        self._poller.register(user, select.POLLIN | select.POLLHUP)
+
+    def _part_from(self, descriptor: int) -> None:
+        self._poller.unregister(descriptor)
+        self._users.pop(descriptor).close()
+
+    def _signing_key(self) -> str:
+        path = self._place.data / "secret"
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(32))
+        return path.read_text(encoding="ascii")
+
+
+def _machine_env() -> dict[str, str]:
+    """Return the variables that stand for a deployed app's environment and secrets."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_WITHHELD)
+    }
+
+
+def main() -> int:
+    """Serve until the last user has gone; tell the starter on stdout."""
+    logging.basicConfig(level=logging.WARNING)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the users' business
+    stack = Stack(Place.of(Path(sys.argv[1])))
+    try:
+        stack.start()
+    except (WorkerLibError, OSError) as error:
+        print(f"error: {error}", flush=True)
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    print("ready", flush=True)
+    sys.stdout.close()
+    try:
+        stack.serve()
+    finally:
+        stack.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
