@@ -367,4 +367,3 @@ def _machine_env(options: TaskOptions, settings: Settings) -> dict[str, str]:
 
 
 _DEATHS = ("exit", "signal", "out_of_memory", "timeout")
-

@@ -170,7 +170,7 @@ class Launcher:
         self, slot: str, regions: list[str], config: dict[str, Any]
     ) -> Machine:
         refusals = []
-        for region in regions or [None]:
+        for region in [*regions] or [None]:
             try:
                 return self._create_here(slot, region, config)
             except MachinesApiError as error:

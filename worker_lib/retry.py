@@ -82,9 +82,7 @@ class Retry:
     def wants_kind(self, kind: str) -> bool:
         """Say whether this policy retries after a death of this kind."""
         return (
-            kind in _CRASHES
-            and _names(kind, self.on)
-            and not _names(kind, self.never)
+            kind in _CRASHES and _names(kind, self.on) and not _names(kind, self.never)
         )
 
 

@@ -73,7 +73,7 @@ def start_server(path: Path, data: Path) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=_die_with_parent(),
+        preexec_fn=_die_with_parent(),  # noqa: PLW1509 - there is one thread yet
     )
     _wait_until_ready(server, path, data)
     return server

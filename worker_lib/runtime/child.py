@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import signal
 import sys
@@ -128,7 +129,9 @@ def _failure(error: BaseException) -> Failure:
         )
     if isinstance(error, SystemExit):
         text = f"the task called sys.exit({error.code!r})"
-        return failure._replace(kind="exit", message=text, exception=b"")
+        return failure._replace(
+            kind="exit", message=text, remote_type="", exception=b""
+        )
     return failure
 
 
@@ -146,10 +149,8 @@ def _retries(call: Call, error: BaseException, failure: Failure) -> bool:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(Exception):  # the task may have closed it
             stream.flush()
-        except Exception:  # noqa: BLE001 - the task may have closed or replaced it
-            continue
 
 
 def _raise_interrupt(_signal: int, _frame: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -61,10 +62,8 @@ class ChildProcess:
         data = os.read(self.output, _READ_BYTES)
         self._tail += data
         del self._tail[:-_TAIL_BYTES]
-        try:
+        with contextlib.suppress(OSError):  # a full disk must not change a job's fate
             os.write(1, data)
-        except OSError:
-            pass  # a full disk must not change a job's fate
         return bool(data)
 
     def take_tail(self) -> str:
@@ -75,10 +74,8 @@ class ChildProcess:
 
     def interrupt(self, number: int) -> None:
         """Send the child alone a signal, for it to end its job."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     def kill(self) -> None:
         """Kill the child and all that it started, and reap it; twice is once."""
@@ -102,10 +99,8 @@ class ChildProcess:
         return Death("signal", f"the task's process was killed by {name}")
 
     def _kill_group(self) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
 
     def _reap(self) -> tuple[int, float]:
         self._reaped = True

@@ -85,9 +85,7 @@ class Watch:
         self._progress_at = 0.0
         self._poller = select.poll()
 
-    def until_ended(
-        self, wakeup: socket.socket, stopping: Callable[[], bool]
-    ) -> Ended:
+    def until_ended(self, wakeup: socket.socket, stopping: Callable[[], bool]) -> Ended:
         """Block until the attempt has ended; say how.
 
         Args:

@@ -144,8 +144,8 @@ class Store:
         if reply[0] == b"code":
             reply = self._enqueue(job, job.code)
         self._codes_sent.add(job.code_hash)
-        *texts, next_in = (part.decode() for part in reply[1:])
-        return Stored(*texts, next_in=float(next_in))
+        status, slot, trouble, next_in = (part.decode() for part in reply[1:])
+        return Stored(status, slot, trouble, float(next_in))
 
     def launch(self, slot: str, boot_timeout: float, who: str) -> Launch:
         """Ask whether the machine of `slot` may be created now.
@@ -210,9 +210,7 @@ class Store:
     def sweep(self) -> Sweep:
         """Take up what is overdue; another sweep leaves it alone for a while."""
         candidates = [new_slot_id() for _ in range(_MAX_CANDIDATES)]
-        first, *found = self._connection.run(
-            script("sweep"), _SWEEP_LATCH, *candidates
-        )
+        first, *found = self._connection.run(script("sweep"), _SWEEP_LATCH, *candidates)
         launches = [one[1].decode() for one in found if one[0] == b"launch"]
         checks = [_check(one) for one in found if one[0] == b"check"]
         return Sweep(float(first) if first else None, launches, checks)
@@ -271,8 +269,8 @@ class Store:
 
 
 def _check(reply: Sequence[bytes]) -> Check:
-    *texts, age = (part.decode() for part in reply[1:])
-    return Check(*texts, age=float(age))
+    slot, state, machine, pool, job, fence, age = (one.decode() for one in reply[1:])
+    return Check(slot, state, machine, pool, job, fence, float(age))
 
 
 def _outcome(element: bytes) -> Outcome:

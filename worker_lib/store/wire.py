@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from worker_lib.store.scripts import Script
 
-    Reply: TypeAlias = "bytes | int | None | list[Reply]"
+    Reply: TypeAlias = "bytes | int | list[Reply] | None"
 
 __all__ = ["NoScript", "Wire"]
 
@@ -122,8 +122,8 @@ class Wire:
                 self._fill(deadline)
                 continue
             del self._buffer[:used]
-            if isinstance(reply, StoreError):
-                raise reply
+            if isinstance(reply, _Refused):
+                raise _refusal(reply)
             return reply
 
     def _fill(self, deadline: float) -> None:
@@ -151,6 +151,10 @@ class _Incomplete(Exception):
     """More bytes are needed."""
 
 
+class _Refused(bytes):
+    """An error reply."""
+
+
 def _parse(data: bytearray, at: int) -> tuple[Reply, int]:
     end = data.find(b"\r\n", at)
     if end < 0:
@@ -164,7 +168,7 @@ def _parse(data: bytearray, at: int) -> tuple[Reply, int]:
     if mark == b":":
         return int(head), after
     if mark == b"-":
-        return _refusal(head), after
+        return _Refused(head), after
     return head, after
 
 
@@ -186,7 +190,7 @@ def _parse_array(data: bytearray, size: int, at: int) -> tuple[Reply, int]:
     return items, at
 
 
-def _refusal(head: bytes) -> StoreError:
+def _refusal(head: _Refused) -> StoreError:
     text = head.decode("utf-8", "replace")
     if text.startswith("NOSCRIPT"):
         return NoScript(text)

@@ -1,0 +1,50 @@
+"""`worker-lib dev -- CMD`: run a program inside this folder's local stack."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from worker_lib import local
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_parser"]
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    """Add the command with its options."""
+    parser = subparsers.add_parser(
+        "dev",
+        help="run a program with a local Redis and a local Fly",
+        description="Start or join this folder's local stack, and run CMD with the "
+        "variables that point to it. The stack ends when its last user has gone.",
+    )
+    parser.add_argument("command", nargs="+", metavar="CMD", help="after a --")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run the program; return its exit code, 128 + n after signal n."""
+    env = {**os.environ, **local.environment()}
+    print(
+        f"worker-lib dev: Redis at {env['REDIS_URL']}, Machines API at "
+        f"{env['FLY_API_HOSTNAME']}",
+        file=sys.stderr,
+    )
+    try:
+        program = subprocess.Popen(args.command, env=env)
+    except OSError as error:
+        print(f"worker-lib dev: {args.command[0]}: {error.strerror}", file=sys.stderr)
+        return 2
+    # Ctrl-C reaches the program as well; this process stays to hold the stack.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: program.terminate())
+    status = program.wait()
+    return 128 - status if status < 0 else status
