@@ -170,7 +170,8 @@ class Launcher:
         self, slot: str, regions: list[str], config: dict[str, Any]
     ) -> Machine:
         refusals = []
-        for region in [*regions] or [None]:
+        wishes: list[str | None] = [*regions] or [None]
+        for region in wishes:
             try:
                 return self._create_here(slot, region, config)
             except MachinesApiError as error:

@@ -91,11 +91,15 @@ def _names(kind: str, classes: tuple[type[BaseException], ...]) -> bool:
 
 
 def _classes(option: str, value: object) -> tuple[type[BaseException], ...]:
-    classes = value if isinstance(value, tuple) else (value,)
-    for one in classes:
-        if not (isinstance(one, type) and issubclass(one, BaseException)):
-            raise ConfigError(
-                f"{option}={value!r}: it takes exception classes, "
-                f"such as {option}=(IOError,)"
-            )
+    wanted: tuple[object, ...] = value if isinstance(value, tuple) else (value,)
+    classes = tuple(
+        one
+        for one in wanted
+        if isinstance(one, type) and issubclass(one, BaseException)
+    )
+    if len(classes) != len(wanted):
+        raise ConfigError(
+            f"{option}={value!r}: it takes exception classes, "
+            f"such as {option}=(IOError,)"
+        )
     return classes

@@ -97,7 +97,8 @@ class Settings:
             if raw is None:
                 continue
             try:
-                values[one.name] = _PARSERS.get(one.name, _text)(raw, source)
+                parse: Callable[[Any, str], Any] = _PARSERS.get(one.name, _text)
+                values[one.name] = parse(raw, source)
             except ConfigError as error:
                 problems.extend(error.problems)
         if problems:

@@ -16,7 +16,6 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
 
     options = sorted(known)
     nearest = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    hint = (
-        f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(options)}"
-    )
-    return f"unknown {what} {name!r}: {hint}"
+    if nearest:
+        return f"unknown {what} {name!r}: did you mean {nearest[0]!r}?"
+    return f"unknown {what} {name!r}: known are {', '.join(options)}"

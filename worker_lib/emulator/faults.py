@@ -20,7 +20,7 @@ _ANY = "*"
 _NO_CAPACITY = 422
 
 
-class ReplyLost(WorkerLibError):  # noqa: N818 - named as errors are here
+class ReplyLost(WorkerLibError):
     """The connection is to be closed without an answer."""
 
 

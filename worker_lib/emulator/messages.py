@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _FALSE = frozenset({"", "0", "false", "no"})
 
 
-class ApiRefusal(WorkerLibError):  # noqa: N818 - named as errors are here
+class ApiRefusal(WorkerLibError):
     """A request is answered with an error instead of being done.
 
     Attributes:

@@ -139,7 +139,7 @@ class Transport:
         for _ in range(_TRIES - 1 if idempotent and not patience else 0):
             if not _may_pass(outcome):
                 break
-            self._sleep(random.uniform(*_PAUSE))  # noqa: S311 - spreads load, no secret
+            self._sleep(random.uniform(*_PAUSE))
             outcome = self._attempt(call, query, body, nonce, patience)
         return _settled(call, outcome)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, OutOfMemoryError
 from redis.retry import Retry as RedisRetry
 
 from worker_lib.errors import StoreError, StoreUnavailable
@@ -59,7 +60,7 @@ class Connection:
         began = time.monotonic()
         try:
             return self._quick.call(command)
-        except redis.exceptions.NoScriptError:
+        except NoScriptError:
             return self._checked(self._quick, _whole(script, command))
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             # A connection that idled may have been closed by the server meanwhile.
@@ -121,7 +122,7 @@ class Connection:
             return StoreUnavailable(
                 f"{where} refused our password: correct the one in REDIS_URL"
             )
-        if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM" in text:
+        if isinstance(error, OutOfMemoryError) or "OOM" in text:
             return StoreUnavailable(
                 f"{where} is full (maxmemory) and refused to store: give it more "
                 "memory or shorten result_ttl; what was stored before is kept"
