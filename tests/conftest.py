@@ -1,0 +1,107 @@
+"""A real Valkey server for the whole run, and a namespace of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from worker_lib import client as client_module
+from worker_lib.client import Client
+from worker_lib.emulator import Emulator, EmulatorOptions
+from worker_lib.keys import key_prefix
+from worker_lib.local.valkey import start_server
+from worker_lib.settings import Settings
+from worker_lib.store.connection import Connection
+from worker_lib.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SUPPORT = Path(__file__).parent / "support"
+_OURS = ("REDIS_URL", "FLY_", "WORKER_", "AWS_", "S3_", "MAILJET_")
+
+
+@pytest.fixture(autouse=True)
+def _no_variables_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on what the developer's shell has set."""
+    for name in list(os.environ):
+        if name.startswith(_OURS):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real server on a unix socket, with its data in a folder that goes away."""
+    folder = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
+    server = start_server(folder / "redis", folder / "data")
+    yield f"unix://{folder / 'redis'}"
+    server.terminate()
+    server.wait(10)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    """Settings with a namespace of their own, quick deadlines and no machines."""
+    return Settings(
+        redis_url=redis_url,
+        secret=secrets.token_hex(32),
+        namespace=f"test-{secrets.token_hex(6)}",
+        lease_ttl=1.0,
+        boot_timeout=10.0,
+        image="local",
+        local_path=os.pathsep.join([str(SUPPORT), *filter(None, sys.path)]),
+    )
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """The verbs of the calling side on the real server."""
+    connection = Connection(settings.redis_url, key_prefix(settings.namespace))
+    yield Store(connection, settings.namespace)
+    connection.close()
+
+
+@pytest.fixture
+def emulator(settings: Settings, tmp_path: Path) -> Iterator[Emulator]:
+    """An emulator without rate limits, whose machines reach the real server."""
+    options = EmulatorOptions(
+        apps=("tests",),
+        rate_limits=False,
+        state_dir=tmp_path / "machines",
+        project_dir=tmp_path,
+    )
+    running = Emulator(options).start()
+    running.set_secrets(
+        "tests",
+        {"REDIS_URL": settings.redis_url, "WORKER_LIB_SECRET": settings.secret},
+    )
+    yield running
+    running.stop(grace=0.5)
+
+
+@pytest.fixture
+def client(
+    settings: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Client]:
+    """The default client of this test: real Redis, real machine processes."""
+    import dataclasses
+
+    made = Client(
+        dataclasses.replace(
+            settings,
+            fly_api_token="test-token",
+            fly_app="tests",
+            api_hostname=emulator.url,
+        )
+    )
+    monkeypatch.setattr(client_module, "_default", made)
+    yield made
+    made.close()
