@@ -1,0 +1,1 @@
+"""What every runtime of the emulator has to do, asked over HTTP."""

@@ -1,0 +1,132 @@
+"""A small client of the Machines API that hides nothing: replies come back as is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker_lib.emulator import Emulator
+
+Found = TypeVar("Found")
+
+SLEEP = ["sleep", "60"]
+_DEADLINE = 10.0
+
+
+def shell(script: str) -> list[str]:
+    """Return the command that runs a script."""
+    return ["/bin/sh", "-c", script]
+
+
+def python(code: str) -> list[str]:
+    """Return the command that runs Python code with the image's interpreter."""
+    return ["python", "-c", code]
+
+
+def eventually(look: Callable[[], Found]) -> Found:
+    """Return the first true value that `look` gives; fail after ten seconds."""
+    deadline = time.monotonic() + _DEADLINE
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+    return found
+
+
+class Api:
+    """Talks to one app of one emulator."""
+
+    def __init__(self, emulator: Emulator, app: str = "demo") -> None:
+        self.emulator = emulator
+        self._app = f"/v1/apps/{app}"
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = "Bearer any"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send any request; a path without a leading slash is one of the app."""
+        path = path if path.startswith("/") else f"{self._app}/{path}"
+        return self._session.request(
+            method, self.emulator.url + path, timeout=30, **options
+        )
+
+    def create_raw(self, **body: Any) -> requests.Response:
+        """Send a create as it is."""
+        return self.call("POST", "machines", json=body)
+
+    def create(
+        self, command: list[str] | None = None, *, top: Any = None, **config: Any
+    ) -> dict[str, Any]:
+        """Create a machine that runs a command and is not restarted; return its view.
+
+        Args:
+            command: Sleeps a minute if None.
+            top: Fields of the request beside `config`.
+            config: Fields of the config that are added or replaced.
+        """
+        whole = {
+            "image": "registry.fly.io/demo:latest",
+            "init": {"exec": command or SLEEP},
+            "restart": {"policy": "no"},
+            **config,
+        }
+        reply = self.create_raw(config=whole, **(top or {}))
+        assert 200 == reply.status_code, reply.text
+        view: dict[str, Any] = reply.json()
+        return view
+
+    def get(self, machine_id: str) -> dict[str, Any]:
+        """Return a machine as it is now."""
+        reply = self.call("GET", f"machines/{machine_id}")
+        assert 200 == reply.status_code, reply.text
+        view: dict[str, Any] = reply.json()
+        return view
+
+    def post(self, machine_id: str, action: str, **body: Any) -> requests.Response:
+        """Act on a machine."""
+        return self.call("POST", f"machines/{machine_id}/{action}", json=body)
+
+    def wait(self, machine_id: str, state: str) -> dict[str, Any]:
+        """Block until a machine is in a state; fail if that does not happen."""
+        reply = self.call("GET", f"machines/{machine_id}/wait", params={"state": state})
+        assert 200 == reply.status_code, reply.text
+        body: dict[str, Any] = reply.json()
+        return body
+
+    def destroy(self, machine_id: str) -> requests.Response:
+        """Destroy a machine, whatever it does."""
+        return self.call("DELETE", f"machines/{machine_id}?force=true")
+
+    def log(self, machine_id: str) -> str:
+        """Return what a machine has printed."""
+        return self.call("GET", f"/_emulator/machines/{machine_id}/log").text
+
+    def printed(self, machine_id: str, word: str) -> str:
+        """Wait until a machine has printed a word; return all that it printed."""
+        return eventually(
+            lambda: text if word in (text := self.log(machine_id)) else ""
+        )
+
+    def steps(self, machine_id: str) -> list[str]:
+        """Return a machine's events as `type/status/source`, the oldest first."""
+        events = self.get(machine_id)["events"]
+        return [f"{e['type']}/{e['status']}/{e['source']}" for e in reversed(events)]
+
+    def exit_event(self, machine_id: str) -> dict[str, Any]:
+        """Return the latest exit event's details."""
+        events = self.get(machine_id)["events"]
+        found: dict[str, Any] = next(
+            event["request"]["exit_event"]
+            for event in events
+            if "exit" == event["type"]
+        )
+        return found

@@ -1,0 +1,1 @@
+"""Parts of the emulator that need no machine."""
