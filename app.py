@@ -74,6 +74,7 @@ def _teach_templates(app: Flask, config: DemoConfig) -> None:
     app.jinja_env.globals.update(
         csrf_token=csrf_token,
         services=config.services,
+        files_origin=config.files_origin,
         has_outbox=bool(config.outbox_url),
         max_upload=MAX_UPLOAD,
         max_line=MAX_LINE,

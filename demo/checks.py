@@ -6,6 +6,10 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
+
 from worker.images import BOXES
 from worker.services import StorageSettings
 from worker.storage import connect
@@ -49,8 +53,6 @@ def check_picture(result: Mapping[str, Any], original: tuple[int, int]) -> str:
     Raises:
         CheckFailed: not all are there, or one has other pixels than it should.
     """
-    from PIL import Image
-
     found = {}
     for stored in result["sizes"]:
         with Image.open(io.BytesIO(_download(stored["key"]))) as image:
@@ -67,9 +69,6 @@ def check_report(result: Mapping[str, Any], title: str, pages: int) -> str:
     Raises:
         CheckFailed: it is no PDF, or has other pages or another title.
     """
-    from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
-
     data = _download(result["key"])
     try:
         reader = PdfReader(io.BytesIO(data))

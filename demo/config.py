@@ -11,7 +11,13 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from worker.services import MailSettings, NotConfigured, StorageSettings
+from worker.services import (
+    MAIL_VARIABLES,
+    STORAGE_VARIABLES,
+    MailSettings,
+    NotConfigured,
+    StorageSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +27,10 @@ __all__ = ["DemoConfig", "Recipients", "Service"]
 _REAL_MAIL = "Mails go out through Mailjet."
 _REAL_FILES = "Files go to the bucket {bucket}."
 _STANDIN_MAIL = (
-    "A mail catcher on this computer speaks Mailjet's protocol; no mail leaves it."
+    "a mail catcher on this computer speaks its protocol; no mail leaves it."
 )
 _STANDIN_FILES = (
-    "moto on this computer speaks S3's protocol; files are gone when it stops."
+    "moto on this computer speaks its protocol; files are gone when it stops."
 )
 
 
@@ -67,6 +73,8 @@ class DemoConfig:
         on_fly: Whether Fly's proxy is in front, so that its headers can be trusted.
         outbox_url: Where the mail catcher lists what it caught; "" without one.
         files_origin: Scheme and host of links to stored files; "" without storage.
+        machine_env: Variables that lead a machine to the stand-ins. Real credentials
+            are never among them: they are the tasks app's secrets.
     """
 
     services: tuple[Service, ...]
@@ -74,6 +82,7 @@ class DemoConfig:
     on_fly: bool
     outbox_url: str
     files_origin: str
+    machine_env: Mapping[str, str]
     secret_key: str = field(repr=False)
 
     @classmethod
@@ -90,6 +99,7 @@ class DemoConfig:
             files_origin=(
                 storage.origin if isinstance(storage, StorageSettings) else ""
             ),
+            machine_env=_standin_variables(mail, storage, environ),
             secret_key=environ.get("DEMO_SECRET_KEY") or secrets.token_urlsafe(32),
         )
 
@@ -106,6 +116,23 @@ def _storage(environ: Mapping[str, str]) -> StorageSettings | NotConfigured:
         return StorageSettings.load(environ)
     except NotConfigured as error:
         return error
+
+
+def _standin_variables(
+    mail: MailSettings | NotConfigured,
+    storage: StorageSettings | NotConfigured,
+    environ: Mapping[str, str],
+) -> dict[str, str]:
+    """Return what a machine needs to reach the stand-ins of this very run.
+
+    A local stack may be older than they are, and then know others or none.
+    """
+    names: tuple[str, ...] = ()
+    if isinstance(mail, MailSettings) and mail.is_standin:
+        names += MAIL_VARIABLES
+    if isinstance(storage, StorageSettings) and storage.is_standin:
+        names += STORAGE_VARIABLES
+    return {name: environ[name] for name in names}
 
 
 def _mail_service(mail: MailSettings | NotConfigured) -> Service:

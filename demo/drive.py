@@ -19,6 +19,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import requests
+from PIL import Image
+
 from demo import standins
 from demo.checks import CheckFailed, check_mail, check_picture, check_report
 from demo.serve import CannotServe, gunicorn, raise_keyboard_interrupt
@@ -63,8 +66,6 @@ class Browser:
     """One visitor of the running demo."""
 
     def __init__(self, url: str) -> None:
-        import requests
-
         self._url = url
         self._session = requests.Session()
         page = self._session.get(url, timeout=30)
@@ -129,8 +130,6 @@ def _drive(browser: Browser) -> list[tuple[str, ...]]:
 
 def _noise() -> bytes:
     """Return a JPEG that is nothing but noise, the worst case for its size."""
-    from PIL import Image
-
     out = io.BytesIO()
     Image.effect_noise(_PICTURE_SIZE, 80).convert("RGB").save(out, "JPEG", quality=80)
     return out.getvalue()
@@ -168,7 +167,7 @@ def _free_port() -> int:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - this is a command
+    print(text, flush=True)
 
 
 if __name__ == "__main__":

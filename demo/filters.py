@@ -30,7 +30,7 @@ def moment(when: float) -> str:
 
 def seconds(length: float | None) -> str:
     """Return a length of time with two decimals, or a hyphen for None."""
-    return "-" if length is None else f"{length:.2f} s"
+    return "-" if length is None else f"{length:.2f}\N{NO-BREAK SPACE}s"
 
 
 def size(count: int) -> str:

@@ -7,7 +7,7 @@ machine.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -34,8 +34,12 @@ if TYPE_CHECKING:
     from demo.config import DemoConfig
     from demo.guard import RateLimit
     from worker_lib import Job
+    from worker_lib.task import Task
 
 __all__ = ["pages"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 pages = Blueprint("pages", __name__)
 
@@ -53,7 +57,7 @@ def mail() -> WerkzeugResponse:
     """Store a job that sends a mail, and go to its page."""
     order = read_mail(request.form, _config().recipients)
     _spend("mail")
-    return _to_page_of(send_email.delay(order.to, order.subject, order.body))
+    return _to_page_of(_here(send_email).delay(order.to, order.subject, order.body))
 
 
 @pages.post("/picture")
@@ -61,7 +65,7 @@ def picture() -> WerkzeugResponse:
     """Store a job that resizes a picture, and go to its page."""
     order = read_picture(request.files.get("picture"))
     _spend("work")
-    return _to_page_of(resize_image.delay(order.data, order.filename))
+    return _to_page_of(_here(resize_image).delay(order.data, order.filename))
 
 
 @pages.post("/report")
@@ -69,7 +73,7 @@ def report() -> WerkzeugResponse:
     """Store a job that makes a report, and go to its page."""
     order = read_report(request.form)
     _spend("work")
-    return _to_page_of(make_report.delay(order.title, order.pages))
+    return _to_page_of(_here(make_report).delay(order.title, order.pages))
 
 
 @pages.get("/outbox")
@@ -103,6 +107,11 @@ def form_refused(error: FormRefused) -> tuple[str, int]:
 def _home(values: dict[str, str], problems: dict[str, str]) -> str:
     jobs = [describe_briefly(info) for info in recent_jobs(limit=_SHOWN_JOBS)]
     return render_template("home.html", jobs=jobs, values=values, problems=problems)
+
+
+def _here(task: Task[P, R]) -> Task[P, R]:
+    """Return the task with what its machine needs to reach this run's stand-ins."""
+    return task.options(env=_config().machine_env)
 
 
 def _to_page_of(job: Job[Any]) -> WerkzeugResponse:

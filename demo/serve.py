@@ -136,7 +136,7 @@ def _greeting(url: str, stood_in: tuple[str, ...]) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - this is a command
+    print(text, flush=True)
 
 
 def raise_keyboard_interrupt(_number: int, _frame: FrameType | None) -> None:

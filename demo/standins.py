@@ -73,7 +73,7 @@ def _mailjet() -> Iterator[dict[str, str]]:
 def _s3() -> Iterator[dict[str, str]]:
     """Run moto's S3 with an empty bucket; yield the variables that lead to it."""
     try:
-        from moto.server import ThreadedMotoServer
+        from moto.server import ThreadedMotoServer  # noqa: PLC0415 - optional
     except ImportError as error:
         raise MissingDependency(
             "The stand-in for S3 needs moto: pip install 'worker-lib[demo-local]', "

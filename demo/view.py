@@ -23,9 +23,9 @@ _SENTENCES = {
     "queued": "Stored. Waiting for a machine.",
     "running": "Running on a machine.",
     "retrying": "That did not work. Another attempt follows.",
-    "failed": "Failed.",
-    "cancelled": "Cancelled.",
-    "expired": "Given up: no machine could be had in time.",
+    "failed": "It will not be tried again.",
+    "cancelled": "Somebody ended it before it was done.",
+    "expired": "No machine could be had for it in time.",
 }
 
 
@@ -75,12 +75,11 @@ def describe(job: Job[Any], info: JobInfo) -> dict[str, Any]:
     """Return all that a page shows of a job; times are seconds since the epoch."""
     brief = describe_briefly(info)
     readable = info.final and brief["slug"]
-    result, error = _outcome(job, info) if readable else (None, None)
+    result, error = _outcome(job, info.status) if readable else (None, None)
     return {
         **brief,
         "attempt": info.attempt,
         "max_attempts": info.max_attempts,
-        "due_at": info.due_at,
         "trouble": info.trouble,
         "progress": asdict(info.progress) if info.progress else None,
         "attempts": [_attempt(attempt) for attempt in info.attempts],
@@ -104,33 +103,40 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def _outcome(
-    job: Job[Any], info: JobInfo
+    job: Job[Any], status: str
 ) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
-    """Return the value and the error of a job that ended; one of them is None."""
+    """Return the value and the error of a job that ended; at most one is there."""
     try:
-        if info.status == "succeeded":
-            return job.result(timeout=5), None
-        return None, _error(job.exception(), info)
+        if status == "succeeded":
+            return job.result(timeout=0), None
+        if status == "failed":
+            return None, _error(job.exception(timeout=0))
     except ResultExpired as error:
-        return None, {"kind": "gone", "type": "", "message": str(error), "trace": ""}
+        return None, _named("gone", error)
     except WorkerLibError as error:
-        return None, _error(error, info)
+        return None, _named("unreadable", error)
+    return None, None
 
 
-def _error(error: BaseException | None, info: JobInfo) -> dict[str, str]:
+def _error(error: BaseException | None) -> dict[str, str]:
     """Return the true cause: what sort, which class, its words, its traceback."""
-    if isinstance(error, JobFailed):
-        return {
-            "kind": error.kind,
-            "type": error.remote_type,
-            "message": str(error.args[0]),
-            "trace": error.remote_traceback,
-        }
-    if error is None:
-        return {"kind": info.status, "type": "", "message": info.error, "trace": ""}
+    failure = (
+        error if isinstance(error, JobFailed) else getattr(error, "__cause__", None)
+    )
+    if not isinstance(failure, JobFailed):
+        return _named("error", error)
     return {
-        "kind": "error",
-        "type": f"{type(error).__module__}.{type(error).__qualname__}",
+        "kind": failure.kind,
+        "type": failure.remote_type,
+        "message": str(failure.args[0] if error is failure else error),
+        "trace": failure.remote_traceback,
+    }
+
+
+def _named(kind: str, error: BaseException | None) -> dict[str, str]:
+    return {
+        "kind": kind,
+        "type": type(error).__qualname__,
         "message": str(error),
         "trace": "",
     }

@@ -4,6 +4,7 @@ Pixels are limited before any is decoded, and a JPEG is decoded no larger than n
 so that a picture of 30 megapixels fits 512 MB and a decompression bomb never unfolds.
 """
 
+# ruff: noqa: PLC0415 - a machine loads only what its task needs
 from __future__ import annotations
 
 import io
@@ -87,7 +88,8 @@ def _decode(data: bytes, filename: str) -> Image:
 
 def _shrink(image: Image) -> Image:
     """Return the picture no larger than needed: what follows copies it."""
-    box = (max(BOXES.values()),) * 2
+    largest = max(BOXES.values())
+    box = (largest, largest)
     image.draft("RGB", box)
     if image.mode in _UNSMOOTH:
         image = image.convert("RGBA")

@@ -4,6 +4,7 @@ What the provider will never take (4xx) is `MailRefused`; what it may take later
 5xx, no answer) is `MailTemporarilyRefused`, the one worth another attempt.
 """
 
+# ruff: noqa: PLC0415 - a machine loads only what its task needs
 from __future__ import annotations
 
 import json

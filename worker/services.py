@@ -11,10 +11,29 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["MailSettings", "NotConfigured", "StorageSettings"]
+__all__ = [
+    "MAIL_VARIABLES",
+    "STORAGE_VARIABLES",
+    "MailSettings",
+    "NotConfigured",
+    "StorageSettings",
+]
 
+MAIL_VARIABLES = (
+    "MAILJET_API_KEY",
+    "MAILJET_SECRET_KEY",
+    "MAILJET_SENDER",
+    "MAILJET_API_URL",
+)
+STORAGE_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_REGION",
+    "S3_BUCKET",
+    "S3_ENDPOINT_URL",
+)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -56,13 +75,13 @@ class MailSettings:
         Raises:
             NotConfigured: names every variable that is missing.
         """
-        names = ("MAILJET_API_KEY", "MAILJET_SECRET_KEY", "MAILJET_SENDER")
-        api_key, secret_key, sender = _require("Mailjet", names, environ)
+        *needed, optional = MAIL_VARIABLES
+        api_key, secret_key, sender = _require("Mailjet", needed, environ)
         return cls(
             api_key=api_key,
             secret_key=secret_key,
             sender=sender,
-            api_url=environ.get("MAILJET_API_URL") or "https://api.mailjet.com/",
+            api_url=environ.get(optional) or "https://api.mailjet.com/",
         )
 
     @property
@@ -96,14 +115,14 @@ class StorageSettings:
         Raises:
             NotConfigured: names every variable that is missing.
         """
-        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
-        key_id, secret, region, bucket = _require("S3", (*names, "S3_BUCKET"), environ)
+        *needed, optional = STORAGE_VARIABLES
+        key_id, secret, region, bucket = _require("S3", needed, environ)
         return cls(
             access_key_id=key_id,
             secret_access_key=secret,
             region=region,
             bucket=bucket,
-            endpoint_url=environ.get("S3_ENDPOINT_URL", ""),
+            endpoint_url=environ.get(optional, ""),
         )
 
     @property
@@ -121,7 +140,7 @@ class StorageSettings:
 
 
 def _require(
-    service: str, names: tuple[str, ...], environ: Mapping[str, str]
+    service: str, names: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[str, ...]:
     missing = tuple(name for name in names if not environ.get(name))
     if missing:
