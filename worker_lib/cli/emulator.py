@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator import Emulator, EmulatorOptions
@@ -11,6 +13,7 @@ from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
 
 def add_parser(
@@ -48,25 +51,49 @@ def _add_delays(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM; the exit code is 2 if it cannot start."""
-    try:
-        options = _options(args)
-        secrets = _secrets(args.secrets_file)
-        emulator = Emulator(options).start()
-    except (ConfigError, OSError) as exc:
-        print(f"worker-lib emulator: {exc}")
-        return 2
-    for app in options.apps:
-        emulator.set_secrets(app, secrets)
-    print(
-        f"Machines API at {emulator.url}: export FLY_API_HOSTNAME={emulator.url} "
-        f"FLY_FLAPS_BASE_URL={emulator.url} FLY_API_TOKEN="
-        + ("emulator" if args.token is None else "<your --token>"),
-        flush=True,
-    )
-    _wait_for_signal()
-    emulator.stop()
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigError: An option cannot work, or the address is taken.
+    """
+    options = _options(args)
+    secrets = _secrets(args.secrets_file)
+    with _stop_signals() as stopping:
+        emulator = _started(options)
+        for app in options.apps:
+            emulator.set_secrets(app, secrets)
+        token = "emulator" if args.token is None else "<your --token>"
+        print(
+            f"Machines API at {emulator.url}: export FLY_API_HOSTNAME={emulator.url} "
+            f"FLY_FLAPS_BASE_URL={emulator.url} FLY_API_TOKEN={token}",
+            flush=True,
+        )
+        stopping.get()
+        emulator.stop()
     return 0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[SimpleQueue[int]]:
+    """Put SIGINT and SIGTERM in a queue, which a handler may do at any point."""
+    caught: SimpleQueue[int] = SimpleQueue()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda n, _: caught.put(n)) for number in numbers]
+    try:
+        yield caught
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _started(options: EmulatorOptions) -> Emulator:
+    try:
+        return Emulator(options).start()
+    except OSError as exc:
+        raise ConfigError(
+            f"cannot serve on {options.host}:{options.port} with files in "
+            f"{options.state_dir}: {exc.strerror}"
+        ) from exc
 
 
 def _options(args: argparse.Namespace) -> EmulatorOptions:
@@ -90,8 +117,12 @@ def _secrets(path: Path | None) -> dict[str, str]:
     """Read `NAME=VALUE` lines; blank ones and those with a leading # are skipped."""
     if path is None:
         return {}
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as exc:
+        raise ConfigError(f"cannot read {path}: {exc.strerror}") from exc
     secrets = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         name, equals, value = line.strip().partition("=")
         if not name or name.startswith("#"):
             continue
@@ -99,9 +130,3 @@ def _secrets(path: Path | None) -> dict[str, str]:
             raise ConfigError(f"{path}, line {number}: it is not NAME=VALUE")
         secrets[name.strip()] = value.strip()
     return secrets
-
-
-def _wait_for_signal() -> None:
-    stopping = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
-    signal.sigwait(stopping)

@@ -70,20 +70,28 @@ class Emulator:
             OSError: The address is taken or the state directory cannot be written.
         """
         options = self._options
-        self._backend.runtime.open()
-        self._server = ApiServer(
+        server = ApiServer(
             (options.host, options.port),
             Dispatcher(self._backend).answer,
             max_body_bytes=options.max_body_bytes,
             region=options.region,
         )
-        self._url = f"http://{options.host}:{self._server.server_address[1]}"
-        self._thread = threading.Thread(
-            target=self._server.accept_forever, name="emulator-accept", daemon=True
-        )
-        self._thread.start()
+        try:
+            self._backend.runtime.open()
+        except OSError:
+            server.server_close()
+            raise
+        self._serve(server)
         log.info("emulator_started", extra={"url": self._url})
         return self
+
+    def _serve(self, server: ApiServer) -> None:
+        self._url = f"http://{self._options.host}:{server.server_address[1]}"
+        self._server = server
+        self._thread = threading.Thread(
+            target=server.accept_forever, name="emulator-accept", daemon=True
+        )
+        self._thread.start()
 
     def stop(self, grace: float = 2.0) -> None:
         """End every machine and stop serving; harmless if it is not running.

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import requests
 
 from worker_lib.cli import emulator as command
+from worker_lib.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 MAIN = """
@@ -63,25 +65,34 @@ def test_it_serves_until_a_signal_and_tells_where(tmp_path: Path, number: int) -
     process.stdout.close()
 
 
-def test_a_bad_option_ends_it_with_a_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Exit code 2, no traceback."""
-    args = parse("--port", "-1", "--state-dir", str(tmp_path))
+def test_a_taken_port_is_told_in_a_sentence(tmp_path: Path) -> None:
+    """With the address; nothing of the emulator is left."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        args = parse("--port", str(port), "--state-dir", str(tmp_path))
 
-    assert 2 == args.run(args)
-    assert "port is -1" in capsys.readouterr().out
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}"):
+            args.run(args)
+
+    assert [] == list(tmp_path.iterdir())
 
 
-def test_a_line_that_is_no_secret_is_named_by_its_number(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_line_that_is_no_secret_is_named_by_its_number(tmp_path: Path) -> None:
     """The number, not the line: it may hold a secret."""
     secrets = tmp_path / "secrets"
     secrets.write_text("A=1\ncanary\n")
     args = parse("--secrets-file", str(secrets), "--state-dir", str(tmp_path))
 
-    assert 2 == args.run(args)
-    shown = capsys.readouterr().out
-    assert "line 2" in shown
-    assert "canary" not in shown
+    with pytest.raises(ConfigError, match="line 2") as refused:
+        args.run(args)
+
+    assert "canary" not in str(refused.value)
+
+
+def test_a_missing_file_of_secrets_is_told(tmp_path: Path) -> None:
+    """With its path."""
+    args = parse("--secrets-file", str(tmp_path / "none"))
+
+    with pytest.raises(ConfigError, match="none"):
+        args.run(args)

@@ -64,6 +64,8 @@ class ProcessInstance:
         self._lock = threading.Lock()
         self._ended = False
         self._oom_killed = False
+        started = procfs.stat(process.pid)
+        self._since_ticks = started.start_ticks if started else 0
 
     def watch(self) -> None:
         """Hold the run to its memory."""
@@ -84,7 +86,9 @@ class ProcessInstance:
         """
         pid = self._process.pid
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        procfs.kill_machine(self._spec.machine_id, pid, spare=pid)
+        procfs.kill_machine(
+            self._spec.machine_id, pid, since_ticks=self._since_ticks, spare=pid
+        )
         self._monitor.forget(pid)
         with self._lock:
             self._ended = True
@@ -106,7 +110,7 @@ class ProcessInstance:
         """Stop every process, until none is found running."""
         self._monitor.forget(self._process.pid)
         for _ in range(_FREEZE_ROUNDS):
-            running = [s for s in self._members() if s.state not in "Tt"]
+            running = [s for s in self._everyone() if s.state not in "Tt"]
             if not running:
                 return
             for member in running:
@@ -115,7 +119,7 @@ class ProcessInstance:
 
     def resume(self) -> None:
         """Let every process go on."""
-        for member in self._members():
+        for member in self._everyone():
             procfs.send(member.pid, signal.SIGCONT)
         self.watch()
 
@@ -151,6 +155,17 @@ class ProcessInstance:
     def _members(self) -> list[Stat]:
         with self._lock:
             return [] if self._ended else procfs.session_members(self._process.pid)
+
+    def _everyone(self) -> list[Stat]:
+        """The members, and what has left the session: dear to find out."""
+        with self._lock:
+            if self._ended:
+                return []
+            return procfs.machine_members(
+                self._spec.machine_id,
+                self._process.pid,
+                since_ticks=self._since_ticks,
+            )
 
     def _out_of_memory(self, victim: Stat) -> None:
         self._oom_killed = True

@@ -96,13 +96,23 @@ def carries(pid: int, machine_id: str) -> bool:
     return wanted in read(f"/proc/{pid}/environ").split(b"\0")
 
 
-def machine_pids(machine_id: str, session: int) -> list[int]:
-    """Every living process of a machine, also those that left its session."""
+def machine_members(
+    machine_id: str, session: int, *, since_ticks: int = 0
+) -> list[Stat]:
+    """Every living process of a machine, also those that left its session.
+
+    Args:
+        machine_id: Carried by its processes in their environment.
+        session: That of its main process.
+        since_ticks: When that began: what is older cannot have sprung from it, and
+            its environment need not be read.
+    """
     me = os.getpid()
     return [
-        found.pid
+        found
         for found in filter(None, map(stat, pids()))
-        if not found.is_dead
+        if found.start_ticks >= since_ticks
+        and not found.is_dead
         and found.pid != me
         and (found.session == session or carries(found.pid, machine_id))
     ]
@@ -133,17 +143,25 @@ def send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def kill_machine(machine_id: str, session: int, *, spare: int = 0) -> None:
+def kill_machine(
+    machine_id: str, session: int, *, since_ticks: int = 0, spare: int = 0
+) -> bool:
     """Kill a machine's processes until none is left that could start another.
 
     Args:
-        machine_id: Carried by its processes in their environment.
-        session: That of its main process.
+        machine_id: As for `machine_members`, like the next two.
+        session: See there.
+        since_ticks: See there.
         spare: A process that is not counted: the main one, dead but not reaped yet.
+
+    Returns:
+        Whether there was any.
     """
-    for _ in range(_KILL_ROUNDS):
-        found = [pid for pid in machine_pids(machine_id, session) if pid != spare]
-        if not found:
-            return
-        for pid in found:
+    for done in range(_KILL_ROUNDS):
+        found = machine_members(machine_id, session, since_ticks=since_ticks)
+        left = [member.pid for member in found if member.pid != spare]
+        if not left:
+            return done > 0
+        for pid in left:
             send(pid, signal.SIGKILL)
+    return True

@@ -23,6 +23,7 @@ from worker_lib.logs import get_logger
 
 log = get_logger("emulator")
 
+_NO_SESSION = -1
 _GUARD = 'read -r _ || exec "$@"'
 _REAP = (
     "import sys; from worker_lib.emulator.runtimes.strays import reap_strays; "
@@ -103,8 +104,7 @@ def _is_alive(noted: dict[str, Any]) -> bool:
 def _kill(machine_id: str, session: int) -> bool:
     members = [s.pid for s in procfs.session_members(session)] if session else []
     is_ours = any(procfs.carries(pid, machine_id) for pid in members)
-    found = procfs.machine_pids(machine_id, session if is_ours else -1)
-    if found:
-        procfs.kill_machine(machine_id, session if is_ours else -1)
+    was_alive = procfs.kill_machine(machine_id, session if is_ours else _NO_SESSION)
+    if was_alive:
         log.info("stray_killed", extra={"machine_id": machine_id})
-    return bool(found)
+    return was_alive
