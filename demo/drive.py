@@ -11,7 +11,6 @@ import io
 import logging
 import os
 import re
-import signal
 import socket
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from PIL import Image
 
 from demo import standins
 from demo.checks import CheckFailed, check_mail, check_picture, check_report
-from demo.serve import CannotServe, gunicorn, raise_keyboard_interrupt
+from demo.serve import CannotServe, end_politely, gunicorn
 from worker.services import MailSettings
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ _SUBJECT, _TITLE, _PAGES = "A drive through the demo", "A drive in figures", 12
 
 def main() -> int:
     """Drive the demo once; return 0 if everything came out as ordered, else 1."""
-    signal.signal(signal.SIGTERM, raise_keyboard_interrupt)
+    end_politely()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's line per request
     with tempfile.TemporaryDirectory(prefix="demo-drive-") as folder:
         log = Path(folder, "app.log")

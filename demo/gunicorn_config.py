@@ -13,3 +13,5 @@ timeout = 60
 graceful_timeout = 3
 # Fly's disk is slow enough to make gunicorn's heartbeat files late.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+# Nobody steers this server from outside; older gunicorns do not know the word.
+control_socket_disable = True

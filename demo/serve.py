@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["CannotServe", "gunicorn", "main", "raise_keyboard_interrupt"]
+__all__ = ["CannotServe", "end_politely", "gunicorn", "main"]
 
 _HOST = "127.0.0.1"
 _DEFAULT_PORT = 8080
@@ -39,8 +39,8 @@ class CannotServe(Exception):
 
 
 def main() -> int:
-    """Run the demo until Ctrl-C or SIGTERM; return the exit status."""
-    signal.signal(signal.SIGTERM, raise_keyboard_interrupt)
+    """Run the demo until Ctrl-C or another polite end; return the exit status."""
+    end_politely()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's line per request
     try:
         port = _port(os.environ.get("PORT", ""))
@@ -53,6 +53,12 @@ def main() -> int:
     except KeyboardInterrupt:
         _say("\nStopped.")
         return 0
+
+
+def end_politely() -> None:
+    """Make SIGTERM and a closed terminal do what Ctrl-C does: clean up, then end."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
 
 
 @contextmanager
@@ -70,8 +76,11 @@ def gunicorn(
     """
     _check_free(port)
     command = (sys.executable, "-m", "gunicorn", "-c", "python:demo.gunicorn_config")
+    # Streams of events are still open when somebody presses Ctrl-C: do not wait long.
+    options = ("--bind", f"{_HOST}:{port}", "--log-level", "warning")
+    options += ("--graceful-timeout", "1")
     server = subprocess.Popen(
-        (*command, "--bind", f"{_HOST}:{port}", "--log-level", "warning", "app:app"),
+        (*command, *options, "app:app"),
         stdout=log,
         stderr=log,
         # Ctrl-C reaches a whole process group, and gunicorn would hear it twice.
@@ -139,8 +148,7 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def raise_keyboard_interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Do what Ctrl-C does: a handler that lets context managers clean up."""
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
