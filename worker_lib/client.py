@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from worker_lib.machines.api import MachinesApi
     from worker_lib.task import Task
 
-__all__ = ["Client", "default_client"]
+__all__ = ["Client", "default_client", "flush_launches"]
 
 R = TypeVar("R")
 
@@ -302,6 +302,16 @@ def default_client() -> Client:
             atexit.register(_close_at_exit, client, os.getpid())
             _default = client
         return _default
+
+
+def flush_launches(timeout: float = _FLUSH_AT_EXIT) -> None:
+    """Wait until the machines that this process owes have been asked for.
+
+    For a process that is about to be killed, as a machine's child is; does nothing
+    where no call was stored.
+    """
+    if _default is not None:
+        _default.launcher.flush(timeout)
 
 
 def _close_at_exit(client: Client, pid: int) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from worker_lib.errors import JobCancelled, WaitTimeout
+from worker_lib.errors import JobCancelled, ResultExpired, WaitTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -119,7 +119,7 @@ class Job(Generic[R_co]):
             self._client.outcome(self.id, timeout, fresh=self._fresh)
         except WaitTimeout:
             return False
-        except JobCancelled:
+        except (JobCancelled, ResultExpired):
             return True
         return True
 

@@ -266,6 +266,8 @@ def machine_config(
         "WORKER_LIB_MAX_PAYLOAD": str(settings.max_payload_bytes),
         "WORKER_LIB_MAX_LIFETIME": f"{settings.max_lifetime:g}",
     }
+    if settings.local_path:
+        env["WORKER_LIB_LOCAL_PATH"] = settings.local_path
     return {
         "image": spec["image"],
         "env": env,

@@ -59,8 +59,8 @@ class Settings:
             creation to its first claim.
         max_lifetime: `WORKER_LIB_MAX_LIFETIME`. A machine older than this takes no
             further job.
-        local_path: No variable. Where the local stack's machines find the modules of
-            this process; empty on Fly, where the image has them.
+        local_path: `WORKER_LIB_LOCAL_PATH`. Where the local stack's machines find the
+            modules of this process; set by the stack, empty on Fly.
     """
 
     redis_url: str = _env("REDIS_URL", secret=True)
@@ -81,7 +81,7 @@ class Settings:
     lease_ttl: float = _env("WORKER_LIB_LEASE_TTL", default=30.0)
     boot_timeout: float = _env("WORKER_LIB_BOOT_TIMEOUT", default=60.0)
     max_lifetime: float = _env("WORKER_LIB_MAX_LIFETIME", default=6 * 3600.0)
-    local_path: str = _env()
+    local_path: str = _env("WORKER_LIB_LOCAL_PATH")
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **explicit: Any) -> Settings:

@@ -70,7 +70,7 @@ class Child:
             return self._failed(failure, place, retry=_retries(call, error, failure))
         finally:
             context.enter(None)
-            _flush()
+            _settle()
         return self._succeeded(value, place)
 
     def _function(self, task: str, code_hash: str, code: bytes) -> Callable[..., Any]:
@@ -147,7 +147,11 @@ def _retries(call: Call, error: BaseException, failure: Failure) -> bool:
     return call.retry.wants_kind(failure.kind)
 
 
-def _flush() -> None:
+def _settle() -> None:
+    """Finish what the task left to the background: the machine may end any moment."""
+    client = sys.modules.get("worker_lib.client")
+    if client is not None:
+        client.flush_launches()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the task may have closed it
             stream.flush()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker_lib.runtime.frames import Frames
-    from worker_lib.store.worker import ClaimedJob, MachineStore
+    from worker_lib.store.worker import ClaimedJob, MachineStore, Mood
 
 __all__ = ["Supervisor"]
 
@@ -119,15 +119,13 @@ class Supervisor:
                 kind=ended.kind,
                 output="" if status == "succeeded" else output,
                 retry_in=max(0.0, retry_in),
-                leaving=self._leaving(),
+                mood=self._mood("stay"),
             )
         )
         return claim
 
-    def _claim_again(self) -> Claim:
-        _, claim = self._persist(
-            lambda: (True, self._store.claim(leaving=self._leaving()))
-        )
+    def _claim_again(self, mood: Mood = "stay") -> Claim:
+        _, claim = self._persist(lambda: (True, self._store.claim(self._mood(mood))))
         return claim
 
     def _persist(self, step: Callable[[], tuple[bool, Claim]]) -> tuple[bool, Claim]:
@@ -143,18 +141,23 @@ class Supervisor:
                 time.sleep(random.uniform(0.1, 2.0))
 
     def _rest(self, wait: float) -> Claim:
-        """Wait for a word that there is work, then ask; leave when the time is over."""
-        poller = select.poll()
-        poller.register(self._store.listen(), select.POLLIN)
-        poller.register(self._wakeup, select.POLLIN)
-        claim = self._claim_again()
-        if claim.verdict != "idle" or self._stopping:
-            return claim
-        poller.poll(wait * 1000)
-        return self._claim_again()
+        """Wait for a word that there is work, then ask; a word before this is kept."""
+        try:
+            bell = self._store.listen()
+            poller = select.poll()
+            poller.register(bell, select.POLLIN)
+            poller.register(self._wakeup, select.POLLIN)
+            ready = [descriptor for descriptor, _ in poller.poll(wait * 1000)]
+            if bell in ready:
+                self._store.heard()
+        except StoreUnavailable as error:
+            _say(f"redis is away: {error}")
+            return self._claim_again()
+        return self._claim_again("stay" if ready else "rested")
 
-    def _leaving(self) -> bool:
-        return self._stopping or time.monotonic() > self._leave_at
+    def _mood(self, mood: Mood) -> Mood:
+        over = self._stopping or time.monotonic() > self._leave_at
+        return "leave" if over else mood
 
     def _fork(self) -> ChildProcess:
         self._store.known_code = ""

@@ -9,7 +9,12 @@ from worker_lib.store.scripts import script
 from worker_lib.store.wire import Wire
 
 if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
     from worker_lib.store.wire import Reply
+
+    # `rested`: it has lingered long enough; `leave`: it takes no further job.
+    Mood: TypeAlias = Literal["stay", "rested", "leave"]
 
 __all__ = ["Claim", "ClaimedJob", "MachineStore"]
 
@@ -91,16 +96,16 @@ class MachineStore:
 
     def start_claim(self) -> None:
         """Ask for the first job without waiting for the answer."""
-        self.wire.start(script("claim"), *self._claim_words(leaving=False))
+        self.wire.start(script("claim"), *self._claim_words("stay"))
 
     def finish_claim(self) -> Claim:
         """Return the answer to `start_claim`."""
-        words = self._claim_words(leaving=False)
+        words = self._claim_words("stay")
         return _claim(self.wire.finish(script("claim"), *words))
 
-    def claim(self, *, leaving: bool = False) -> Claim:
+    def claim(self, mood: Mood) -> Claim:
         """Ask for a job; the one that is held already, if there is one."""
-        return _claim(self.wire.run(script("claim"), *self._claim_words(leaving)))
+        return _claim(self.wire.run(script("claim"), *self._claim_words(mood)))
 
     def finish(
         self,
@@ -112,7 +117,7 @@ class MachineStore:
         kind: str = "",
         output: str = "",
         retry_in: float = 0.0,
-        leaving: bool = False,
+        mood: Mood = "stay",
     ) -> tuple[bool, Claim]:
         """Report how a job ended, and take the next one in the same step.
 
@@ -137,7 +142,7 @@ class MachineStore:
             retry_in,
             self._lease,
             self.known_code,
-            int(leaving),
+            mood,
             _NEAR,
         )
         verdict, *rest = _array(reply)
@@ -178,14 +183,14 @@ class MachineStore:
         self.wire.close()
         self._bell.close()
 
-    def _claim_words(self, leaving: bool) -> tuple[str | float, ...]:
+    def _claim_words(self, mood: Mood) -> tuple[str | float, ...]:
         return (
             self._slot,
             self._machine_id,
             self._region,
             self._lease,
             self.known_code,
-            int(leaving),
+            mood,
             _NEAR,
         )
 

@@ -26,9 +26,13 @@ local function start(slot, pool, job, lease, boot)
   announce(job)
 end
 
--- Leave, or wait a while: as long as the pool lingers, or until a retry that is near.
-local function rest(slot, pool, due_in, lease)
-  local linger = tonumber(redis.call('HGET', key('pool', pool), 'linger') or '0')
+-- Leave, or wait a while: as long as the pool lingers, unless that time is over, or
+-- until a retry that is near.
+local function rest(slot, pool, due_in, lease, rested)
+  local linger = 0
+  if not rested then
+    linger = tonumber(redis.call('HGET', key('pool', pool), 'linger') or '0')
+  end
   local wait = linger
   if due_in and due_in <= math.max(linger, tonumber(ARGV[#ARGV])) then
     wait = math.max(wait, due_in + 0.001)
@@ -58,7 +62,8 @@ end
 
 -- Returns {'job', ...}, {'idle', seconds}, {'empty'} or {'gone'}. Asked twice, it
 -- gives the same job again: the reply to the first question may have been lost.
-local function claim_next(slot, known_code, lease, boot, leaving)
+-- `mood` is 'stay', 'rested' (it has lingered long enough) or 'leave'.
+local function claim_next(slot, known_code, lease, boot, mood)
   local held = redis.call('HMGET', key('slot', slot), 'pool', 'job', 'fence')
   local pool = held[1]
   if not pool then return {'gone'} end
@@ -68,11 +73,13 @@ local function claim_next(slot, known_code, lease, boot, leaving)
       return hand_over(held[2], known_code)
     end
   end
-  if leaving then return leave(pool, slot) end
+  if mood == 'leave' then return leave(pool, slot) end
   local due_in = promote(pool)
   while true do
     local first = redis.call('ZPOPMIN', key('ready', pool))
-    if not first[1] then return rest(slot, pool, due_in, lease) end
+    if not first[1] then 
+      return rest(slot, pool, due_in, lease, mood == 'rested')
+    end
     if redis.call('HGET', key('job', first[1]), 'status') == 'queued' then
       start(slot, pool, first[1], lease, boot)
       return hand_over(first[1], known_code)

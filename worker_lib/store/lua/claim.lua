@@ -1,5 +1,5 @@
 -- A machine that is up asks for a job.
--- ARGV: slot, machine, region, lease, known code hash, '1' if leaving, near seconds
+-- ARGV: slot, machine, region, lease, known code hash, mood, near seconds
 local slot = ARGV[1]
 local got = redis.call('HMGET', key('slot', slot), 'pool', 'launched_at', 'machine')
 if not got[1] then return {'gone'} end
@@ -10,4 +10,4 @@ if not got[3] then
   redis.call('HSET', key('slot', slot), 'machine', ARGV[2], 'region', ARGV[3])
   redis.call('HDEL', key('pool', got[1]), 'trouble', 'reason', 'hold_until', 'held_for')
 end
-return claim_next(slot, ARGV[5], tonumber(ARGV[4]), boot, ARGV[6] == '1')
+return claim_next(slot, ARGV[5], tonumber(ARGV[4]), boot, ARGV[6])

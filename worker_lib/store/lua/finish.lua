@@ -1,6 +1,6 @@
 -- A machine reports how its job ended, and takes the next one.
 -- ARGV: slot, job, fence, status (succeeded, failed, retrying), outcome, error, kind,
---   output, retry delay, lease, known code hash, '1' if leaving, near seconds
+--   output, retry delay, lease, known code hash, mood, near seconds
 -- Returns {'ok' or 'lost', then what claim returns}.
 local slot, job, fence, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local record, verdict = key('job', job), 'ok'
@@ -24,6 +24,6 @@ end
 if held[1] == job and held[2] == fence then
   redis.call('HSET', key('slot', slot), 'job', '', 'fence', '')
 end
-local reply = claim_next(slot, ARGV[11], tonumber(ARGV[10]), '', ARGV[12] == '1')
+local reply = claim_next(slot, ARGV[11], tonumber(ARGV[10]), '', ARGV[12])
 table.insert(reply, 1, verdict)
 return reply

@@ -6,7 +6,7 @@
 local slot = ARGV[1]
 local got = redis.call('HMGET', key('slot', slot), 'pool', 'state')
 local pool, state = got[1], got[2]
-if not pool or (state ~= 'owed' and state ~= 'launching') then return {'unneeded'} end
+if state ~= 'owed' then return {'unneeded'} end
 if redis.call('ZCARD', key('ready', pool)) == 0 then
   free_slot(pool, slot)
   return {'unneeded'}
