@@ -12,11 +12,12 @@ from __future__ import annotations
 import random
 import threading
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib import codec, pickling
 from worker_lib.errors import MachineError, MachineNotFound, StoreError
-from worker_lib.keys import METADATA_SLOT, machine_name
+from worker_lib.keys import METADATA_NAMESPACE, METADATA_SLOT, machine_name
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ log = get_logger("sweeper")
 # Look this long after a deadline, so that who is just renewing gets the chance.
 _GRACE = 0.25
 _MAX_WAIT = 20.0
+# Far beyond what the clocks of Fly's hosts and of Redis may differ by.
+_ORPHAN_AFTER = 600.0
 _PATIENCE = 2.0
 _ALIVE = frozenset({"created", "starting", "started", "restarting", "updating"})
 
@@ -110,6 +113,8 @@ class Sweeper:
         if self._launcher is not None:
             for slot in found.launches:
                 self._launcher.launch(slot)
+            if found.checks:  # where one machine went astray, look for others
+                self._reap(self._launcher)
         return found.next_in
 
     def _watch(self) -> None:
@@ -196,6 +201,24 @@ class Sweeper:
                 extra={"machine_id": machine.id, "error": str(error)},
             )
 
+    def _reap(self, launcher: Launcher) -> None:
+        """Destroy machines whose slot nobody knows, once they are old enough."""
+        ours = {METADATA_NAMESPACE: self._settings.namespace}
+        try:
+            machines = launcher.api.list_machines(metadata=ours)
+        except MachineError as error:
+            log.warning("reap_failed", extra={"error": str(error)})
+            return
+        slots = {
+            machine.metadata.get(METADATA_SLOT, ""): machine for machine in machines
+        }
+        now, unknown = self._store.orphans([*slots])
+        for slot in unknown:
+            machine = slots[slot]
+            if now - _born(machine) > _ORPHAN_AFTER + self._settings.boot_timeout:
+                log.warning("orphan_destroyed", extra={"machine_id": machine.id})
+                self._destroy(launcher, machine)
+
     def _lose(self, check: Check, machine: Machine | None) -> None:
         kind, error = cause_of(check, machine)
         body = pickling.dump_failure(pickling.Failure(kind=kind, message=error))
@@ -209,6 +232,14 @@ class Sweeper:
         )
         if slot and self._launcher is not None:
             self._launcher.launch(slot)
+
+
+def _born(machine: Machine) -> float:
+    """Return when the machine was created, in seconds since the epoch."""
+    try:
+        return datetime.fromisoformat(machine.created_at).timestamp()
+    except ValueError:  # unknown, so never old enough
+        return float("inf")
 
 
 def cause_of(check: Check, machine: Machine | None) -> Cause:

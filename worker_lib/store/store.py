@@ -240,6 +240,11 @@ class Store:
         """Look at this slot again after so many seconds."""
         self._connection.run(script("extend"), check.slot, check.state, seconds)
 
+    def orphans(self, slots: Sequence[str]) -> tuple[float, set[str]]:
+        """Return Redis's time, and those slots that it knows nothing of."""
+        now, *unknown = self._connection.run(script("orphans"), *slots)
+        return float(now), {slot.decode() for slot in unknown}
+
     def close(self) -> None:
         """Close idle connections."""
         self._connection.close()

@@ -1,0 +1,7 @@
+-- Which of these slots does nobody know any more? ARGV: slots
+-- Returns {Redis's time, unknown slots ...}.
+local found = {text(now)}
+for _, slot in ipairs(ARGV) do
+  if redis.call('EXISTS', key('slot', slot)) == 0 then found[#found + 1] = slot end
+end
+return found
