@@ -33,8 +33,8 @@ _JOIN_TIMEOUT = 5.0
 class Emulator:
     """The Machines API on a local port, with machines that are local processes.
 
-    Use it as a context manager, or call `start` and `stop`. Nothing is kept from one
-    emulator to the next but the logs in `state_dir`.
+    Use it as a context manager, or call `start` and `stop`. It serves once: nothing
+    is kept from one emulator to the next but the logs in `state_dir`.
     """
 
     def __init__(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -18,6 +20,31 @@ from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched, over_lim
 from worker_lib.emulator.views import image_ref
 from worker_lib.emulator.waiting import WaitFor
 from worker_lib.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_only_the_standard_library_is_needed() -> None:
+    """A fresh interpreter loads no third party, and of this library only its base."""
+    code = (
+        "import sys; before = set(sys.modules); import worker_lib.emulator; "
+        "print(*{m.partition('.')[0] for m in sys.modules.keys() - before}"
+        " - sys.stdlib_module_names, "
+        "*(m for m in sys.modules if m.startswith('worker_lib.')"
+        " and not m.startswith('worker_lib.emulator')))"
+    )
+
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ).stdout
+
+    allowed = {"errors", "guest", "logs"}
+    expected = {"worker_lib", *(f"worker_lib.{name}" for name in allowed)}
+    assert expected == set(shown.split())
 
 
 def test_ulids_grow_strictly() -> None:

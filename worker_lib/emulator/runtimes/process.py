@@ -170,7 +170,7 @@ class ProcessInstance:
     def _out_of_memory(self, victim: Stat) -> None:
         self._oom_killed = True
         mb = victim.rss_bytes // (1024 * 1024)
-        with self._log_path.open("a") as output:
+        with contextlib.suppress(OSError), self._log_path.open("a") as output:
             output.write(
                 f"Out of memory: Killed process {victim.pid} ({victim.name}) "
                 f"rss:{mb}MB limit:{self._spec.memory_mb}MB\n"
@@ -224,16 +224,9 @@ class ProcessRuntime:
             OSError: the command cannot be run.
         """
         marked = self._dir / f"{spec.machine_id}.pid"
-        mark(marked)
-        try:
-            process = self._spawn(spec)
-        except OSError:
-            marked.unlink(missing_ok=True)
-            raise
-        mark(marked, session=process.pid)
         instance = ProcessInstance(
             spec,
-            process,
+            self._spawn_marked(spec, marked),
             cwd=self._cwd,
             monitor=self._monitor,
             log_path=self.log_path(spec.machine_id),
@@ -246,6 +239,18 @@ class ProcessRuntime:
             daemon=True,
         ).start()
         return instance
+
+    def _spawn_marked(self, spec: LaunchSpec, marked: Path) -> subprocess.Popen[bytes]:
+        """Spawn between two marks: a stray is found even if only the first is there."""
+        mark(marked)
+        try:
+            process = self._spawn(spec)
+        except OSError:
+            marked.unlink(missing_ok=True)
+            raise
+        with contextlib.suppress(OSError):
+            mark(marked, session=process.pid)
+        return process
 
     def _spawn(self, spec: LaunchSpec) -> subprocess.Popen[bytes]:
         with self.log_path(spec.machine_id).open("ab") as output:
