@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,6 +50,8 @@ class CurrentJob:
         """
         if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
             raise ValueError(f"progress({done!r}, {total!r}): numbers must be finite")
+        import json  # noqa: PLC0415 - only for tasks that report
+
         text = str(message)[:_MAX_MESSAGE]
         self._report(json.dumps({"done": done, "total": total, "message": text}))
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import importlib
 import pickle
 import sys
-import traceback
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.errors import (
     ArgumentsNotEncodable,
@@ -20,10 +18,14 @@ from worker_lib.errors import (
     TaskNotRegistered,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, NamedTuple
 
     from worker_lib.retry import Retry
+else:
+    from worker_lib.records import NamedTuple
 
 __all__ = [
     "Call",
@@ -156,6 +158,8 @@ def dump_value(value: object) -> bytes:
 
 def describe(error: BaseException) -> Failure:
     """Return what can be told of an exception that a task raised; never raises."""
+    import traceback  # noqa: PLC0415 - only after a failure
+
     kind = type(error)
     try:
         message = str(error)

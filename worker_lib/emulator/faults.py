@@ -7,7 +7,7 @@ Each request passes `before` ahead of its work and `after` behind it: a fault in
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.messages import ApiRefusal
@@ -57,8 +57,10 @@ class FaultRule:
         Raises:
             ApiRefusal: 400, not an object or a name is unknown.
         """
-        known = {each.name for each in fields(cls)}
-        if not isinstance(raw, dict) or not raw.keys() <= known:
+        known = {each.name: each.default for each in fields(cls)}
+        if not isinstance(raw, dict) or not all(
+            name in known and _fits(value, known[name]) for name, value in raw.items()
+        ):
             raise ApiRefusal(
                 400, f"invalid_argument: a fault has {', '.join(sorted(known))}"
             )
@@ -80,18 +82,18 @@ class _Armed:
         )
 
 
-@dataclass(slots=True, kw_only=True)
 class Faults:
     """The rules in force.
 
-    Attributes:
-        reply_delays: By action; lasting, whatever is scripted.
+    Args:
+        reply_delays: By action, seconds; lasting, whatever is scripted.
     """
 
-    reply_delays: Mapping[str, float] = field(default_factory=dict)
-    _armed: list[_Armed] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _closing: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, reply_delays: Mapping[str, float]) -> None:
+        self._reply_delays = reply_delays
+        self._armed: list[_Armed] = []
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
 
     def script(self, rules: Iterable[FaultRule]) -> None:
         """Put these rules in the place of all earlier ones."""
@@ -119,7 +121,7 @@ class Faults:
 
     def after(self, action: str) -> None:
         """Pass a request out, its work done; raises as `before` does."""
-        self._closing.wait(self.reply_delays.get(action, 0.0))
+        self._closing.wait(self._reply_delays.get(action, 0.0))
         self._suffer(action, after_commit=True)
 
     def place(self, regions: Iterable[str]) -> str:
@@ -163,3 +165,12 @@ class Faults:
                     each.left = None if each.left is None else each.left - 1
                     return each.rule
         return None
+
+
+def _fits(value: object, default: object) -> bool:
+    """Whether a value is of the kind of the field that has this default."""
+    if default is None:
+        return value is None or type(value) is int
+    if isinstance(default, float):
+        return type(value) in (int, float)
+    return type(value) is type(default)

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 _FALSE = frozenset({"", "0", "false", "no"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A finished reply; `body` is JSON data, bytes of plain text, or None."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class ApiRefusal(WorkerLibError):
     """A request is answered with an error instead of being done.
 
@@ -33,20 +42,13 @@ class ApiRefusal(WorkerLibError):
         self.retry_after = retry_after
         super().__init__(message)
 
-    def body(self) -> dict[str, str]:
-        """The JSON body of the reply."""
+    def reply(self) -> Reply:
+        """The refusal as a reply."""
         body = {"error": str(self)}
         if self.code:
             body["status"] = self.code
-        return body
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """A finished reply; `body` is JSON data, bytes of plain text, or None."""
-
-    status: int = 200
-    body: Any = None
+        wait = {"Retry-After": f"{self.retry_after:.0f}"} if self.retry_after else {}
+        return Reply(status=self.status, body=body, headers=wait)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

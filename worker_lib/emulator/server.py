@@ -92,23 +92,28 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         request_id = f"{ulid()}-{self._api.region}"
-        try:
-            reply = self._api.answer(self._request())
-            self._send(reply, request_id)
-        except ApiRefusal as refusal:
-            wait = {"Retry-After": f"{refusal.retry_after:.0f}"}
-            headers = wait if refusal.retry_after else {}
-            self._send(
-                Reply(status=refusal.status, body=refusal.body()), request_id, headers
-            )
-        except ReplyLost:
+        reply = self._reply(request_id)
+        if reply is None:
             self.close_connection = True
+        else:
+            self._send(reply, request_id)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - their names
+
+    def _reply(self, request_id: str) -> Reply | None:
+        """Whatever happens, as a reply; None to end the connection without one."""
+        try:
+            return self._api.answer(self._request())
+        except ApiRefusal as refusal:
+            return refusal.reply()
+        except ReplyLost:
+            return None
+        except ConnectionError:
+            raise
         except Exception:
             log.exception("request_failed", extra={"request_id": request_id})
             body = {"error": "unknown: internal error of the emulator"}
-            self._send(Reply(status=500, body=body), request_id)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - their names
+            return Reply(status=500, body=body)
 
     def _request(self) -> Request:
         url = urlsplit(self.path)
@@ -135,9 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
         return self.rfile.read(int(length))
 
-    def _send(
-        self, reply: Reply, request_id: str, headers: dict[str, str] | None = None
-    ) -> None:
+    def _send(self, reply: Reply, request_id: str) -> None:
         is_text = isinstance(reply.body, bytes)
         body = reply.body if is_text else b""
         if not is_text and reply.body is not None:
@@ -148,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
             kind = "text/plain; charset=utf-8" if is_text else "application/json"
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
-        for name, value in (headers or {}).items():
+        for name, value in reply.headers.items():
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")

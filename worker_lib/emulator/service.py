@@ -52,7 +52,7 @@ class Emulator:
             lifecycle=Lifecycle(fleet=fleet, engine=engine, options=options),
             runtime=runtime,
             meter=meter,
-            faults=Faults(reply_delays=options.reply_delays),
+            faults=Faults(options.reply_delays),
         )
         self._server: ApiServer | None = None
         self._thread: threading.Thread | None = None

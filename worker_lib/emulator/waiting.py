@@ -92,8 +92,9 @@ def wait(fleet: Fleet, machine: Machine, wanted: WaitFor) -> dict[str, Any]:
         if fleet.is_closing:
             raise ApiRefusal(503, "unavailable: the emulator is stopping")
         left = deadline - time.monotonic()
-        if left <= 0 or not machine.changed.wait(left):
+        if left <= 0:
             raise _too_late(machine, wanted)
+        machine.changed.wait(left)
     return {
         "ok": True,
         "state": state,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from worker_lib.errors import StoreError
-from worker_lib.runtime.supervisor import Supervisor
-from worker_lib.store.worker import MachineStore
+from worker_lib.runtime.process import ChildProcess
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from worker_lib.codec import Codec
     from worker_lib.runtime.frames import Frames
+    from worker_lib.runtime.supervisor import Supervisor
     from worker_lib.runtime.watch import Ended
     from worker_lib.store.worker import ClaimedJob
 
@@ -34,14 +34,20 @@ def main() -> int:
         print(f"worker_lib: {name} is not set: {_NEEDED[name]}", file=sys.stderr)
     if missing:
         return 2
+    # Forked before the rest is imported: supervisor and child then load what each of
+    # them needs side by side.
+    child = ChildProcess(_serve)
     try:
-        return _supervisor().run()
+        return _supervisor(child).run()
     except StoreError as error:
         print(f"worker_lib: {error}", file=sys.stderr)
         return 1
 
 
-def _supervisor() -> Supervisor:
+def _supervisor(child: ChildProcess) -> Supervisor:
+    from worker_lib.runtime.supervisor import Supervisor  # noqa: PLC0415 - see main
+    from worker_lib.store.worker import MachineStore  # noqa: PLC0415
+
     lease_ttl = float(os.environ.get("WORKER_LIB_LEASE_TTL") or 30)
     store = MachineStore(
         os.environ["REDIS_URL"],
@@ -53,6 +59,7 @@ def _supervisor() -> Supervisor:
     )
     return Supervisor(
         store,
+        child,
         _serve,
         _seal,
         lease_ttl=lease_ttl,

@@ -6,13 +6,14 @@ import contextlib
 import faulthandler
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
 
 from worker_lib import codec, context, pickling
 from worker_lib.errors import WorkerLibError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from worker_lib.codec import Codec
     from worker_lib.pickling import Call, Failure

@@ -6,12 +6,15 @@ import contextlib
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib.runtime.frames import Frames
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NamedTuple
+else:
+    from worker_lib.records import NamedTuple
 
 __all__ = ["ChildProcess", "Death"]
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import random
 import select
 import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from worker_lib.errors import StoreUnavailable
 from worker_lib.runtime.process import ChildProcess
 from worker_lib.runtime.watch import Ended, Watch
 from worker_lib.store.worker import Claim
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,7 +31,8 @@ class Supervisor:
 
     Args:
         store: The verbs of this machine.
-        serve: What a child does; called in each forked child.
+        child: Forked already, so that it loads what it needs meanwhile.
+        serve: What a child does; called in each child forked later.
         seal: Makes the signed outcome of a job whose child could not.
         lease_ttl: Seconds.
         max_lifetime: Seconds after which no further job is taken.
@@ -41,6 +41,7 @@ class Supervisor:
     def __init__(
         self,
         store: MachineStore,
+        child: ChildProcess,
         serve: Callable[[Frames], None],
         seal: Callable[[ClaimedJob, Ended, str], bytes],
         *,
@@ -54,14 +55,12 @@ class Supervisor:
         self._leave_at = time.monotonic() + max_lifetime
         self._stopping = False
         self._wakeup, self._wake_writer = socket.socketpair()
-        self._child: ChildProcess | None = None
+        self._child: ChildProcess | None = child
 
     def run(self) -> int:
         """Work until the pool is empty or the machine is stopped; return exit code."""
         self._catch_signals()
-        self._store.start_claim()
-        self._child = self._fork()
-        claim = self._store.finish_claim()
+        claim = self._claim_again()
         while claim.verdict in {"job", "idle"}:
             claim = self._work(claim.job) if claim.job else self._rest(claim.wait)
         if self._child is not None:
@@ -135,6 +134,8 @@ class Supervisor:
             try:
                 return step()
             except StoreUnavailable as error:
+                import random  # noqa: PLC0415 - only then
+
                 _say(f"redis is away: {error}")
                 if time.monotonic() > give_up:
                     raise

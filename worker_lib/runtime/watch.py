@@ -10,16 +10,19 @@ from __future__ import annotations
 import select
 import signal
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib.errors import StoreUnavailable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from typing import NamedTuple
 
     from worker_lib.runtime.process import ChildProcess
     from worker_lib.store.worker import ClaimedJob, MachineStore
+else:
+    from worker_lib.records import NamedTuple
 
 __all__ = ["Ended", "Watch"]
 

@@ -6,7 +6,6 @@ which a job is between two places. Every script can be sent again after a lost r
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 __all__ = ["Script", "script"]
@@ -22,15 +21,24 @@ class Script:
     Attributes:
         name: The verb.
         source: The Lua text, what it shares with others put in front.
-        sha: SHA-1 of the source, for EVALSHA.
     """
 
-    __slots__ = ("name", "sha", "source")
+    __slots__ = ("_sha", "name", "source")
 
     def __init__(self, name: str, source: bytes) -> None:
         self.name = name
         self.source = source
-        self.sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+        self._sha = b""
+
+    @property
+    def sha(self) -> bytes:
+        """SHA-1 of the source, for EVALSHA."""
+        if not self._sha:
+            import hashlib  # noqa: PLC0415 - a machine with one job needs none
+
+            digest = hashlib.sha1(self.source, usedforsecurity=False)
+            self._sha = digest.hexdigest().encode()
+        return self._sha
 
 
 def script(name: str) -> Script:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING
 
 from worker_lib.errors import StoreError, StoreUnavailable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeAlias
 
@@ -31,20 +31,21 @@ class NoScript(StoreError):
 
 
 class Wire:
-    """One connection. `send` and `receive` may be apart, to overlap other work.
+    """One connection, for one thread.
 
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         prefix: First key of every script: the namespace.
     """
 
-    __slots__ = ("_buffer", "_prefix", "_socket", "_url")
+    __slots__ = ("_buffer", "_known", "_prefix", "_socket", "_url")
 
     def __init__(self, url: str, prefix: str) -> None:
         self._url = url
         self._prefix = prefix.encode()
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
+        self._known: set[str] = set()
 
     def connect(self) -> None:
         """Open the connection, if it is not open.
@@ -80,21 +81,21 @@ class Wire:
             StoreUnavailable: the reply did not come; the script may have run, and may
                 be sent again.
         """
-        self.start(script, *args)
-        return self.finish(script, *args)
-
-    def start(self, script: Script, *args: bytes | str | float) -> None:
-        """Send a script without waiting; `finish` with the same words must follow."""
         self.connect()
+        if script.name not in self._known:
+            # Sent whole, it need not be hashed here, and is known from then on.
+            return self._whole(script, *args)
         self.send(b"EVALSHA", script.sha, b"1", self._prefix, *args)
-
-    def finish(self, script: Script, *args: bytes | str | float) -> Reply:
-        """Return the reply to what `start` sent."""
         try:
             return self.receive()
         except NoScript:
-            self.send(b"EVAL", script.source, b"1", self._prefix, *args)
-            return self.receive()
+            return self._whole(script, *args)
+
+    def _whole(self, script: Script, *args: bytes | str | float) -> Reply:
+        self.send(b"EVAL", script.source, b"1", self._prefix, *args)
+        reply = self.receive()
+        self._known.add(script.name)
+        return reply
 
     def send(self, *command: bytes | str | float) -> None:
         """Send one command."""

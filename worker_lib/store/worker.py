@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from worker_lib.keys import key_prefix, new_slot_id
 from worker_lib.store.scripts import script
 from worker_lib.store.wire import Wire
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal, TypeAlias
+    from typing import Literal, NamedTuple, TypeAlias
 
     from worker_lib.store.wire import Reply
 
     # `rested`: it has lingered long enough; `leave`: it takes no further job.
     Mood: TypeAlias = Literal["stay", "rested", "leave"]
+else:
+    from worker_lib.records import NamedTuple
 
 __all__ = ["Claim", "ClaimedJob", "MachineStore"]
 
@@ -93,15 +94,6 @@ class MachineStore:
         self._region = region
         self._lease = lease_ttl
         self.known_code = ""
-
-    def start_claim(self) -> None:
-        """Ask for the first job without waiting for the answer."""
-        self.wire.start(script("claim"), *self._claim_words("stay"))
-
-    def finish_claim(self) -> Claim:
-        """Return the answer to `start_claim`."""
-        words = self._claim_words("stay")
-        return _claim(self.wire.finish(script("claim"), *words))
 
     def claim(self, mood: Mood) -> Claim:
         """Ask for a job; the one that is held already, if there is one."""
