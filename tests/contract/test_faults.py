@@ -133,7 +133,9 @@ def test_faults_are_replaced_and_shown(api: Api) -> None:
     assert [] == api.call("GET", "/_emulator/faults").json()
 
 
-@pytest.mark.parametrize("body", [{}, [1], [{"actoin": "get"}]])
+@pytest.mark.parametrize(
+    "body", [{}, [1], [{"actoin": "get"}], [{"status": "503"}], [{"times": 0.5}]]
+)
 def test_a_wrong_fault_is_refused(api: Api, body: object) -> None:
     """400, so that no test relies on a fault that never strikes."""
     assert 400 == api.call("POST", "/_emulator/faults", json=body).status_code

@@ -204,8 +204,8 @@ def test_a_flag_is_off_unless_it_says_so(query: dict[str, list[str]]) -> None:
 
 def test_a_refusal_shows_its_status_code_only_if_it_has_one() -> None:
     """As Fly's error bodies do."""
-    assert {"error": "a"} == ApiRefusal(400, "a").body()
-    assert {"error": "a", "status": "b"} == ApiRefusal(400, "a", code="b").body()
+    assert {"error": "a"} == ApiRefusal(400, "a").reply().body
+    assert {"error": "a", "status": "b"} == ApiRefusal(400, "a", code="b").reply().body
 
 
 def test_state_is_kept_below_the_project_by_default() -> None:
