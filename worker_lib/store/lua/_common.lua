@@ -30,6 +30,13 @@ local function count(what)
   end
 end
 
+-- Every write is sent to the append-only file, so a long life is renewed half-way.
+local function keep_alive(name, life)
+  local left = redis.call('PTTL', name)
+  if left >= 0 and left > life / 2 then return true end
+  return redis.call('PEXPIRE', name, life) == 1
+end
+
 local function announce(job) redis.call('PUBLISH', key('changed', job), '1') end
 
 local function set_timer(member, at) redis.call('ZADD', TIMERS, text(at), member) end
@@ -91,7 +98,7 @@ end
 
 local function make_ready(pool, job, order)
   redis.call('ZADD', key('ready', pool), order, job)
-  redis.call('PEXPIRE', key('ready', pool), 14 * DAY_MS)
+  keep_alive(key('ready', pool), 14 * DAY_MS)
 end
 
 local function make_due(pool, job, at)

@@ -20,11 +20,11 @@ if ARGV[10] ~= '' then
   local code = key('code', ARGV[10])
   if ARGV[11] ~= '' then
     redis.call('SET', code, ARGV[11], 'PX', keep)
-  elseif redis.call('PEXPIRE', code, keep) == 0 then
+  elseif not keep_alive(code, keep) then
     return {'code'}
   end
 end
-if redis.call('PEXPIRE', key('pool', pool), keep) == 0 then
+if not keep_alive(key('pool', pool), keep) then
   redis.call('HSET', key('pool', pool), 'spec', ARGV[18], 'max', ARGV[16],
     'linger', ARGV[17])
   redis.call('PEXPIRE', key('pool', pool), keep)
@@ -36,11 +36,10 @@ redis.call('HSET', record, 'task', ARGV[2], 'pool', pool, 'queue', ARGV[5],
   'code', ARGV[10], 'order', order, 'created', text(now), 'fence', '0',
   'attempt', '0', 'lost', '0', 'status', delay > 0 and 'scheduled' or 'queued')
 redis.call('PEXPIRE', record, keep)
-count('enqueued')
 redis.call('ZADD', JOBS, text(now), job)
 if redis.call('ZCARD', JOBS) > 10000 then redis.call('ZPOPMIN', JOBS) end
-redis.call('PEXPIRE', JOBS, keep)
-redis.call('PEXPIRE', P .. ':order', 365 * DAY_MS)
+keep_alive(JOBS, keep)
+keep_alive(P .. ':order', 365 * DAY_MS)
 local trouble = redis.call('HGET', key('pool', pool), 'trouble') or ''
 if delay > 0 then
   redis.call('HSET', record, 'due', text(now + delay))
