@@ -68,6 +68,8 @@ class Guard:
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD, "emulator-guard", *reap],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             cwd="/",
             env={"PATH": os.defpath, "PYTHONPATH": str(package)},
             start_new_session=True,
