@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["seconds"]
 
+# Beyond it, an int is no float any more; a float that large is no duration either.
+_MOST = 1e300
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -37,7 +39,7 @@ def _parse(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return float(value) if abs(value) < _MOST else None
     if isinstance(value, str):
         return _parse_text(value.strip().lower())
     total = getattr(value, "total_seconds", None)
