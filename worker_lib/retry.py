@@ -63,14 +63,17 @@ class Retry:
                 f"max_attempts={self.max_attempts!r}: it counts the first run, "
                 "so it is a whole number from 1"
             )
-        if self.factor < 1:
+        if not isinstance(self.factor, int | float) or not self.factor >= 1:
             raise ConfigError(f"factor={self.factor!r}: it must be 1 or more")
 
     def delay(self, attempt: int, chance: random.Random | None = None) -> float:
         """Return the seconds to wait after the given attempt (from 1) failed."""
         longest = float(self.max_backoff)  # type: ignore[arg-type]  # set above
         base = float(self.backoff)  # type: ignore[arg-type]  # set above
-        wait = min(longest, base * self.factor ** min(attempt - 1, 64))
+        wait = base
+        for _ in range(min(attempt - 1, 64)):  # a power of floats may overflow
+            wait = min(longest, wait * self.factor)
+        wait = min(longest, wait)
         if not self.jitter:
             return wait
         return (chance or random).uniform(wait / 2, wait)
