@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from worker_lib.durations import seconds
 from worker_lib.errors import ConfigError
@@ -36,7 +35,8 @@ class Settings:
     Attributes:
         redis_url: `REDIS_URL`. `redis://`, `rediss://` or `unix://`. Empty, with no
             token either: the local stack of this folder is used.
-        fly_api_token: `FLY_API_TOKEN`. A deploy token of the tasks app is enough.
+        fly_api_token: `FLY_API_TOKEN`, else `FLY_ACCESS_TOKEN`. A deploy token of the
+            tasks app is enough.
         fly_app: `FLY_TASKS_APP`, else `FLY_APP_NAME`: the app that owns the machines.
         region: `FLY_REGION`. Where machines start unless a task says otherwise.
         image: `WORKER_IMAGE`, else `FLY_IMAGE_REF`: this very app's image.
@@ -185,7 +185,8 @@ def _text(value: Any, source: str) -> str:
 
 def _redis_url(value: Any, source: str) -> str:
     url = str(value).strip()
-    if urlsplit(url).scheme not in _SCHEMES:
+    # Not urlsplit: it refuses some with an error that shows the password.
+    if url.partition("://")[0] not in _SCHEMES:
         raise ConfigError(
             f"{source} is no Redis URL: it must start with redis://, rediss:// "
             "or unix://"
@@ -206,7 +207,8 @@ def _secret(value: Any, source: str) -> str:
 
 def _namespace(value: Any, source: str) -> str:
     text = str(value).strip()
-    if not text or not text.replace("_", "").replace("-", "").isalnum():
+    bare = text.replace("_", "").replace("-", "")
+    if not (bare.isalnum() and bare.isascii()):
         raise ConfigError(
             f"{source}={text!r}: use letters, digits, '-' and '_' (it starts every "
             "Redis key)"
@@ -218,9 +220,9 @@ def _whole(low: int) -> Callable[[Any, str], int]:
     def parse(value: Any, source: str) -> int:
         try:
             number = int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = low - 1
-        if number < low:
+        if number < low or (isinstance(value, float) and number != value):
             raise ConfigError(f"{source}={value!r}: use a whole number from {low}")
         return number
 
