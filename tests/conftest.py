@@ -8,9 +8,12 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from chaos import ChaosProxy
+from ledger import Ledger
+from servers import OwnServer
 
 from worker_lib import client as client_module
 from worker_lib.client import Client
@@ -22,7 +25,7 @@ from worker_lib.store.connection import Connection
 from worker_lib.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SUPPORT = Path(__file__).parent / "support"
 _OURS = ("REDIS_URL", "FLY_", "WORKER_", "AWS_", "S3_", "MAILJET_")
@@ -105,3 +108,79 @@ def client(
     monkeypatch.setattr(client_module, "_default", made)
     yield made
     made.close()
+
+
+@pytest.fixture
+def make_emulator(
+    settings: Settings, tmp_path: Path
+) -> Iterator[Callable[..., Emulator]]:
+    """Emulators with options of the test's choice; their app is `tests`."""
+    made: list[Emulator] = []
+
+    def make(*, redis_url: str = settings.redis_url, **options: Any) -> Emulator:
+        chosen = {
+            "apps": ("tests",),
+            "rate_limits": False,
+            "state_dir": tmp_path / f"machines-{len(made)}",
+            "project_dir": tmp_path,
+            **options,
+        }
+        running = Emulator(EmulatorOptions(**chosen)).start()
+        made.append(running)
+        running.set_secrets(
+            "tests", {"REDIS_URL": redis_url, "WORKER_LIB_SECRET": settings.secret}
+        )
+        return running
+
+    yield make
+    for one in made:
+        one.stop(grace=0.5)
+
+
+@pytest.fixture
+def make_client(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Client]]:
+    """Clients of an emulator, with some settings changed; the latest is the default."""
+    import dataclasses
+
+    made: list[Client] = []
+
+    def make(emulator: Emulator, **changes: Any) -> Client:
+        chosen = {
+            "fly_api_token": "test-token",
+            "fly_app": "tests",
+            "api_hostname": emulator.url,
+            **changes,
+        }
+        made.append(Client(dataclasses.replace(settings, **chosen)))
+        monkeypatch.setattr(client_module, "_default", made[-1])
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close(timeout=0.5)
+
+
+@pytest.fixture
+def own_server() -> Iterator[OwnServer]:
+    """A Valkey server that this test may kill."""
+    server = OwnServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[ChaosProxy]:
+    """A proxy in front of the real server that loses replies when told to."""
+    folder = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
+    made = ChaosProxy(folder / "proxy", Path(redis_url.removeprefix("unix://")))
+    yield made
+    made.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Where the tasks of this test note their runs."""
+    return Ledger(tmp_path / "ledger")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
+import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -129,3 +133,99 @@ def notes(path: str, text: str) -> str:
 def echo(value: object) -> object:
     """Return what was given, on a machine that stays a while."""
     return value
+
+
+def _note(ledger: str, what: str) -> None:
+    job = current_job()
+    machine = os.environ.get("FLY_MACHINE_ID", "")
+    entry = (what, job.id, job.attempt, machine, os.getpid(), os.getppid())
+    line = json.dumps([*entry, time.monotonic()]) + "\n"
+    with Path(ledger).open("ab", buffering=0) as file:
+        file.write(line.encode())
+
+
+@fly_task
+def works(ledger: str, gate: str = "", seconds: float = 0.0, value: int = 0) -> int:
+    """Note start and end; between them wait for a file, or some seconds."""
+    _note(ledger, "start")
+    while gate and not Path(gate).exists():
+        time.sleep(0.02)
+    time.sleep(seconds)
+    _note(ledger, "end")
+    return value
+
+
+@fly_task
+def dies_once(ledger: str, how: str) -> int:
+    """Die in the first attempt in one of the ways there are; return the attempt."""
+    _note(ledger, "start")
+    if current_job().attempt > 1:
+        return current_job().attempt
+    if how == "exit":
+        sys.exit(3)
+    if how == "signal":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "out_of_memory":
+        raise MemoryError
+    time.sleep(60)
+    return 0
+
+
+@fly_task
+def has_children(path: str, then: str) -> None:
+    """Start one process, fork another, note both, and end in one of several ways."""
+    other = subprocess.Popen(["sleep", "60"])
+    forked = os.fork()
+    if forked == 0:
+        time.sleep(60)
+        os._exit(0)
+    Path(path).write_text(f"{os.getpid()} {other.pid} {forked}")
+    if then == "exit":
+        os._exit(4)
+    time.sleep(60)
+
+
+@fly_task
+def gives_a_lock() -> object:
+    """Return what cannot be pickled."""
+    return threading.Lock()
+
+
+class OwnError(Exception):
+    """An exception with a message and a number."""
+
+    def __init__(self, text: str, number: int) -> None:
+        self.number = number
+        super().__init__(text, number)
+
+
+class AwkwardError(Exception):
+    """An exception that cannot be made from its own arguments."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+@fly_task
+def raises(error: BaseException) -> None:
+    """Raise what was given."""
+    raise error
+
+
+@fly_task
+def raises_awkward() -> None:
+    """Raise what does not survive a round trip."""
+    raise AwkwardError("one", "two")
+
+
+@fly_task
+def nests(a: int, b: int) -> str:
+    """Store another call from inside a machine; return its job's id."""
+    return add.delay(a, b).id
+
+
+@fly_task
+def says(text: str) -> str:
+    """Print, and return what the environment of the machine is."""
+    print(text, flush=True)
+    return "\n".join(f"{name}={value}" for name, value in os.environ.items())

@@ -1,0 +1,173 @@
+"""A proxy between the library and Valkey that loses what it is told to lose.
+
+It reads every command and every reply, so it can let a script commit and then keep
+the answer to itself: the fault that random kills do not find.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from worker_lib.store.scripts import script
+from worker_lib.store.wire import _Incomplete, _parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class ChaosProxy:
+    """Listens on one unix socket and forwards to another.
+
+    Attributes:
+        seen: How often each verb passed, lost or not.
+        lost: How often something of each verb was lost.
+    """
+
+    def __init__(self, listen: Path, target: Path) -> None:
+        self.url = f"unix://{listen}"
+        self._target = str(target)
+        self._lock = threading.Lock()
+        self._open = threading.Event()
+        self._open.set()
+        self._rules: dict[tuple[str, str], int] = {}
+        self._links: set[_Link] = set()
+        self.seen: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(listen))
+        self._listener.listen(128)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def lose_replies(self, verb: str, times: int = 1) -> None:
+        """Let the next scripts of this verb commit, then cut instead of answering."""
+        with self._lock:
+            self._rules["reply", verb] = times
+
+    def lose_requests(self, verb: str, times: int = 1) -> None:
+        """Cut instead of passing on the next scripts of this verb."""
+        with self._lock:
+            self._rules["request", verb] = times
+
+    def cut(self) -> None:
+        """Close every connection there is; new ones are taken."""
+        with self._lock:
+            links = list(self._links)
+        for link in links:
+            link.cut()
+
+    def hold(self) -> None:
+        """Pass nothing on, either way, until `release`."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Pass on what was held, and all that follows."""
+        self._open.set()
+
+    def close(self) -> None:
+        """Take no more connections and close those there are."""
+        self._listener.close()
+        self.release()
+        self.cut()
+
+    def strikes(self, part: str, verb: str) -> bool:
+        """Say whether this part of a script is to be lost; counts it."""
+        self._open.wait()
+        with self._lock:
+            left = self._rules.get((part, verb), 0)
+            self._rules[part, verb] = max(0, left - 1)
+            self.lost[verb] += left > 0
+            return left > 0
+
+    def forget(self, link: _Link) -> None:
+        """Drop a connection that was cut."""
+        with self._lock:
+            self._links.discard(link)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                try:
+                    server.connect(self._target)
+                except OSError:
+                    client.close()
+                    server.close()
+                    continue
+                link = _Link(self, client, server)
+                with self._lock:
+                    self._links.add(link)
+                link.start()
+
+
+class _Link:
+    """One client's connection; replies come in the order of their commands."""
+
+    def __init__(
+        self, proxy: ChaosProxy, client: socket.socket, server: socket.socket
+    ) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._asked: deque[str] = deque()
+
+    def start(self) -> None:
+        for work in (self._pass_commands, self._pass_replies):
+            threading.Thread(target=self._run, args=(work,), daemon=True).start()
+
+    def cut(self) -> None:
+        for end in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._proxy.forget(self)
+
+    def _run(self, work: object) -> None:
+        assert callable(work)
+        with contextlib.suppress(OSError):
+            work()
+        self.cut()
+
+    def _pass_commands(self) -> None:
+        for raw, command in _messages(self._client):
+            verb = _verb(command)
+            self._proxy.seen[verb] += 1
+            if self._proxy.strikes("request", verb):
+                return
+            self._asked.append(verb)
+            self._server.sendall(raw)
+
+    def _pass_replies(self) -> None:
+        for raw, _ in _messages(self._server):
+            verb = self._asked.popleft() if self._asked else ""
+            if not raw.startswith(b"-NOSCRIPT") and self._proxy.strikes("reply", verb):
+                return
+            self._client.sendall(raw)
+
+
+def _messages(source: socket.socket) -> Iterator[tuple[bytes, object]]:
+    buffer = bytearray()
+    while data := source.recv(1 << 18):
+        buffer += data
+        with contextlib.suppress(_Incomplete):
+            while buffer:
+                message, used = _parse(buffer, 0)
+                yield bytes(buffer[:used]), message
+                del buffer[:used]
+
+
+_VERBS = ("enqueue", "launch", "claim", "heartbeat", "finish", "release", "cancel")
+
+
+def _verb(command: object) -> str:
+    """Return the verb of a script, or the command's own name."""
+    assert isinstance(command, list)
+    for name in _VERBS:
+        if command[1:2] in ([script(name).sha], [script(name).source]):
+            return name
+    return bytes(command[0]).decode().lower()

@@ -1,0 +1,65 @@
+"""A Valkey server of one test's own, to be killed, frozen and filled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from worker_lib.local.valkey import start_server
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+class OwnServer:
+    """A server with an append-only file, on a unix socket of its own."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
+        self.path = self._folder / "redis"
+        self.url = f"unix://{self.path}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start it, on the data it had before."""
+        self._process = start_server(self.path, self._folder / "data")
+
+    def kill(self) -> None:
+        """End it as a power cut would, but for the disk."""
+        self._send(signal.SIGKILL)
+        self._running.wait(10)
+
+    def freeze(self) -> None:
+        """Make it answer nobody, while it still takes connections."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._send(signal.SIGCONT)
+
+    def ask(self, *command: Any) -> Any:
+        """Run a command over a connection of its own."""
+        with redis.Redis.from_url(self.url) as connection:
+            return connection.execute_command(*command)
+
+    def remove(self) -> None:
+        """Stop it and delete its data."""
+        if self._running.poll() is None:
+            self.thaw()
+            self.kill()
+        shutil.rmtree(self._folder)
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    def _send(self, number: int) -> None:
+        os.kill(self._running.pid, number)
