@@ -47,6 +47,8 @@ R = TypeVar("R")
 # How long a program that is done may be held up by machines it has yet to ask for.
 _FLUSH_AT_EXIT = 10.0
 _MAX_NAME = 200
+# The next deadline of somebody else's job is not known, but has hardly passed.
+_FIRST_LOOK = 1.0
 # Enough to know that jobs are under way, without growing for ever.
 _MAX_OPEN = 10_000
 
@@ -124,6 +126,8 @@ class Client:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         found = None if fresh and timeout != 0 else self._settled(job_id, known=fresh)
+        if found is None and not fresh:
+            self._attend(job_id)
         while found is None:
             left = _left(deadline)
             if left <= 0:
@@ -168,6 +172,7 @@ class Client:
         """Yield a job at each change; see `Job.watch`."""
         span = 365 * 86400.0 if timeout is None else timeout
         before = None
+        self._attend(job_id)
         for _ in self.store.changes(job_id, span):
             info = self.look(job_id).info
             if info != before:
@@ -181,6 +186,11 @@ class Client:
         """Wait for machines that are being asked for, then close connections."""
         self.launcher.flush(timeout)
         self.store.close()
+
+    def _attend(self, job_id: str) -> None:
+        # Who stored the job may be gone, so who waits for it looks after it.
+        self._open_jobs.add(job_id)
+        self.sweeper.arm(_FIRST_LOOK)
 
     def _make_api(self) -> MachinesApi:
         self.settings.require_machines()
