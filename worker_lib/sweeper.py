@@ -87,6 +87,9 @@ class Sweeper:
         Args:
             next_in: Seconds to the next deadline, as far as the caller knows.
         """
+        if self._launcher is None:
+            # It would take up what somebody with a token could have launched.
+            return
         with self._change:
             self._overdue = self._overdue or next_in <= 0
             # Most jobs are over so soon that they cost no look at all.
