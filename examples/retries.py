@@ -1,4 +1,4 @@
-"""A call that fails, is retried, and one that gives up: `python examples/retries.py`."""
+"""A call that is retried, and one that gives up: `python examples/retries.py`."""
 
 from __future__ import annotations
 
