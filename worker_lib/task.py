@@ -16,7 +16,7 @@ from worker_lib.retry import Retry
 from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from datetime import timedelta
 
     from worker_lib.handle import Job
@@ -25,6 +25,7 @@ __all__ = ["QUEUES", "Task", "TaskOptions", "fly_task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 # In the order in which they are served.
 QUEUES = ("high", "default", "low")
@@ -115,7 +116,15 @@ class Task(Generic[P, R]):
             return _task_of_name, (name, self.spec)
         return Task, (self.fn, self.spec)
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    @overload
+    def delay(
+        self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Job[T]: ...
+
+    @overload
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """Store the call and return its job at once.
 
         One round trip to Redis; a machine is asked for in the background. The
@@ -134,13 +143,29 @@ class Task(Generic[P, R]):
         self._signature.bind(*args, **kwargs)
         return default_client().submit(self, args, kwargs)
 
-    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    @overload
+    async def adelay(
+        self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Job[T]: ...
+
+    @overload
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """Do as `delay` does, without blocking the event loop."""
         import asyncio  # noqa: PLC0415 - programs that do not await need none
 
         return await asyncio.to_thread(self.delay, *args, **kwargs)
 
-    def remote(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    @overload
+    def remote(
+        self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+
+    @overload
+    def remote(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    def remote(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run the call on a machine, wait, and return its value.
 
         Raises:
