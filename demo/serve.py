@@ -77,10 +77,9 @@ def gunicorn(
     _check_free(port)
     command = (sys.executable, "-m", "gunicorn", "-c", "python:demo.gunicorn_config")
     # Streams of events are still open when somebody presses Ctrl-C: do not wait long.
-    options = ("--bind", f"{_HOST}:{port}", "--log-level", "warning")
-    options += ("--graceful-timeout", "1")
+    options = ("--graceful-timeout", "1", "--log-level", "warning")
     server = subprocess.Popen(
-        (*command, *options, "app:app"),
+        (*command, *options, "--bind", f"{_HOST}:{port}", "app:app"),
         stdout=log,
         stderr=log,
         # Ctrl-C reaches a whole process group, and gunicorn would hear it twice.

@@ -1,0 +1,42 @@
+"""`make demo ONCE=1`, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_drive_finds_everything_in_order(tmp_path: Path) -> None:
+    """Without any account: local stack, stand-ins, gunicorn, three jobs."""
+    done = _drive(tmp_path)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert ["JOB", "E-mail", "Picture", "PDF"] == [line.split()[0] for line in lines]
+
+
+def test_the_drive_says_why_it_failed(tmp_path: Path) -> None:
+    """Exit status 1, the sentence, and the end of the app's log."""
+    done = _drive(tmp_path, REDIS_URL="redis://127.0.0.1:1", FLY_API_TOKEN="x")
+
+    assert 1 == done.returncode
+    assert "The demo failed" in done.stdout
+    assert "The end of the app's log" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def _drive(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the drive in a folder of its own, so that it has a stack of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "demo.drive"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )

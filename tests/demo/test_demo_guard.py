@@ -1,0 +1,140 @@
+"""Forged requests, greedy clients, too many viewers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from demo.guard import RateLimit
+from demo.streams import StreamSlots
+from worker.tasks import make_report
+from worker_lib.inspection import recent_jobs
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+MAIL = {"to": "somebody@example.com", "subject": "Hello", "body": "Text"}
+
+
+@pytest.fixture
+def old_browser(app: Flask) -> FlaskClient:
+    """A client that does not say where its requests come from."""
+    return app.test_client()
+
+
+def _token(browser: FlaskClient) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', browser.get("/").text)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "nonsense", ""])
+def test_another_site_changes_nothing(old_browser: FlaskClient, site: str) -> None:
+    """Not even with a token that it got hold of."""
+    job = make_report.options(delay="1h").delay("Later", 1)
+    form = {**MAIL, "csrf_token": _token(old_browser)}
+    headers = {"Sec-Fetch-Site": site}
+
+    for path in ("/mail", "/picture", "/report", f"/jobs/{job.id}/cancel"):
+        answer = old_browser.post(path, data=form, headers=headers)
+        assert 403 == answer.status_code
+    assert [("scheduled", job.id)] == [(j.status, j.id) for j in recent_jobs()]
+
+
+def test_an_old_browser_needs_the_token_of_its_own_cookie(
+    app: Flask, old_browser: FlaskClient
+) -> None:
+    """None, a wrong one and another browser's are refused."""
+    token = _token(old_browser)
+    stranger = app.test_client()
+
+    assert 403 == old_browser.post("/mail", data=MAIL).status_code
+    wrong = {**MAIL, "csrf_token": "wrong\u00e9"}
+    assert 403 == old_browser.post("/mail", data=wrong).status_code
+    right = {**MAIL, "csrf_token": token}
+    assert 403 == stranger.post("/mail", data=right).status_code
+    assert 303 == old_browser.post("/mail", data=right).status_code
+
+
+def test_pages_allow_no_script_but_their_own(browser: FlaskClient) -> None:
+    """The policy is strict, and the pages keep to it."""
+    job = make_report.options(delay="1h").delay("Later", 1)
+    for path in ("/", "/outbox", f"/jobs/{job.id}", "/nothing"):
+        answer = browser.get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src")
+        assert "unsafe" not in policy
+        assert not re.search(r"<script(?! src=)|<style| style=| on\w+=", answer.text)
+
+
+def test_mails_are_rationed_for_each_client(browser: FlaskClient) -> None:
+    """A hundred forms in a row become five jobs; another client is not held back."""
+    codes = [browser.post("/mail", data=MAIL).status_code for _ in range(100)]
+
+    assert [303] * 5 + [429] * 95 == codes
+    assert 5 == len(recent_jobs(limit=100))
+    browser.environ_base["REMOTE_ADDR"] = "192.0.2.7"
+    assert 303 == browser.post("/mail", data=MAIL).status_code
+
+
+def test_the_proxys_header_counts_on_fly_only(browser: FlaskClient) -> None:
+    """Elsewhere anybody could write it."""
+    headers = {"Fly-Client-IP": "192.0.2.1"}
+    for number in range(6):
+        headers["Fly-Client-IP"] = f"192.0.2.{number}"
+        answer = browser.post("/mail", data=MAIL, headers=headers)
+
+    assert 429 == answer.status_code
+
+
+def test_a_ration_comes_back_with_time() -> None:
+    """A window slides: each use is forgotten when it is as old as the window."""
+    now = 0.0
+    limit = RateLimit(2, 60.0, clock=lambda: now)
+
+    assert [True, True, False] == [limit.take("a") for _ in range(3)]
+    now = 59.9
+    assert not limit.take("a")
+    now = 60.0
+    assert [True, True, False] == [limit.take("a") for _ in range(3)]
+
+
+def test_clients_without_end_do_not_fill_the_memory() -> None:
+    """The one that was silent longest is forgotten first."""
+    limit = RateLimit(1, 60.0, clock=lambda: 0.0)
+    for number in range(10_001):
+        limit.take(str(number))
+
+    assert limit.take("0")
+    assert not limit.take("10000")
+
+
+def test_a_stream_more_than_there_are_threads_for_is_refused(
+    app: Flask, browser: FlaskClient
+) -> None:
+    """The page then asks for .json; a place that is given back can be had again."""
+    job = make_report.options(delay="1h").delay("Later", 1)
+    slots = app.extensions["demo_streams"] = StreamSlots(1)
+    give_back = slots.take()
+    assert give_back
+
+    assert 503 == browser.get(f"/jobs/{job.id}/events").status_code
+    assert 200 == browser.get(f"/jobs/{job.id}.json").status_code
+    give_back()
+    give_back()
+    assert slots.take()
+    assert slots.take() is None
+
+
+def test_a_stream_that_nobody_reads_gives_its_place_back(
+    app: Flask, browser: FlaskClient
+) -> None:
+    """A browser may leave before the first byte."""
+    job = make_report.options(delay="1h").delay("Later", 1)
+    slots = app.extensions["demo_streams"] = StreamSlots(1)
+
+    browser.get(f"/jobs/{job.id}/events", buffered=False).close()
+    assert slots.take()
