@@ -234,7 +234,7 @@ def fly_task(
     spec = TaskOptions().replace(**options)
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
-        if not callable(function):
+        if not (callable(function) and hasattr(function, "__qualname__")):
             raise ConfigError(f"@fly_task marks a function, not {function!r}")
         return Task(function, spec)
 
@@ -258,7 +258,8 @@ def _on_lost(name: str, value: Any) -> str:
 
 
 def _regions(name: str, value: Any) -> tuple[str, ...]:
-    regions = (value,) if isinstance(value, str) else tuple(value or ())
+    some = isinstance(value, list | tuple | set | frozenset)
+    regions = tuple(value) if some else (value,) if value else ()
     for region in regions:
         if not (isinstance(region, str) and region.isascii() and region.isalnum()):
             raise ConfigError(f"{name}={value!r}: use Fly's region names, as 'ams'")
@@ -295,6 +296,8 @@ def _text(name: str, value: Any) -> str:
 
 
 def _environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    if not hasattr(value or {}, "keys"):
+        raise ConfigError(f"{name}= takes names and texts, as {{'TZ': 'UTC'}}")
     pairs = dict(value or {}).items()
     for key, text in pairs:
         if not isinstance(key, str) or not isinstance(text, str) or "=" in key:
