@@ -59,6 +59,8 @@ class ChildProcess:
         theirs.close()
         os.close(writer)
         self.frames = Frames(ours)
+        # What the task forked may hold the channel open after its end; this tells.
+        self.end = os.pidfd_open(self.pid)
 
     def relay(self) -> bool:
         """Pass on what the child printed, keeping the end; False at its end."""
@@ -111,6 +113,7 @@ class ChildProcess:
         self.frames.channel.close()
         self._drain()
         os.close(self.output)
+        os.close(self.end)
         return os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024
 
     def _drain(self) -> None:

@@ -96,14 +96,14 @@ class Watch:
             stopping: Whether such a signal asked this machine to stop.
         """
         channel, output = self._child.frames.channel.fileno(), self._child.output
-        for descriptor in (channel, output, wakeup.fileno()):
+        for descriptor in (channel, output, self._child.end, wakeup.fileno()):
             self._poller.register(descriptor, select.POLLIN)
         while True:
             ready = [one for one, _ in self._poller.poll(self._patience() * 1000)]
             if output in ready and not self._child.relay():
                 self._poller.unregister(output)
-            if channel in ready:
-                ended = self._hear_child()
+            if channel in ready or self._child.end in ready:
+                ended = self._hear_child(readable=channel in ready)
                 if ended is not None:
                     return ended
             if wakeup.fileno() in ready:
@@ -125,8 +125,8 @@ class Watch:
             moments.append(self._progress_at)
         return max(0.0, min(moments) - time.monotonic())
 
-    def _hear_child(self) -> Ended | None:
-        alive = self._child.frames.fill()
+    def _hear_child(self, *, readable: bool) -> Ended | None:
+        alive = readable and self._child.frames.fill()
         while (frame := self._child.frames.take()) is not None:
             if frame[0] == b"done":
                 return self._concluded(_ended(frame))
