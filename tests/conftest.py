@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 from chaos import ChaosProxy
 from ledger import Ledger
 from servers import OwnServer
@@ -184,3 +185,16 @@ def proxy(redis_url: str) -> Iterator[ChaosProxy]:
 def ledger(tmp_path: Path) -> Ledger:
     """Where the tasks of this test note their runs."""
     return Ledger(tmp_path / "ledger")
+
+
+@pytest.fixture
+def redis_keys(settings: Settings) -> Callable[[str], list[str]]:
+    """Lists this test's keys that match a pattern, without their prefix."""
+    prefix = key_prefix(settings.namespace) + ":"
+
+    def find(pattern: str) -> list[str]:
+        with redis.Redis.from_url(settings.redis_url) as connection:
+            found = connection.keys(prefix + pattern)
+        return sorted(key.decode().removeprefix(prefix) for key in found)
+
+    return find
