@@ -212,8 +212,11 @@ def _rebuild(failure: Failure, job_id: str) -> BaseException:
     if not failure.exception:
         return failed
     try:
-        original: BaseException = pickle.loads(failure.exception)
+        original = pickle.loads(failure.exception)
     except Exception:  # noqa: BLE001 - its class may be unknown here
+        return failed
+    # A KeyboardInterrupt or CancelledError of the task's is none of the reader's.
+    if not isinstance(original, Exception):
         return failed
     original.__cause__ = failed
     return original
