@@ -57,9 +57,10 @@ class Codec:
         self._namespace = namespace.encode()
         self.max_bytes = max_bytes
         self._signing = _key_id(secret.encode())
-        self._keys = {self._signing: secret.encode()}
+        self._keys = {self._signing: _keys_by_kind(secret.encode())}
         if old_secret:
-            self._keys.setdefault(_key_id(old_secret.encode()), old_secret.encode())
+            old = old_secret.encode()
+            self._keys.setdefault(_key_id(old), _keys_by_kind(old))
 
     def __repr__(self) -> str:
         """Show nothing of the keys."""
@@ -82,7 +83,7 @@ class Codec:
             )
         header = bytes((_FORMAT, *sys.version_info[:2], flags))
         context = self._context(kind, job_id, fence)
-        mac = _mac(self._keys[self._signing], kind, context, header, body)
+        mac = _mac(self._keys[self._signing][kind], context, header, body)
         return b"".join((header, self._signing, mac, body))
 
     def open(
@@ -96,10 +97,10 @@ class Codec:
             PayloadTooLarge: it would grow beyond all measure when decompressed.
         """
         header, key_id, mac, body = _split(envelope)
-        key = self._keys.get(key_id)
+        keys = self._keys.get(key_id)
         context = self._context(kind, job_id, fence)
-        if key is None or not hmac.compare_digest(
-            mac, _mac(key, kind, context, header, body)
+        if keys is None or not hmac.compare_digest(
+            mac, _mac(keys[kind], context, header, body)
         ):
             raise SignatureMismatch(
                 f"the {kind.decode()} of job {job_id} in Redis is not signed with our "
@@ -117,10 +118,14 @@ def _key_id(secret: bytes) -> bytes:
     return hmac.digest(secret, b"worker_lib key id", "sha256")[:_KEY_ID_BYTES]
 
 
-def _mac(
-    secret: bytes, kind: bytes, context: bytes, header: bytes, body: bytes
-) -> bytes:
-    key = hmac.digest(secret, b"worker_lib " + kind, "sha256")
+def _keys_by_kind(secret: bytes) -> dict[bytes, bytes]:
+    return {
+        kind: hmac.digest(secret, b"worker_lib " + kind, "sha256")
+        for kind in (CALL, CODE, OUTCOME)
+    }
+
+
+def _mac(key: bytes, context: bytes, header: bytes, body: bytes) -> bytes:
     message = b"".join((len(context).to_bytes(4, "big"), context, header, body))
     return hmac.digest(key, message, "sha256")
 
