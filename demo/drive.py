@@ -7,6 +7,7 @@ and exits 0 only if all of it is as ordered.
 
 from __future__ import annotations
 
+import html
 import io
 import logging
 import os
@@ -15,6 +16,7 @@ import socket
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,7 @@ __all__ = ["main"]
 _JOB_SECONDS = 90.0
 _LOG_LINES = 40
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+_LEAD = re.compile(r'<p class="lead">(.*?)</p>', re.DOTALL)
 _PICTURE_SIZE = (2000, 1500)
 _SUBJECT, _TITLE, _PAGES = "A drive through the demo", "A drive in figures", 12
 
@@ -49,8 +52,9 @@ def main() -> int:
                 standins.running(),
                 log.open("wb") as out,
                 gunicorn(_free_port(), out) as (url, _),
+                closing(Browser(url)) as browser,
             ):
-                rows = _drive(Browser(url))
+                rows = _drive(browser)
         except (CannotServe, CheckFailed, standins.MissingDependency) as error:
             _say(f"The demo failed: {error}\n\nThe end of the app's log:")
             _say("\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]))
@@ -70,8 +74,12 @@ class Browser:
         page = self._session.get(url, timeout=30)
         token = _TOKEN.search(page.text)
         if token is None:
-            raise CheckFailed(f"{url} answered {page.status_code}, without its forms")
+            raise CheckFailed(f"{url} answered {page.status_code}: {_lead(page.text)}")
         self._token = token[1]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
 
     def send(
         self, form: str, fields: dict[str, str], **files: tuple[str, bytes]
@@ -85,7 +93,9 @@ class Browser:
             timeout=30,
         )
         if reply.status_code != 303:
-            raise CheckFailed(f"form {form} answered {reply.status_code}: {reply.text}")
+            raise CheckFailed(
+                f"form {form} answered {reply.status_code}: {_lead(reply.text)}"
+            )
         return reply.headers["Location"].lstrip("/")
 
     def get(self, path: str) -> dict[str, Any]:
@@ -132,6 +142,12 @@ def _noise() -> bytes:
     out = io.BytesIO()
     Image.effect_noise(_PICTURE_SIZE, 80).convert("RGB").save(out, "JPEG", quality=80)
     return out.getvalue()
+
+
+def _lead(page: str) -> str:
+    """Return the sentence that a page of failure has for people."""
+    lead = _LEAD.search(page)
+    return html.unescape(lead[1]) if lead else page
 
 
 def _why(job: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from flask import jsonify, render_template, request
+from flask import current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from worker_lib.errors import JobNotFound, PayloadTooLarge, WorkerLibError
@@ -61,6 +61,7 @@ def _http(error: HTTPException) -> tuple[Response | str, int]:
 
 
 def _library(error: WorkerLibError) -> tuple[Response | str, int]:
+    current_app.logger.error("request_failed: %s", error)
     if isinstance(error, PayloadTooLarge):
         return _failure(413, _TITLES[413], str(error))
     return _failure(503, "Jobs cannot be reached", str(error))

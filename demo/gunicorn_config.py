@@ -9,7 +9,8 @@ worker_class = "gthread"
 workers = 1
 threads = 32
 timeout = 60
-# A stream of events would hold the end back; its browser comes back by itself.
+# Enough for a machine that is just being asked for. Streams of events would take
+# longer; their browsers come back by themselves.
 graceful_timeout = 3
 # Fly's disk is slow enough to make gunicorn's heartbeat files late.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108

@@ -8,6 +8,7 @@ into it; links are presigned and end after `LINK_TTL`.
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
     from worker.services import StorageSettings
 
-__all__ = ["LINK_TTL", "Upload", "connect"]
+__all__ = ["LINK_TTL", "StorageFailed", "Upload", "connect"]
 
 LINK_TTL = 24 * 3600
 """Seconds for which a link works."""
+
+
+class StorageFailed(Exception):
+    """The bucket did not take a file, after boto3's own attempts; says why."""
 
 
 class Upload:
@@ -45,19 +50,30 @@ class Upload:
     ) -> None:
         if exc_type is None:
             return
+        from botocore.exceptions import BotoCoreError, ClientError
+
         for key in self._keys:
-            self._client.delete_object(Bucket=self._settings.bucket, Key=key)
+            # What went wrong before is what people should hear of.
+            with suppress(BotoCoreError, ClientError):
+                self._client.delete_object(Bucket=self._settings.bucket, Key=key)
 
     def put(self, folder: str, extension: str, data: bytes, content_type: str) -> str:
-        """Store one file and return its key, `folder/<random>.extension`."""
+        """Store one file and return its key, `folder/<random>.extension`.
+
+        Raises:
+            StorageFailed: the bucket did not take it.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        bucket = self._settings.bucket
         key = f"{folder}/{secrets.token_urlsafe(18)}.{extension}"
         self._keys.append(key)
-        self._client.put_object(
-            Bucket=self._settings.bucket,
-            Key=key,
-            Body=data,
-            ContentType=content_type,
-        )
+        try:
+            self._client.put_object(
+                Bucket=bucket, Key=key, Body=data, ContentType=content_type
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise StorageFailed(f"The bucket {bucket} took no file: {error}") from error
         return key
 
     def link(self, key: str, *, save_as: str = "") -> str:

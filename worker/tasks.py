@@ -89,6 +89,7 @@ def resize_image(data: bytes, filename: str) -> ResizedImage:
 
     Raises:
         ImageRefused: not a picture, damaged, or too many pixels.
+        StorageFailed: the bucket did not take a size.
         NotConfigured: the credentials are missing.
     """
     job = current_job()
@@ -116,6 +117,7 @@ def make_report(title: str, pages: int) -> MadeReport:
 
     Raises:
         ReportRefused: too many pages, or a title that cannot be printed.
+        StorageFailed: the bucket did not take the report.
         NotConfigured: the credentials are missing.
     """
     job = current_job()

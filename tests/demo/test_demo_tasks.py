@@ -16,7 +16,7 @@ from worker.images import ImageRefused
 from worker.mail import MailRefused, MailTemporarilyRefused
 from worker.reports import ReportRefused
 from worker.services import NotConfigured, StorageSettings
-from worker.storage import Upload, connect
+from worker.storage import StorageFailed, Upload, connect
 from worker.tasks import make_report, resize_image, send_email
 
 if TYPE_CHECKING:
@@ -191,6 +191,16 @@ def test_a_resize_that_fails_midway_leaves_nothing_behind(
 
     listing = bucket.list_objects_v2(Bucket=settings.bucket, Prefix="cancelled/")
     assert 0 == listing["KeyCount"]
+
+
+def test_a_bucket_that_is_not_there_is_named(
+    services: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the words of the storage; clearing up afterwards does not cover them."""
+    monkeypatch.setenv("S3_BUCKET", "no-such-bucket")
+
+    with pytest.raises(StorageFailed, match=r"no-such-bucket.*NoSuchBucket"):
+        make_report("x", 1)
 
 
 @pytest.mark.parametrize("pages", [1, 2, 37])

@@ -1,0 +1,93 @@
+"""How a job is told to people, in the cases that are rare."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from demo.view import describe
+from worker.tasks import make_report
+from worker_lib.errors import JobFailed, ResultExpired
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from worker_lib import Job
+    from worker_lib.client import Client
+    from worker_lib.job import JobInfo, JobStatus
+
+
+class Ended:
+    """A job whose outcome is given beforehand."""
+
+    def __init__(self, outcome: BaseException | None) -> None:
+        self._outcome = outcome
+
+    def result(self, timeout: float) -> dict[str, Any]:
+        """Raise the outcome."""
+        raise cast("BaseException", self._outcome)
+
+    def exception(self, timeout: float) -> BaseException | None:
+        """Return the outcome."""
+        return self._outcome
+
+
+@pytest.fixture
+def info(client: Client) -> JobInfo:
+    """What is known of a job of ours."""
+    return make_report.options(delay="1h").delay("Figures", 1).info()
+
+
+def _told(
+    info: JobInfo, status: JobStatus, outcome: BaseException | None
+) -> dict[str, Any]:
+    ended = dataclasses.replace(info, status=status)
+    return describe(cast("Job[Any]", Ended(outcome)), ended)
+
+
+def test_an_expired_result_says_so(app: Flask, info: JobInfo) -> None:
+    """It is no failure of the job."""
+    job = _told(info, "succeeded", ResultExpired("kept no longer than its result_ttl"))
+
+    assert "gone" == job["error"]["kind"]
+    with app.test_request_context():
+        page = app.jinja_env.get_template("_panel.html").render(job=job)
+    assert "The result has expired." in page
+    assert "result_ttl" in page
+
+
+def test_a_death_without_an_exception_is_told_by_its_kind(info: JobInfo) -> None:
+    """Out of memory is not the task's error."""
+    death = JobFailed("killed at 512 MB", kind="out_of_memory")
+
+    expected = {
+        "kind": "out_of_memory",
+        "type": "",
+        "message": "killed at 512 MB",
+        "trace": "",
+    }
+    assert expected == _told(info, "failed", death)["error"]
+
+
+def test_files_of_a_stand_in_that_stopped_are_not_linked(
+    app: Flask, info: JobInfo
+) -> None:
+    """Jobs outlive stand-ins: dead links would look like a fault."""
+    result = {"url": "http://127.0.0.1:1/x", "pages": 1, "size_bytes": 10}
+    job = {**_told(info, "cancelled", None), "status": "succeeded", "result": result}
+
+    with app.test_request_context():
+        page = app.jinja_env.get_template("_panel.html").render(job=job)
+    assert "has been stopped since" in page
+    assert "127.0.0.1:1/x" not in page
+
+
+def test_results_of_other_programs_are_not_read(info: JobInfo) -> None:
+    """They are pickles that no page of ours asked for."""
+    other = dataclasses.replace(info, task="__main__:add", status="succeeded")
+    job = describe(cast("Job[Any]", Ended(AssertionError("was read"))), other)
+
+    assert (None, None) == (job["result"], job["error"])
+    assert "__main__:add" == job["title"]
