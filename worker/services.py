@@ -41,13 +41,19 @@ class NotConfigured(Exception):
     """A service cannot be used: variables of the environment are missing.
 
     Attributes:
-        missing: Their names.
+        service: What people call it.
+        missing: The variables' names.
     """
 
     def __init__(self, service: str, missing: tuple[str, ...]) -> None:
+        self.service = service
         self.missing = missing
-        super().__init__(
-            f"{service} is not set up: set {', '.join(missing)}, "
+        # All that __init__ takes: so it can be pickled, and travel with a job.
+        super().__init__(service, missing)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.service} is not set up: set {', '.join(self.missing)}, "
             "or run the demo with stand-ins (python -m demo.serve)."
         )
 

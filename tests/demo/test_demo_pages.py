@@ -292,6 +292,22 @@ def test_missing_credentials_are_named_on_every_page(
     assert "S3 is not set up: set S3_BUCKET" in page
 
 
+def test_a_job_without_credentials_fails_with_their_names(
+    browser: FlaskClient, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's own error arrives whole, and no traceback instead of it."""
+    from app import create_app
+
+    monkeypatch.delenv("S3_BUCKET")
+    visitor = create_app().test_client()
+    visitor.environ_base["HTTP_SEC_FETCH_SITE"] = "same-origin"
+    answer = visitor.post("/report", data={"title": "Figures", "pages": "3"})
+    job = finished(visitor, answer)
+
+    assert "worker.services.NotConfigured" == job["error"]["type"]
+    assert job["error"]["message"].startswith("S3 is not set up: set ")
+
+
 def test_stand_ins_are_named_on_every_page(browser: FlaskClient) -> None:
     """Nobody waits for a mail that a catcher has."""
     for path in ("/", "/outbox", "/nothing"):
