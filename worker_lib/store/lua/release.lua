@@ -4,12 +4,16 @@ local slot, job, fence = ARGV[1], ARGV[2], ARGV[3]
 local got = redis.call('HMGET', key('job', job), 'fence', 'status', 'pool')
 local pool = redis.call('HGET', key('slot', slot), 'pool')
 if pool then free_slot(pool, slot) end
-if got[1] ~= fence or got[2] ~= 'running' then return 0 end
-close_attempt(job, 'released', 'the machine was stopped', '')
-redis.call('HINCRBY', key('job', job), 'attempt', -1)
-requeue(job, got[3])
-if slot_owed(got[3]) then
-  add_slot(got[3], ARGV[4], now)
+local ours = got[1] == fence and got[2] == 'running'
+if ours then
+  close_attempt(job, 'released', 'the machine was stopped', '')
+  redis.call('HINCRBY', key('job', job), 'attempt', -1)
+  requeue(job, got[3])
+end
+-- Even if the job was cancelled meanwhile, others may have waited for this machine.
+pool = pool or (ours and got[3])
+if pool and slot_owed(pool) then
+  add_slot(pool, ARGV[4], now)
   call_launcher(ARGV[4])
 end
-return 1
+return ours and 1 or 0
