@@ -7,7 +7,7 @@
 --   pool:<id>    hash   what its machines are; why none can be had
 --   slots:<pool> set    rights to a machine; busy:<pool> those with a job
 --   idle:<pool>  set    slots whose machine waits for a call
---   slot:<id>    hash   pool, state (owed, launching, idle, busy), machine, job, fence
+--   slot:<id>    hash   pool, state (owed, launching, idle, woken, busy), machine, job, fence
 --   timers       zset   's:<slot>' and 'p:<pool>', by when somebody must look at them
 --   calls        list   slots that somebody with a token should launch
 --   jobs         zset   all jobs, by time of creation
@@ -85,6 +85,8 @@ local function wake_idle(pool)
   if not slot then return false end
   redis.call('RPUSH', key('ctl', slot), 'w')
   redis.call('PEXPIRE', key('ctl', slot), 60000)
+  -- No longer merely idle: if it does not come, it is replaced.
+  redis.call('HSET', key('slot', slot), 'state', 'woken')
   set_timer('s:' .. slot, now + 10)
   return true
 end
