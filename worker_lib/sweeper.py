@@ -142,13 +142,15 @@ class Sweeper:
         """Sweep after `wait` seconds, or when called; return the next wait, or None."""
         try:
             if wait > 0:
-                self._store.await_call(min(wait + _GRACE, _MAX_WAIT))
+                # A lease that begins meanwhile may end before any deadline known now.
+                longest = min(_MAX_WAIT, self._settings.lease_ttl)
+                self._store.await_call(min(wait + _GRACE, longest))
             known = frozenset(self._open_jobs)
             next_in = self.sweep()
         except Exception as error:  # the thread must outlive any one sweep
             log.warning("sweep_failed", exc_info=not isinstance(error, StoreError))
             time.sleep(random.uniform(1, 3))
-            return _MAX_WAIT
+            return _GRACE
         if next_in is None:
             self._open_jobs.difference_update(known)
             return None
