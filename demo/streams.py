@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from worker_lib.errors import WorkerLibError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,9 +66,19 @@ def events(
     """Yield the job's document now and after each change, until it is final.
 
     Between changes it waits inside Redis, without polling. The last event of a final
-    job is named `end`, so that the browser does not come back for more.
+    job is named `end`, so that the browser does not come back for more. If the job can
+    no longer be read, the stream just ends: the browser comes back and is told why.
     """
     yield f"retry: {_RECONNECT_MS}\n\n"
+    with suppress(WorkerLibError):
+        yield from _changes(job, document, clock)
+
+
+def _changes(
+    job: Job[Any],
+    document: Callable[[JobInfo], dict[str, Any]],
+    clock: Callable[[], float],
+) -> Iterator[str]:
     deadline = clock() + _STREAM_SECONDS
     last: JobInfo | None = None
     while (left := deadline - clock()) > 0:

@@ -1,0 +1,80 @@
+"""What a browser hears of a job, and for how long."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from demo.streams import events
+from worker.tasks import make_report
+from worker_lib.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from worker_lib import Job
+    from worker_lib.client import Client
+    from worker_lib.job import JobInfo
+
+
+class Watched:
+    """A job whose changes are given beforehand, one list for each look."""
+
+    def __init__(self, *looks: list[JobInfo]) -> None:
+        self._looks = iter(looks)
+
+    def watch(self, timeout: float) -> Iterator[JobInfo]:
+        """Yield the changes of the next look; fail if there is none."""
+        for look in self._looks:
+            return iter(look)
+        raise StoreUnavailable("Redis cannot be reached")
+
+
+@pytest.fixture
+def queued(client: Client) -> JobInfo:
+    """A job that waits."""
+    return make_report.options(delay="1h").delay("Figures", 1).info()
+
+
+def _heard(job: Watched, clock: Callable[[], float] = lambda: 0.0) -> list[str]:
+    stream = events(cast("Job[Any]", job), lambda info: {"is": info.status}, clock)
+    return [text.strip() for text in stream]
+
+
+def _event(name: str, **data: str) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}"
+
+
+def test_each_change_is_told_once_and_the_end_is_named(queued: JobInfo) -> None:
+    """So that the browser does not come back after it."""
+    running = dataclasses.replace(queued, status="running")
+    done = dataclasses.replace(queued, status="succeeded")
+
+    assert [
+        "retry: 1000",
+        _event("job", **{"is": "scheduled"}),
+        _event("job", **{"is": "running"}),
+        ": still here",
+        _event("job", **{"is": "succeeded"}),
+        _event("end"),
+    ] == _heard(Watched([queued, running], [running, done]))
+
+
+def test_a_stream_ends_after_a_minute(queued: JobInfo) -> None:
+    """With a sign of life each 15 seconds, which finds out who has gone."""
+    ticks = itertools.chain([0.0], (15.0 * n for n in itertools.count()))
+    heard = _heard(Watched(*[[queued]] * 10), lambda: next(ticks))
+
+    assert ["retry: 1000", _event("job", **{"is": "scheduled"})] == heard[:2]
+    assert [": still here"] * 3 == heard[2:]
+
+
+def test_a_stream_ends_quietly_if_the_job_cannot_be_read(queued: JobInfo) -> None:
+    """The browser comes back, and the answer then says why."""
+    assert ["retry: 1000", _event("job", **{"is": "scheduled"})] == _heard(
+        Watched([queued])
+    )
