@@ -34,6 +34,7 @@ __all__ = ["Rig", "wait_until"]
 ROOT = Path(__file__).resolve().parents[2]
 _APP = "bench"
 _PATIENCE = 30.0
+_GRACE = 5.0
 
 
 class Rig:
@@ -86,8 +87,7 @@ class Rig:
         try:
             yield process
         finally:
-            process.terminate()
-            process.wait()
+            _end(process)
 
     def refill(self, client: Client) -> None:
         """Let the next machine be asked for at once: fill the bucket of creates."""
@@ -118,8 +118,7 @@ class Rig:
             yield cls(folder, _url(emulator), secret)
         finally:
             for process in (emulator, server):
-                process.terminate()
-                process.wait()
+                _end(process)
             if emulator.stdout:
                 emulator.stdout.close()
             shutil.rmtree(folder, ignore_errors=True)
@@ -136,6 +135,15 @@ def wait_until(condition: Callable[[], bool]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"not so within {_PATIENCE:g} s: {condition}")
         time.sleep(0.005)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _destroy_machines(client: Client) -> None:
