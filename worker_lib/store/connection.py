@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError
 from redis.retry import Retry as RedisRetry
 
 from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.store.wire import pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +156,8 @@ class _Connections:
 
     def call(self, command: tuple[Any, ...]) -> Any:
         connection = self._take()
-        connection.send_command(*command)
+        # redis-py's own packing takes longer than all the rest of a call.
+        connection.send_packed_command([pack(command)])
         try:
             reply = connection.read_response()
         except redis.ResponseError:

@@ -14,13 +14,14 @@ from worker_lib.errors import StoreError, StoreUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TypeAlias
 
     from worker_lib.store.scripts import Script
 
     Reply: TypeAlias = "bytes | int | list[Reply] | None"
 
-__all__ = ["NoScript", "Wire"]
+__all__ = ["NoScript", "Wire", "pack"]
 
 _CONNECT_TIMEOUT = 5.0
 _ANSWER_TIMEOUT = 10.0
@@ -99,12 +100,8 @@ class Wire:
 
     def send(self, *command: bytes | str | float) -> None:
         """Send one command."""
-        parts = [b"*%d\r\n" % len(command)]
-        for word in command:
-            raw = word if isinstance(word, bytes) else str(word).encode()
-            parts.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
         try:
-            self._open_socket().sendall(b"".join(parts))
+            self._open_socket().sendall(pack(command))
         except OSError as error:
             raise self._broken(error) from error
 
@@ -146,6 +143,15 @@ class Wire:
     def _broken(self, error: OSError | None) -> StoreUnavailable:
         self.close()
         return StoreUnavailable(f"the connection to Redis broke: {error or 'closed'}")
+
+
+def pack(command: Sequence[bytes | str | float]) -> bytes:
+    """Return a command as RESP, in one piece."""
+    parts = [b"*%d\r\n" % len(command)]
+    for word in command:
+        raw = word if isinstance(word, bytes) else str(word).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
+    return b"".join(parts)
 
 
 class _Incomplete(Exception):
