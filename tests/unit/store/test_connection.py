@@ -1,0 +1,135 @@
+"""The calling side's connection: what it survives, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.keys import key_prefix
+from worker_lib.store.connection import Connection
+from worker_lib.store.scripts import Script, script
+from worker_lib.store.store import Store
+
+if TYPE_CHECKING:
+    from .ground import Ground
+
+
+def test_forgotten_scripts_are_sent_again_from_both_sides(ground: Ground) -> None:
+    """A Redis that restarted, or was flushed of scripts, costs one round trip more."""
+    job, stored = ground.enqueue()
+    machine = ground.machine(stored.slot)
+    claim = machine.claim("stay")
+    ground.redis.script_flush()
+    assert ground.store.look(job) != [None]
+    assert claim == machine.claim("stay")
+    ground.redis.script_flush()
+    assert claim.job is not None
+    assert machine.finish(claim.job, "succeeded")[0]
+    assert ground.store.cancel(job) is False
+
+
+def test_nobody_there_is_told_within_three_seconds(tmp_path: object) -> None:
+    """The sentence has the address and what to do."""
+    store = Store(Connection(f"unix://{tmp_path}/none", "{x}"), "x")
+    began = time.monotonic()
+
+    with pytest.raises(StoreUnavailable) as caught:
+        store.recent(1)
+    assert f"Redis at {tmp_path}/none cannot be reached" in str(caught.value)
+    assert "REDIS_URL" in str(caught.value)
+    assert time.monotonic() - began < 3
+
+
+def test_a_silent_server_is_told_within_three_seconds() -> None:
+    """It takes the connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}"
+        store = Store(Connection(url, "{x}"), "x")
+        began = time.monotonic()
+
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            store.recent(1)
+        assert time.monotonic() - began < 3
+
+
+def test_a_wrong_password_is_told_without_being_shown(ground: Ground) -> None:
+    """Nor is it in the connection's representation."""
+    url = f"unix://:CANARY@{ground.settings.redis_url.removeprefix('unix://')}"
+    connection = Connection(url, "{x}")
+
+    with pytest.raises(StoreUnavailable) as caught:
+        Store(connection, "x").recent(1)
+    assert "refused our password: correct the one in REDIS_URL" in str(caught.value)
+    assert "CANARY" not in str(caught.value) + repr(connection)
+
+
+def test_a_script_that_fails_is_told_as_refused(ground: Ground) -> None:
+    """A type that another program left under our key, for one."""
+    job, _ = ground.enqueue()
+    ground.redis.delete(ground.key("job", job))
+    ground.redis.set(ground.key("job", job), "not ours")
+
+    with pytest.raises(StoreError, match=r"refused a command: .*WRONGTYPE"):
+        ground.store.look(job)
+    assert [job] == ground.store.recent(1), "the connection is still good"
+
+
+def test_a_connection_that_was_closed_meanwhile_is_replaced(ground: Ground) -> None:
+    """Servers and proxies close what idles; the next call goes through."""
+    job, _ = ground.enqueue()
+    ground.redis.client_kill_filter(_type="normal", skipme=True)
+
+    assert [job] == ground.store.recent(1)
+
+
+def test_a_forked_child_makes_connections_of_its_own(ground: Ground) -> None:
+    """Parent and child on one socket would read each other's replies."""
+    job, _ = ground.enqueue()
+    child = os.fork()
+    if child == 0:
+        good = False
+        try:
+            good = [job] == ground.store.recent(1)
+        finally:
+            os._exit(0 if good else 1)
+    _, status = os.waitpid(child, 0)
+
+    assert 0 == os.waitstatus_to_exitcode(status)
+    assert [job] == ground.store.recent(1)
+
+
+def test_a_full_server_is_told_with_what_helps(ground: Ground) -> None:
+    """What was stored before is kept, and can be read."""
+    full = Script("full", b"return redis.error_reply('OOM command not allowed')")
+    connection = Connection(ground.settings.redis_url, "{x}")
+
+    with pytest.raises(StoreUnavailable, match=r"is full .* shorten result_ttl"):
+        connection.run(full)
+    connection.close()
+
+
+def test_namespaces_do_not_see_each_other(ground: Ground) -> None:
+    """Two apps may share a Redis."""
+    job, stored = ground.enqueue()
+    other_name = f"other-{secrets.token_hex(6)}"
+    other = Store(Connection(ground.settings.redis_url, key_prefix(other_name)), "o")
+
+    assert [None] == other.look(job)
+    assert [] == other.recent(5)
+    assert other.cancel(job) is None
+    assert {stored.slot} == other.orphans([stored.slot])[1]
+    other.close()
+
+
+def test_every_script_is_one_file_named_as_its_verb() -> None:
+    """Read once, whole, with what it shares in front."""
+    assert script("claim") is script("claim")
+    assert b"claim_next" in script("claim").source
+    assert b"local function finish" in script("look").source
+    assert 40 == len(script("look").sha)

@@ -1,0 +1,603 @@
+"""A job's way through the statuses, verb by verb."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from worker_lib.store.store import Check, Outcome
+
+from .ground import FINAL, claimed
+
+if TYPE_CHECKING:
+    from worker_lib.store.worker import ClaimedJob, MachineStore
+
+    from .ground import Ground
+
+
+def check(ground: Ground, slot: str) -> Check:
+    """Return what a sweep would say of this slot."""
+    about = ground.slot(slot)
+    return Check(
+        slot,
+        about["state"],
+        about.get("machine", ""),
+        about["pool"],
+        about.get("job", ""),
+        about.get("fence", ""),
+        0.0,
+    )
+
+
+def lose(ground: Ground, slot: str) -> str:
+    """Report the machine of this slot as gone."""
+    seen = check(ground, slot)
+    return ground.store.lose(seen, envelope=b"sealed", error="it is gone", kind="lost")
+
+
+def lost_machine(ground: Ground, slot: str, machine: str) -> str:
+    """Have a machine claim a slot's job and vanish; return the next slot."""
+    claimed(ground.machine(slot, machine))
+    return lose(ground, slot)
+
+
+class TestEnqueue:
+    """Storing a call."""
+
+    def test_a_call_is_queued_and_a_slot_is_owed_for_it(self, ground: Ground) -> None:
+        """The first job of a pool needs a machine, which the caller may launch."""
+        job, stored = ground.enqueue()
+
+        assert ("queued", "") == (stored.status, stored.trouble)
+        assert {stored.slot} == ground.slots()
+        assert [job] == ground.ready()
+        assert "owed" == ground.slot(stored.slot)["state"]
+        assert 9 < ground.timers()[f"s:{stored.slot}"] <= 10
+
+    def test_a_later_call_is_scheduled_and_needs_no_machine_yet(
+        self, ground: Ground
+    ) -> None:
+        """Until it is due, nothing is paid; somebody looks when it is."""
+        job, stored = ground.enqueue(delay=30.0)
+
+        assert ("scheduled", "") == (stored.status, stored.slot)
+        assert (set(), []) == (ground.slots(), ground.ready())
+        assert 29 < ground.timers()["p:pool"] <= 30
+        assert 29 < stored.next_in <= 30
+        (seen,) = ground.store.look(job)
+        assert seen is not None
+        assert seen.info.due_at is not None
+        assert abs(seen.info.due_at - seen.info.created_at - 30) < 0.01
+
+    def test_without_a_token_the_slot_is_called_out_at_once(
+        self, ground: Ground
+    ) -> None:
+        """Somebody else has to launch it: whoever listens is woken."""
+        _, stored = ground.enqueue(may_launch=False)
+
+        assert stored.next_in <= 0
+        assert ground.store.await_call(1)
+        assert [stored.slot] == ground.store.sweep().launches
+
+    def test_code_is_sent_once_and_asked_for_when_redis_lost_it(
+        self, ground: Ground
+    ) -> None:
+        """The second call of a lambda costs no second upload."""
+        words = {"code_hash": "c0de", "code": b"sealed code"}
+        ground.enqueue(**words)
+        ground.redis.set(ground.key("code", "c0de"), "kept", keepttl=True)
+        ground.enqueue(**words)
+        assert "kept" == ground.redis.get(ground.key("code", "c0de"))
+
+        ground.redis.delete(ground.key("code", "c0de"))
+        ground.enqueue(**words)
+        assert "sealed code" == ground.redis.get(ground.key("code", "c0de"))
+
+    def test_bytes_of_every_value_reach_the_machine_unchanged(
+        self, ground: Ground
+    ) -> None:
+        """Envelopes are binary, with line ends, quotes and zeros in them."""
+        call, code = bytes(range(256)) * 5, bytes(reversed(range(256)))
+        machine, job = ground.running(
+            call=call, code=code, code_hash="h", task="m:\u00e9"
+        )
+
+        assert (call, code, "h", "m:\u00e9") == (
+            job.call,
+            job.code,
+            job.code_hash,
+            job.task,
+        )
+        machine.known_code = "h"
+        assert b"" == claimed(machine).code
+
+
+class TestClaim:
+    """Taking a job."""
+
+    def test_a_claimed_job_is_running_with_a_new_fence(self, ground: Ground) -> None:
+        """The record tells where and since when."""
+        _, job = ground.running()
+        (seen,) = ground.store.look(job.id)
+
+        assert ("1", 1, 0, 5.0, b"the call") == (
+            job.fence,
+            job.attempt,
+            job.lost,
+            job.timeout,
+            job.call,
+        )
+        assert seen is not None
+        assert ("running", 1, "ams") == (
+            seen.info.status,
+            seen.info.attempt,
+            seen.info.region,
+        )
+        (attempt,) = seen.info.attempts
+        assert ("running", 1, None) == (
+            attempt.outcome,
+            attempt.number,
+            attempt.ended_at,
+        )
+
+    def test_the_first_claim_tells_how_long_the_boot_took(self, ground: Ground) -> None:
+        """Measured on Redis's clock, from the launch; later claims had no boot."""
+        _, stored = ground.enqueue()
+        second, _ = ground.enqueue(max_machines=1)
+        ground.store.launch(stored.slot, 10.0, "who")
+        ground.pass_time(3)
+        machine = ground.machine(stored.slot)
+        first = claimed(machine)
+        machine.finish(first, "succeeded")
+        seen = ground.store.look(first.id, second)
+
+        assert all(one is not None for one in seen)
+        boots = [one.info.attempts[0].boot_s for one in seen if one]
+        assert boots[0] is not None
+        assert 3 <= boots[0] < 4
+        assert boots[1] is None
+
+    def test_an_unknown_slot_is_gone(self, ground: Ground) -> None:
+        """A machine whose right was given up leaves at once."""
+        assert "gone" == ground.machine("f00").claim("stay").verdict
+
+    def test_a_second_machine_on_a_slot_is_sent_away(self, ground: Ground) -> None:
+        """An ambiguous create may have made two; only one works."""
+        _, stored = ground.enqueue()
+        first, second = (ground.machine(stored.slot, name) for name in ("m1", "m2"))
+        job = claimed(first)
+
+        assert "gone" == second.claim("stay").verdict
+        assert job == claimed(first)
+
+    def test_an_empty_pool_sends_the_machine_home(self, ground: Ground) -> None:
+        """Its slot is given back in the same step."""
+        machine, job = ground.running()
+        ok, claim = machine.finish(job, "succeeded")
+
+        assert (True, "empty") == (ok, claim.verdict)
+        assert (set(), {}) == (ground.slots(), ground.timers())
+
+    def test_a_machine_that_leaves_takes_nothing_and_calls_for_another(
+        self, ground: Ground
+    ) -> None:
+        """What still waits is seen to by whoever has a token."""
+        machine, job = ground.running(max_machines=1)
+        waiting, _ = ground.enqueue(max_machines=1)
+        _, claim = machine.finish(job, "succeeded", mood="leave")
+
+        assert ("empty", set(), [waiting]) == (
+            claim.verdict,
+            ground.slots(),
+            ground.ready(),
+        )
+        assert ground.store.await_call(1)
+        assert 1 == len(ground.store.sweep().launches)
+
+    def test_queues_are_served_in_order_and_each_first_in_first_out(
+        self, ground: Ground
+    ) -> None:
+        """All of `high` goes before any `default`, and that before any `low`."""
+        ranks = [2, 1, 0, 1, 2, 0, 0, 1]
+        jobs = [ground.enqueue(rank=rank)[0] for rank in ranks]
+        (slot, *_) = ground.slots()
+        machine, order = ground.machine(slot), []
+        claim = machine.claim("stay")
+        while claim.job is not None:
+            order.append(claim.job.id)
+            _, claim = machine.finish(claim.job, "succeeded")
+
+        assert [jobs[i] for i in (2, 5, 6, 1, 3, 7, 0, 4)] == order
+
+
+class TestFinish:
+    """Reporting an outcome."""
+
+    def test_a_success_is_stored_for_good(self, ground: Ground) -> None:
+        """The outcome can be read any number of times; the call is forgotten."""
+        machine, job = ground.running()
+        machine.finish(job, "succeeded", outcome=b"sealed")
+        expected = Outcome("succeeded", "1", b"sealed")
+
+        assert [expected] * 3 == [ground.store.wait(job.id, 1) for _ in range(3)]
+        (seen,) = ground.store.look(job.id)
+        assert seen is not None
+        assert expected == seen.outcome
+        assert ("succeeded", "", "succeeded") == (
+            seen.info.status,
+            seen.info.error,
+            seen.info.attempts[0].outcome,
+        )
+        assert not {"call", "slot", "due", "progress"} & ground.record(job.id).keys()
+
+    def test_a_failure_keeps_what_a_person_needs(self, ground: Ground) -> None:
+        """Error, kind, output and the call itself, to look at or to run again."""
+        machine, job = ground.running()
+        machine.finish(
+            job, "failed", outcome=b"sealed", error="no", kind="exit", output="bye\n"
+        )
+        (seen,) = ground.store.look(job.id)
+
+        assert seen is not None
+        assert ("failed", "no") == (seen.info.status, seen.info.error)
+        (attempt,) = seen.info.attempts
+        assert ("exit", "no", "bye\n") == (
+            attempt.outcome,
+            attempt.error,
+            attempt.output,
+        )
+        assert "the call" == ground.record(job.id)["call"]
+
+    @pytest.mark.parametrize(
+        "text", ["a\x0bb\x0c\x1c", "\x00\x7f", '"\\\n\r\t', "\U0001f41d"]
+    )
+    def test_any_text_of_a_task_can_be_looked_at(
+        self, ground: Ground, text: str
+    ) -> None:
+        """What people print has line ends that only Unicode knows."""
+        machine, job = ground.running()
+        machine.finish(job, "failed", error=text, kind="error", output=text)
+        (seen,) = ground.store.look(job.id)
+
+        assert seen is not None
+        assert (text, text) == (seen.info.error, seen.info.attempts[0].output)
+
+    def test_a_large_outcome_is_kept_once_and_found_by_looking(
+        self, ground: Ground
+    ) -> None:
+        """Over a kilobyte, the second copy that waiters rotate is left out."""
+        machine, job = ground.running()
+        large = bytes(range(256)) * 8
+        machine.finish(job, "succeeded", outcome=large)
+        waited = [ground.store.wait(job.id, 1) for _ in range(4)]
+        expected = Outcome("succeeded", "1", large)
+
+        assert expected == waited[0]
+        assert {expected, None} == set(waited)
+        for _ in range(3):
+            (seen,) = ground.store.look(job.id)
+            assert seen is not None
+            assert expected == seen.outcome
+        stored = ground.redis.memory_usage(ground.key("out", job.id), samples=0)
+        assert stored < 2 * len(large)
+
+    def test_a_retry_waits_until_it_is_due(self, ground: Ground) -> None:
+        """Then it goes back in line; the machine did not wait for it."""
+        machine, job = ground.running()
+        ok, claim = machine.finish(
+            job, "retrying", error="no", kind="error", retry_in=30.0
+        )
+        assert (True, "empty", "retrying") == (ok, claim.verdict, ground.status(job.id))
+        assert [] == ground.ready()
+        assert ground.store.sweep().next_in is not None
+
+        ground.pass_time(31)
+        (slot,) = ground.store.sweep().launches
+        assert ("queued", [job.id]) == (ground.status(job.id), ground.ready())
+        again = claimed(ground.machine(slot))
+        assert (job.id, "2", 2) == (again.id, again.fence, again.attempt)
+
+    def test_a_retry_that_is_near_is_waited_for(self, ground: Ground) -> None:
+        """A machine costs less than a boot."""
+        machine, job = ground.running()
+        _, claim = machine.finish(job, "retrying", retry_in=2.0)
+
+        assert "idle" == claim.verdict
+        assert 1.9 < claim.wait <= 2.01
+        ground.pass_time(2)
+        assert 2 == claimed(machine).attempt
+
+    @pytest.mark.parametrize("status", ["succeeded", "failed", "retrying"])
+    def test_an_old_fence_changes_nothing(self, ground: Ground, status: str) -> None:
+        """Who lost a job may still talk; nobody listens."""
+        late, old = ground.running()
+        slot = lose(ground, next(iter(ground.slots())))
+        new = claimed(ground.machine(slot))
+        before = ground.record(old.id)
+        ok, claim = late.finish(old, status, outcome=b"late", retry_in=1.0)
+
+        assert (old.id, "1", "3") == (new.id, old.fence, new.fence)
+        assert (False, "gone") == (ok, claim.verdict)
+        assert before == ground.record(old.id)
+        assert not ground.redis.exists(ground.key("out", old.id))
+
+    @pytest.mark.parametrize("second", ["succeeded", "failed", "retrying"])
+    def test_a_final_job_never_changes(self, ground: Ground, second: str) -> None:
+        """Neither by its own holder nor by a cancel."""
+        machine, job = ground.running()
+        machine.finish(job, "succeeded", outcome=b"first")
+        before = ground.snapshot()
+        machine.finish(job, second, outcome=b"second", retry_in=1.0)
+
+        assert ground.store.cancel(job.id) is False
+        assert not machine.release(job)
+        assert before == ground.snapshot()
+
+    def test_finishing_hands_over_the_next_job_in_the_same_step(
+        self, ground: Ground
+    ) -> None:
+        """One command per job is what a drained queue costs."""
+        machine, first = ground.running(max_machines=1)
+        second, _ = ground.enqueue(max_machines=1)
+        _, claim = machine.finish(first, "succeeded")
+
+        assert claim.job is not None
+        assert (second, "1") == (claim.job.id, claim.job.fence)
+
+    def test_the_account_of_attempts_does_not_grow_for_ever(
+        self, ground: Ground
+    ) -> None:
+        """A job that is retried a thousand times keeps the latest."""
+        machine, job = ground.running()
+        for _ in range(40):
+            machine.finish(job, "retrying", retry_in=1.0, output="x" * 4000)
+            ground.pass_time(1.1)
+            job = claimed(machine)
+        (seen,) = ground.store.look(job.id)
+
+        assert seen is not None
+        assert 10 < len(seen.info.attempts) < 20
+        assert 40 == seen.info.attempts[-2].number
+        assert len(ground.record(job.id)["attempts"]) < 70_000
+
+
+class TestHeartbeat:
+    """Renewing a lease."""
+
+    def test_it_renews_the_lease(self, ground: Ground) -> None:
+        """The slot's timer moves away."""
+        machine, job = ground.running()
+        ground.pass_time(25)
+        (name,) = ground.timers()
+        assert ground.timers()[name] < 6
+
+        assert machine.heartbeat(job)
+        assert 29 < ground.timers()[name] <= 30
+
+    def test_progress_is_seen_while_the_job_runs(self, ground: Ground) -> None:
+        """And no longer, since a finished job is at its end."""
+        machine, job = ground.running()
+        machine.heartbeat(job, '{"done": 3, "total": 10, "message": "cut"}')
+        (seen,) = ground.store.look(job.id)
+        assert seen is not None
+        assert seen.info.progress is not None
+        assert (3, 10, "cut") == (
+            seen.info.progress.done,
+            seen.info.progress.total,
+            seen.info.progress.message,
+        )
+
+        machine.finish(job, "succeeded")
+        (seen,) = ground.store.look(job.id)
+        assert seen is not None
+        assert seen.info.progress is None
+
+    def test_it_says_when_the_job_is_no_longer_ours(self, ground: Ground) -> None:
+        """Cancelled or handed over: the machine drops it."""
+        machine, job = ground.running()
+        ground.store.cancel(job.id)
+
+        assert not machine.heartbeat(job, '{"done": 1, "total": null, "message": ""}')
+        assert "progress" not in ground.record(job.id)
+
+
+class TestCancel:
+    """Ending a job wherever it is."""
+
+    def make(self, ground: Ground, status: str) -> str:
+        """Return a job of this status."""
+        if status == "scheduled":
+            return ground.enqueue(delay=60.0)[0]
+        if status == "queued":
+            return ground.enqueue()[0]
+        machine, job = ground.running()
+        if status == "retrying":
+            machine.finish(job, "retrying", retry_in=60.0)
+        if status in {"succeeded", "failed"}:
+            machine.finish(job, status)
+        if status == "cancelled":
+            ground.store.cancel(job.id)
+        assert status == ground.status(job.id)
+        return job.id
+
+    @pytest.mark.parametrize("status", ["scheduled", "queued", "running", "retrying"])
+    def test_a_job_that_is_not_final_is_cancelled(
+        self, ground: Ground, status: str
+    ) -> None:
+        """It is in no line any more, and its waiters are told."""
+        job = self.make(ground, status)
+
+        assert ground.store.cancel(job) is True
+        outcome = ground.store.wait(job, 1)
+        assert outcome is not None
+        assert ("cancelled", b"") == (outcome.status, outcome.envelope)
+        assert "cancelled" == ground.status(job)
+        assert [] == ground.ready()
+        assert not ground.redis.exists(ground.key("due", "pool"))
+        assert "p:pool" not in ground.timers()
+
+    @pytest.mark.parametrize("status", FINAL)
+    def test_a_final_job_is_left_alone(self, ground: Ground, status: str) -> None:
+        """And the caller is told that it came too late."""
+        job = self.make(ground, status)
+        before = ground.snapshot()
+
+        assert ground.store.cancel(job) is False
+        assert before == ground.snapshot()
+
+    def test_an_unknown_job_is_told_apart(self, ground: Ground) -> None:
+        """None is neither yes nor no."""
+        assert ground.store.cancel("f00") is None
+        assert [] == ground.names()
+
+    def test_the_machine_of_a_running_job_hears_of_it(self, ground: Ground) -> None:
+        """On the connection that it listens on; its late success is refused."""
+        machine, job = ground.running()
+        machine.listen()
+        ground.store.cancel(job.id)
+
+        assert "c" == machine.heard()
+        ok, claim = machine.finish(job, "succeeded", outcome=b"late")
+        assert (False, "empty", "cancelled") == (
+            ok,
+            claim.verdict,
+            ground.status(job.id),
+        )
+
+    def test_a_slot_whose_job_was_cancelled_is_not_asked_for_any_more(
+        self, ground: Ground
+    ) -> None:
+        """Idle means idle: nobody needs that machine, so no timer is left."""
+        job, stored = ground.enqueue()
+        ground.store.cancel(job)
+        ground.pass_time(60)
+        for slot in ground.store.sweep().launches:
+            assert "unneeded" == ground.store.launch(slot, 10.0, "who").verdict
+
+        assert (set(), {}) == (ground.slots(), ground.timers())
+        assert {} == ground.slot(stored.slot)
+
+
+class TestLose:
+    """A machine is gone."""
+
+    def test_its_job_is_queued_again_with_a_new_fence(self, ground: Ground) -> None:
+        """No attempt is charged, and a slot is owed for it."""
+        _, job = ground.running()
+        (old,) = ground.slots()
+        new = lose(ground, old)
+
+        assert {new} == ground.slots()
+        assert ("queued", [job.id]) == (ground.status(job.id), ground.ready())
+        assert ("2", "0", "1") == tuple(
+            ground.record(job.id)[field] for field in ("fence", "attempt", "lost")
+        )
+
+    def test_a_job_that_loses_three_machines_fails(self, ground: Ground) -> None:
+        """It may be what kills them; a person must look."""
+        job, stored = ground.enqueue()
+        slot = stored.slot
+        for machine in ("m1", "m2"):
+            slot = lost_machine(ground, slot, machine)
+        assert "queued" == ground.status(job)
+
+        assert "" == lost_machine(ground, slot, "m3")
+        assert Outcome("failed", "5", b"sealed") == ground.store.wait(job, 1)
+        (seen,) = ground.store.look(job)
+        assert seen is not None
+        assert ["lost"] * 3 == [one.outcome for one in seen.info.attempts]
+        assert ["m1", "m2", "m3"] == [one.machine_id for one in seen.info.attempts]
+        assert (set(), {}) == (ground.slots(), ground.timers())
+
+    def test_a_job_that_may_not_run_twice_fails_at_once(self, ground: Ground) -> None:
+        """`on_lost="fail"` means at most one run."""
+        _, job = ground.running(policy={"on_lost": "fail"})
+
+        assert "" == lose(ground, next(iter(ground.slots())))
+        assert ("failed", "it is gone") == (
+            ground.status(job.id),
+            ground.record(job.id)["error"],
+        )
+
+    def test_a_job_that_finished_meanwhile_is_left_alone(self, ground: Ground) -> None:
+        """The sweep looked before the machine took its next job."""
+        machine, first = ground.running(max_machines=1)
+        second, _ = ground.enqueue(max_machines=1)
+        seen = check(ground, next(iter(ground.slots())))
+        ground.redis.hset(ground.key("job", second), "fence", "7")
+        machine.finish(first, "succeeded")
+        before = ground.snapshot()
+
+        assert "" == ground.store.lose(seen, envelope=b"", error="gone", kind="lost")
+        assert before == ground.snapshot()
+
+    def test_a_machine_that_never_claimed_gives_its_slot_to_another(
+        self, ground: Ground
+    ) -> None:
+        """The job was never handed out, so nothing is counted against it."""
+        job, stored = ground.enqueue()
+        ground.store.launch(stored.slot, 10.0, "who")
+        new = lose(ground, stored.slot)
+
+        assert {new} == ground.slots()
+        assert ("queued", "0", "0") == tuple(
+            ground.record(job)[field] for field in ("status", "fence", "lost")
+        )
+        assert "gone" == ground.machine(stored.slot).claim("stay").verdict
+
+    def test_a_lost_job_goes_to_the_front_of_its_queue(self, ground: Ground) -> None:
+        """It has waited longest."""
+        _, first = ground.running(max_machines=1)
+        second, _ = ground.enqueue(max_machines=1)
+        lose(ground, next(iter(ground.slots())))
+
+        assert [first.id, second] == ground.ready()
+
+
+class TestRelease:
+    """A machine that must stop."""
+
+    def test_its_job_goes_back_in_line_and_no_attempt_is_charged(
+        self, ground: Ground
+    ) -> None:
+        """Another machine is called for at once."""
+        machine, job = ground.running()
+
+        assert machine.release(job)
+        assert ("queued", "0", "0", "2") == tuple(
+            ground.record(job.id)[one] for one in ("status", "attempt", "lost", "fence")
+        )
+        assert ground.store.await_call(1)
+        (slot,) = ground.store.sweep().launches
+        assert {slot} == ground.slots()
+        (seen,) = ground.store.look(job.id)
+        assert seen is not None
+        assert ["released"] == [one.outcome for one in seen.info.attempts]
+
+    def test_a_job_that_is_no_longer_ours_is_left_alone(self, ground: Ground) -> None:
+        """Only the slot is given back."""
+        machine, job = ground.running()
+        ground.store.cancel(job.id)
+
+        assert not machine.release(job)
+        assert ("cancelled", set()) == (ground.status(job.id), ground.slots())
+
+
+def finish_twice(machine: MachineStore, job: ClaimedJob) -> list[tuple[bool, Any]]:
+    """Report the same end twice, as after a lost reply."""
+    return [machine.finish(job, "succeeded", outcome=b"x") for _ in range(2)]
+
+
+def test_a_report_that_is_sent_again_does_not_take_a_second_job(
+    ground: Ground,
+) -> None:
+    """The job that the first report brought is handed over again."""
+    machine, first = ground.running(max_machines=1)
+    second = ground.enqueue(max_machines=1)[0]
+    third = ground.enqueue(max_machines=1)[0]
+    (ok_1, claim_1), (ok_2, claim_2) = finish_twice(machine, first)
+
+    assert (True, True, claim_1) == (ok_1, ok_2, claim_2)
+    assert second == claim_1.job.id
+    assert [third] == ground.ready()

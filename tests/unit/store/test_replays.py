@@ -1,0 +1,246 @@
+"""Every verb sent twice, as after a lost reply: the same answer, nothing changed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from worker_lib.store.store import Check
+
+from .ground import claimed, new_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker_lib.store.scripts import Script
+
+    from .ground import Ground
+
+
+class Echo:
+    """Sends each script twice; keeps both replies, and what was stored after each.
+
+    Stands in for a `Connection` or a `Wire`; returns the second reply, as who did not
+    get the first would.
+    """
+
+    def __init__(self, real: Any, ground: Ground) -> None:
+        self._real = real
+        self._ground = ground
+        self.replies: list[tuple[Any, Any]] = []
+        self.stored: list[tuple[Any, Any]] = []
+
+    def run(self, script: Script, *words: Any) -> Any:
+        """Send a script twice."""
+        first = self._real.run(script, *words)
+        before = _without_times(self._ground.snapshot())
+        second = self._real.run(script, *words)
+        after = _without_times(self._ground.snapshot())
+        self.replies.append((first, second))
+        self.stored.append((before, after))
+        return second
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def _without_times(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """Leave out when a lease ends: renewing it twice is no harm."""
+    return {
+        key: [name for name, _ in value] if key.endswith(":timers") else value
+        for key, value in snapshot.items()
+    }
+
+
+def on_store(ground: Ground) -> Echo:
+    """Have the calling side send everything twice."""
+    store: Any = ground.store
+    store._connection = Echo(store._connection, ground)
+    echo: Echo = store._connection
+    return echo
+
+
+def on_machine(machine: Any, ground: Ground) -> Echo:
+    """Have a machine send everything twice."""
+    machine.wire = Echo(machine.wire, ground)
+    echo: Echo = machine.wire
+    return echo
+
+
+def enqueue(ground: Ground) -> Echo:
+    """Store a call."""
+    echo = on_store(ground)
+    ground.store.enqueue(new_job())
+    return echo
+
+
+def enqueue_later(ground: Ground) -> Echo:
+    """Store a call with a delay."""
+    echo = on_store(ground)
+    ground.store.enqueue(new_job(delay=60.0))
+    return echo
+
+
+def enqueue_with_an_idle_machine(ground: Ground) -> Echo:
+    """Store a call that wakes a machine."""
+    machine, job = ground.running(linger=60.0)
+    machine.finish(job, "succeeded")
+    echo = on_store(ground)
+    ground.store.enqueue(new_job(linger=60.0))
+    return echo
+
+
+def extend(ground: Ground) -> Echo:
+    """Put a deadline off."""
+    _, stored = ground.enqueue()
+    echo = on_store(ground)
+    ground.store.extend(Check(stored.slot, "owed", "", "pool", "", "", 0.0), 30.0)
+    return echo
+
+
+def refuse(ground: Ground) -> Echo:
+    """Tell that no machine can be had."""
+    _, stored = ground.enqueue()
+    ground.store.launch(stored.slot, 10.0, "who")
+    echo = on_store(ground)
+    ground.store.refuse(stored.slot, '{"message": "no"}', 30.0, who="who", tell=False)
+    return echo
+
+
+def sweep_with_nothing_due(ground: Ground) -> Echo:
+    """Look for what is overdue."""
+    ground.enqueue()
+    echo = on_store(ground)
+    ground.store.sweep()
+    echo.replies = [(one[1:], two[1:]) for one, two in echo.replies]
+    return echo
+
+
+def claim(ground: Ground) -> Echo:
+    """Take a job."""
+    _, stored = ground.enqueue()
+    ground.enqueue()
+    machine = ground.machine(stored.slot)
+    echo = on_machine(machine, ground)
+    claimed(machine)
+    return echo
+
+
+def claim_nothing(ground: Ground) -> Echo:
+    """Find the line empty, and linger."""
+    machine, job = ground.running(linger=60.0)
+    machine.finish(job, "succeeded")
+    echo = on_machine(machine, ground)
+    machine.claim("stay")
+    return echo
+
+
+def finish(ground: Ground) -> Echo:
+    """Report a success, and take the next job."""
+    machine, job = ground.running(max_machines=1)
+    ground.enqueue(max_machines=1)
+    ground.enqueue(max_machines=1)
+    echo = on_machine(machine, ground)
+    machine.finish(job, "succeeded", outcome=b"x")
+    return echo
+
+
+def finish_to_retry(ground: Ground) -> Echo:
+    """Report a failure that is tried again, and take the next job."""
+    machine, job = ground.running(max_machines=1)
+    ground.enqueue(max_machines=1)
+    echo = on_machine(machine, ground)
+    machine.finish(job, "retrying", error="no", kind="error", retry_in=60.0)
+    return echo
+
+
+def heartbeat(ground: Ground) -> Echo:
+    """Renew a lease, with progress."""
+    machine, job = ground.running()
+    echo = on_machine(machine, ground)
+    machine.heartbeat(job, '{"done": 1, "total": 2, "message": ""}')
+    return echo
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        enqueue,
+        enqueue_later,
+        enqueue_with_an_idle_machine,
+        extend,
+        sweep_with_nothing_due,
+        claim,
+        claim_nothing,
+        finish,
+        finish_to_retry,
+        heartbeat,
+    ],
+)
+def test_a_verb_sent_twice_says_the_same_and_changes_nothing(
+    verb: Callable[[Ground], Echo], ground: Ground
+) -> None:
+    """Replies get lost after the commit; whoever sends again must not do it again."""
+    echo = verb(ground)
+    ((first, second),) = echo.replies
+    ((before, after),) = echo.stored
+
+    assert before == after
+    assert _rounded(first) == _rounded(second)
+
+
+def _rounded(reply: Any) -> Any:
+    """Leave out the fractions of seconds that passed between two replies."""
+    if isinstance(reply, list):
+        return [_rounded(one) for one in reply]
+    if isinstance(reply, bytes) and re.fullmatch(rb"-?\d+\.\d+", reply):
+        return round(float(reply))
+    return reply
+
+
+def end_of_a_machine(ground: Ground) -> Echo:
+    """Report the last success."""
+    machine, job = ground.running()
+    echo = on_machine(machine, ground)
+    machine.finish(job, "succeeded", outcome=b"x")
+    return echo
+
+
+def release(ground: Ground) -> Echo:
+    """Hand a job back."""
+    machine, job = ground.running()
+    echo = on_machine(machine, ground)
+    machine.release(job)
+    return echo
+
+
+def cancel(ground: Ground) -> Echo:
+    """End a job."""
+    machine, job = ground.running()
+    machine.heartbeat(job)
+    echo = on_store(ground)
+    ground.store.cancel(job.id)
+    return echo
+
+
+def lose(ground: Ground) -> Echo:
+    """Tell that a machine is gone."""
+    _, job = ground.running()
+    (slot,) = ground.slots()
+    echo = on_store(ground)
+    seen = Check(slot, "busy", "m", "pool", job.id, job.fence, 0.0)
+    ground.store.lose(seen, envelope=b"x", error="gone", kind="lost")
+    return echo
+
+
+@pytest.mark.parametrize("verb", [end_of_a_machine, release, cancel, lose, refuse])
+def test_a_verb_that_was_done_is_not_done_again(
+    verb: Callable[[Ground], Echo], ground: Ground
+) -> None:
+    """These say "done already" the second time; nothing changes by it."""
+    echo = verb(ground)
+    ((before, after),) = echo.stored
+
+    assert before == after
