@@ -82,7 +82,7 @@ def test_only_the_child_is_lost_when_only_the_child_is_killed(
 def test_a_machine_that_is_stopped_hands_its_job_back(
     client: Client, emulator: Emulator, ledger: Ledger, tmp_path: Path
 ) -> None:
-    """No attempt is charged, and the job runs again elsewhere without a lease's wait."""
+    """No attempt is charged, and the job runs again elsewhere, not waiting a lease."""
     gate = tmp_path / "gate"
     job = jobs.works.options(retry=1).delay(str(ledger), gate=str(gate), value=5)
     (first,) = until(lambda: ledger.starts)

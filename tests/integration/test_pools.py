@@ -143,7 +143,7 @@ def test_a_machine_that_waits_sends_nothing(client: Client, ledger: Ledger) -> N
             stats = connection.info("commandstats")
             return sum(
                 one["calls"]
-                for name, one in stats.items()  # type: ignore[union-attr]  # no await
+                for name, one in stats.items()
                 if name in {"cmdstat_evalsha", "cmdstat_eval", "cmdstat_blpop"}
             )
 
