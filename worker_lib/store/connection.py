@@ -29,6 +29,7 @@ __all__ = ["MAX_BLOCK", "Connection"]
 
 CONNECT_TIMEOUT = 1.5
 ANSWER_TIMEOUT = 2.5
+BLOCK_MARGIN = 0.7
 # Blocking commands are cut into slices, so that a dead connection is noticed.
 MAX_BLOCK = 20.0
 
@@ -49,7 +50,7 @@ class Connection:
         self._url = url
         self._prefix = prefix.encode()
         self._quick = _Connections(url, ANSWER_TIMEOUT)
-        self._blocking = _Connections(url, MAX_BLOCK + ANSWER_TIMEOUT)
+        self._blocking = _Connections(url, ANSWER_TIMEOUT)
 
     def __repr__(self) -> str:
         """Name the server, never the password."""
@@ -74,8 +75,13 @@ class Connection:
             raise self._refused(error) from error
 
     def block(self, *command: Any) -> Any:
-        """Run a blocking command whose own time-out is `MAX_BLOCK` or less."""
-        return self._checked(self._blocking, command)
+        """Run a blocking command whose last word is its time-out, in seconds.
+
+        Raises:
+            StoreUnavailable: no answer came, `BLOCK_MARGIN` seconds after that.
+        """
+        patience = float(command[-1]) + BLOCK_MARGIN
+        return self._checked(self._blocking, command, patience)
 
     def listen(self, channel: str, timeout: float) -> Iterator[None]:
         """Yield once when subscribed to `channel`, then at each message.
@@ -100,9 +106,14 @@ class Connection:
         self._quick.close()
         self._blocking.close()
 
-    def _checked(self, connections: _Connections, command: tuple[Any, ...]) -> Any:
+    def _checked(
+        self,
+        connections: _Connections,
+        command: tuple[Any, ...],
+        patience: float = 0.0,
+    ) -> Any:
         try:
-            return connections.call(command)
+            return connections.call(command, patience)
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             raise self._unavailable(error) from error
         except redis.RedisError as error:
@@ -154,10 +165,13 @@ class _Connections:
         """Return a connection that nobody else has, and that is not given back."""
         return self._pool.connection_class(**self._pool.connection_kwargs)
 
-    def call(self, command: tuple[Any, ...]) -> Any:
+    def call(self, command: tuple[Any, ...], patience: float = 0.0) -> Any:
         connection = self._take()
         # redis-py's own packing takes longer than all the rest of a call.
         connection.send_packed_command([pack(command)])
+        if patience and not connection.can_read(patience):
+            connection.disconnect()
+            raise redis.TimeoutError("no answer to a blocking command")
         try:
             reply = connection.read_response()
         except redis.ResponseError:
