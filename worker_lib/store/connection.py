@@ -188,10 +188,22 @@ class _Connections:
         if self._pid != os.getpid():
             self._free.clear()
             self._pid = os.getpid()
-        try:
-            return self._free.pop()
-        except IndexError:
-            return self.fresh()
+        while True:
+            try:
+                connection = self._free.pop()
+            except IndexError:
+                return self.fresh()
+            if _is_sound(connection):
+                return connection
+            connection.disconnect()
+
+
+def _is_sound(connection: Any) -> bool:
+    """Say whether an idle connection is open; data that nobody asked for is its end."""
+    try:
+        return not connection.can_read()
+    except (redis.RedisError, OSError):
+        return False
 
 
 def _whole(script: Script, command: tuple[Any, ...]) -> tuple[Any, ...]:
