@@ -5,8 +5,9 @@ computer are no promise. What may be compared is the ratio: the figure and its l
 are measured in turn, within one run, so that a slow moment slows both.
 
 `rig` starts a Valkey server and an emulator of its own; `limits` measures what
-the computer can do at all; `calls`, `drain`, `cold`, `commands`, `imports` and
-`memory` measure one matter each and return `figures`; `report` prints them.
+the computer can do at all; `calls`, `drain`, `cold`, `first`, `commands`,
+`imports` and `memory` measure one matter each and return `figures`; `report` prints
+them.
 
 What this does not tell: how long Fly takes. Its machines boot elsewhere.
 """

@@ -13,6 +13,7 @@ from .cold import cold
 from .commands import commands
 from .drain import drained
 from .figures import Figure, Note
+from .first import first_call
 from .imports import imports
 from .memory import memory
 from .report import header, table
@@ -48,6 +49,7 @@ def _measure(rig: Rig, *, quick: bool) -> Iterator[Figure | Note]:
     yield from warm(rig, calls=400 if quick else 1000)
     yield from drained(rig, rounds=2 if quick else 3, jobs=1000 if quick else 3000)
     yield from cold(rig, runs=12 if quick else 20)
+    yield from first_call(rig, runs=4 if quick else 10)
     yield from commands(rig, jobs=300 if quick else 1000)
     yield from imports(runs=5 if quick else 12)
     yield from memory(rig)

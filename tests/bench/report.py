@@ -30,7 +30,7 @@ _TITLES = (
     "orientation, other machine",
 )
 _RIGHT = frozenset({1, 2, 3, 4, 6})
-_FEW = 20
+_FEW = 100
 
 
 def header(rig: Rig) -> dict[str, str]:

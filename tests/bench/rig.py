@@ -29,7 +29,7 @@ from worker_lib.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Rig", "wait_until"]
+__all__ = ["ROOT", "Rig", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _APP = "bench"
@@ -92,6 +92,18 @@ class Rig:
     def refill(self, client: Client) -> None:
         """Let the next machine be asked for at once: fill the bucket of creates."""
         self.redis.delete(f"{{{client.settings.namespace}}}:bucket")
+
+    def variables(self, namespace: str) -> dict[str, str]:
+        """Return the environment of another program that calls and launches."""
+        return {
+            "REDIS_URL": f"unix://{self.socket_path}",
+            "WORKER_LIB_SECRET": self._secret,
+            "WORKER_LIB_NAMESPACE": namespace,
+            "WORKER_IMAGE": "local",
+            "FLY_API_TOKEN": "bench-token",
+            "FLY_API_HOSTNAME": self._emulator_url,
+            "FLY_TASKS_APP": _APP,
+        }
 
     def _settings(self, token: str) -> Settings:
         return Settings(
