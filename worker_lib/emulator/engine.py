@@ -13,11 +13,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator.environment import launch_spec, write_files
+from worker_lib.emulator.environment import launch_spec
 from worker_lib.emulator.events import Event, exit_request
 from worker_lib.emulator.messages import ApiRefusal
 from worker_lib.emulator.restarts import RETRY_WINDOW, Next, RestartPolicy
-from worker_lib.emulator.runtimes import Exit
+from worker_lib.emulator.runtimes import Exit, Observer
 from worker_lib.emulator.state import Run
 from worker_lib.emulator.values import seconds, signal_number
 from worker_lib.logs import get_logger
@@ -85,12 +85,9 @@ class Engine:
         try:
             self._launch(machine, run)
         except OSError as exc:
-            with self._runtime.log_path(machine.id).open("a") as output:
-                output.write(f"cannot execute the machine's command: {exc}\n")
+            self._note(machine, f"cannot execute the machine's command: {exc}")
             self.started(machine)
             self._exited(machine, run, Exit(code=_CANNOT_EXECUTE))
-            return
-        self.started(machine)
 
     def prepared(self, machine: Machine) -> None:
         """Leave a new machine stopped, as `skip_launch` asks."""
@@ -113,12 +110,7 @@ class Engine:
 
     def started(self, machine: Machine) -> None:
         """Note that a machine runs from now on."""
-        self._meter.begin(
-            machine.id,
-            app=machine.app,
-            region=machine.region,
-            guest=machine.config["guest"],
-        )
+        self._charge(machine)
         machine.record(Event(type="start", status="started", source="flyd"))
         log.info("machine_started", extra={"machine_id": machine.id})
 
@@ -164,11 +156,51 @@ class Engine:
             _wait_ended(machine, _KILL_PATIENCE)
 
     def _launch(self, machine: Machine, run: Run) -> None:
-        app = self._fleet.app(machine.app)
-        root = self._runtime.root(machine.id)
-        write_files(machine.config, app, root)
-        spec = launch_spec(machine, app, base_env=self._options.base_env, root=root)
-        run.instance = self._runtime.launch(spec, partial(self._exited, machine, run))
+        observer = Observer(
+            started=partial(self._begun, machine, run),
+            exited=partial(self._exited, machine, run),
+            failed=partial(self._not_begun, machine, run),
+        )
+        spec = launch_spec(machine, self._fleet.app(machine.app))
+        run.instance = self._runtime.launch(spec, observer)
+
+    def _charge(self, machine: Machine) -> None:
+        self._meter.begin(
+            machine.id,
+            app=machine.app,
+            region=machine.region,
+            guest=machine.config["guest"],
+        )
+
+    def _note(self, machine: Machine, line: str) -> None:
+        with self._runtime.log_path(machine.id).open("a") as output:
+            output.write(f"{line}\n")
+
+    def _begun(self, machine: Machine, run: Run) -> None:
+        """Take the runtime's word that a run has started."""
+        with self._fleet.lock:
+            if run.intent == "none":
+                self.started(machine)
+            else:  # it was told to end meanwhile, which its state says already
+                self._charge(machine)
+
+    def _not_begun(self, machine: Machine, run: Run, reason: str) -> None:
+        """Take the runtime's word that there will be no run.
+
+        A new machine goes by `launch_failed` to `destroyed`; one that has been is
+        `failed`, for a person to look at. Source: "Machine states".
+        """
+        with self._fleet.lock:
+            machine.run = None
+            self._note(machine, f"cannot launch the machine: {reason}")
+            log.warning("machine_failed", extra={"machine_id": machine.id})
+            is_new = machine.state == "created" and len(machine.versions) == 1
+            status = "launch_failed" if is_new else "failed"
+            kind, request = "launch" if is_new else "start", {"error": reason}
+            event = Event(type=kind, status=status, source="flyd", request=request)
+            machine.record(event)
+            if is_new or run.intent == "destroy":
+                self._destroyed(machine)
 
     def _exited(self, machine: Machine, run: Run, ended: Exit) -> None:
         """Take the runtime's word that a run is over, and go on from there."""

@@ -7,58 +7,58 @@ Source: "The Machine runtime environment" (variables); "Machine config", `init`,
 from __future__ import annotations
 
 import base64
-import sys
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.runtimes import LaunchSpec
+from worker_lib.emulator.runtimes import GuestFile, LaunchSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from worker_lib.emulator.state import App, Machine
 
-DEFAULT_COMMAND = (sys.executable, "-m", "worker_lib.runtime")
 _DEFAULT_MODE = 0o644
 
 
-def launch_spec(
-    machine: Machine, app: App, *, base_env: Mapping[str, str], root: Path
-) -> LaunchSpec:
+def launch_spec(machine: Machine, app: App) -> LaunchSpec:
     """Everything a runtime needs to boot a machine.
 
     Args:
         machine: Its config says what to run.
         app: Its secrets override the config's `env`.
-        base_env: What the image brings along.
-        root: The machine's disk, told to it as `WORKER_LIB_MACHINE_ROOT` if its
-            config has files.
     """
-    config = machine.config
-    env = {**base_env, **config["env"], **_process(config).get("env", {})}
-    if not _process(config).get("ignore_app_secrets"):
+    config, process = machine.config, _process(machine.config)
+    env = {**config["env"], **process.get("env", {})}
+    if not process.get("ignore_app_secrets"):
         env |= app.secrets
-    if config.get("files"):
-        env["WORKER_LIB_MACHINE_ROOT"] = str(root)
+    entrypoint, cmd = command(config)
     return LaunchSpec(
         machine_id=machine.id,
-        argv=command(config),
+        app=machine.app,
+        image=config["image"],
+        entrypoint=entrypoint,
+        cmd=cmd,
+        user=process.get("user") or "",
         env=env | fly_variables(machine),
+        files=tuple(_files(config, app)),
+        metadata=config["metadata"],
+        cpus=config["guest"]["cpus"],
         memory_mb=config["guest"]["memory_mb"],
     )
 
 
-def command(config: Mapping[str, Any]) -> list[str]:
-    """The command of the main process.
+def command(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The entrypoint and the other words of the main process; empty: the image's.
 
     `init.exec` beats `init.entrypoint` with `init.cmd`, which beat the first of
-    `processes`, which beats the image's own command: the worker.
+    `processes`, which beats the image's own command.
     """
     for source in (config.get("init") or {}, _process(config)):
+        if source.get("exec"):
+            return list(source["exec"]), []
         entrypoint, cmd = source.get("entrypoint") or [], source.get("cmd") or []
-        if words := source.get("exec") or [*entrypoint, *cmd]:
-            return list(words)
-    return list(DEFAULT_COMMAND)
+        if entrypoint or cmd:
+            return list(entrypoint), list(cmd)
+    return [], []
 
 
 def fly_variables(machine: Machine) -> dict[str, str]:
@@ -82,18 +82,14 @@ def private_ip(machine_id: str) -> str:
     return "fdaa:0:" + ":".join(parts[at : at + 4] for at in range(0, 16, 4)) + ":2"
 
 
-def write_files(config: Mapping[str, Any], app: App, root: Path) -> None:
-    """Write `config.files` below the machine's own disk.
-
-    A local process shares this computer's root directory, so nothing is ever written
-    at `guest_path` itself: `/etc/x.conf` becomes `<root>/etc/x.conf`.
-    """
+def _files(config: Mapping[str, Any], app: App) -> Iterator[GuestFile]:
     for file in config.get("files") or ():
         encoded = file.get("raw_value") or app.secrets.get(file.get("secret_name"), "")
-        target = root.joinpath(*_steps(file["guest_path"]))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(base64.b64decode(encoded))
-        target.chmod(file.get("mode") or _DEFAULT_MODE)
+        yield GuestFile(
+            path="/".join(_steps(file["guest_path"])),
+            content=base64.b64decode(encoded),
+            mode=file.get("mode") or _DEFAULT_MODE,
+        )
 
 
 def _steps(guest_path: str) -> list[str]:

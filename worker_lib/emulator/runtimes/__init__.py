@@ -1,9 +1,9 @@
 """How machines are run: the seam between a machine's life and what executes it.
 
-`process` runs each machine as a session of local processes. A runtime only starts,
-signals and ends; states, events, restarts and bills are `lifecycle`'s. It promises
-to call `on_exit` exactly once for each launch, from a thread of its own, after
-every process of the machine is gone.
+`process` runs each machine as a session of local processes, `docker` as a container
+of its image. A runtime only starts, signals and ends; states, events, restarts and
+bills are `lifecycle`'s. Of each launch it promises to tell the end exactly once, from
+a thread of its own, after every process of the machine is gone.
 """
 
 from __future__ import annotations
@@ -15,16 +15,49 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["ExecResult", "Exit", "Instance", "LaunchSpec", "ProcessInfo", "Runtime"]
+__all__ = [
+    "ExecResult",
+    "Exit",
+    "GuestFile",
+    "Instance",
+    "LaunchSpec",
+    "Observer",
+    "ProcessInfo",
+    "Runtime",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestFile:
+    """A file that a machine finds on its disk; `path` is relative to the root."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSpec:
-    """What to run; `memory_mb` is the limit for all its processes together."""
+    """What to run.
+
+    Attributes:
+        entrypoint: First words of the command; empty: the image's own.
+        cmd: Its other words; empty: the image's own, unless `entrypoint` is given.
+        user: Who runs it; empty: whom the image says.
+        env: What is added to the image's own environment.
+        memory_mb: The limit for all processes together.
+    """
 
     machine_id: str
-    argv: Sequence[str]
+    app: str
+    image: str
+    entrypoint: Sequence[str]
+    cmd: Sequence[str]
+    user: str
     env: Mapping[str, str] = field(repr=False)
+    files: Sequence[GuestFile]
+    metadata: Mapping[str, str]
+    cpus: int
     memory_mb: int
 
 
@@ -41,6 +74,21 @@ class Exit:
     code: int
     signal: int = -1
     oom_killed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observer:
+    """Whom a runtime tells of one launch: `started`, then `exited`; or only `failed`.
+
+    Attributes:
+        started: The main process runs.
+        exited: The run is over.
+        failed: There is no run, and why: the image is not there, for example.
+    """
+
+    started: Callable[[], None]
+    exited: Callable[[Exit], None]
+    failed: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +146,14 @@ class Instance(Protocol):
 class Runtime(Protocol):
     """Runs machines."""
 
-    def launch(self, spec: LaunchSpec, on_exit: Callable[[Exit], None]) -> Instance:
-        """Start a machine.
+    def launch(self, spec: LaunchSpec, observer: Observer) -> Instance:
+        """Begin to start a machine; it may run only some time after the return.
+
+        A signal sent before that ends the run before it has begun.
 
         Raises:
-            OSError: the command cannot be run at all; `on_exit` will not be called.
+            OSError: the command cannot be run at all; nobody will be told more.
         """
-        ...
-
-    def root(self, machine_id: str) -> Path:
-        """The directory that stands for the machine's disk."""
         ...
 
     def log_path(self, machine_id: str) -> Path:
@@ -119,7 +165,12 @@ class Runtime(Protocol):
         ...
 
     def open(self) -> None:
-        """Get ready before the first launch."""
+        """Get ready before the first launch.
+
+        Raises:
+            ConfigError: what the runtime needs is not there.
+            OSError: the state directory cannot be written.
+        """
         ...
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Runs each machine as a session of local processes.
 
 The parts stand in for those of a VM: the interpreter that runs the emulator is the
-image's Python, `project_dir` its working directory, and
-`<state_dir>/machines/<id>/` the machine's own disk.
+image's Python, `base_env` its environment, the worker its command, `project_dir` its
+working directory, and `<state_dir>/machines/<id>/` the machine's own disk.
 """
 
 from __future__ import annotations
@@ -23,22 +23,27 @@ from worker_lib.emulator.runtimes.strays import Guard, machines_dir, mark, reap_
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from worker_lib.emulator.options import EmulatorOptions
-    from worker_lib.emulator.runtimes import LaunchSpec
+    from worker_lib.emulator.runtimes import GuestFile, LaunchSpec, Observer
     from worker_lib.emulator.runtimes.procfs import Stat
 
 log = get_logger("emulator")
 
+_DEFAULT_COMMAND = ("python", "-m", "worker_lib.runtime")
 _PYTHON_WORDS = ("python", "python3")
 _FREEZE_ROUNDS = 20
 _SIGNAL_BASE = 128
 
 
 def image_command(argv: Sequence[str]) -> list[str]:
-    """A command with the image's Python, which is the present interpreter."""
+    """A command with the image's Python, which is the present interpreter.
+
+    Without words it is the command of the image: the worker.
+    """
+    argv = argv or _DEFAULT_COMMAND
     if argv[0] in _PYTHON_WORDS:
         return [sys.executable, *argv[1:]]
     return list(argv)
@@ -52,12 +57,14 @@ class ProcessInstance:
         spec: LaunchSpec,
         process: subprocess.Popen[bytes],
         *,
+        env: Mapping[str, str],
         cwd: Path,
         monitor: MemoryMonitor,
         log_path: Path,
     ) -> None:
         self._spec = spec
         self._process = process
+        self._env = env
         self._cwd = cwd
         self._monitor = monitor
         self._log_path = log_path
@@ -137,7 +144,7 @@ class ProcessInstance:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self._cwd,
-            env=dict(self._spec.env),
+            env=self._env,
             start_new_session=True,
             text=True,
             errors="replace",
@@ -186,6 +193,7 @@ class ProcessRuntime:
 
     def __init__(self, options: EmulatorOptions) -> None:
         self._state_dir = options.state_dir
+        self._base_env = options.base_env
         self._cwd = options.project_dir
         self._dir = machines_dir(options.state_dir)
         self._monitor = MemoryMonitor(options.memory_interval)
@@ -203,48 +211,53 @@ class ProcessRuntime:
             self._guard.dismiss()
             self._guard = None
 
-    def root(self, machine_id: str) -> Path:
-        """The directory that stands for the machine's disk."""
-        return self._dir / machine_id
-
     def log_path(self, machine_id: str) -> Path:
         """Output and errors of all runs of a machine, one file."""
         return self._dir / f"{machine_id}.log"
 
     def discard(self, machine_id: str) -> None:
         """Delete a destroyed machine's disk; its log stays."""
-        shutil.rmtree(self.root(machine_id), ignore_errors=True)
+        shutil.rmtree(self._dir / machine_id, ignore_errors=True)
 
-    def launch(
-        self, spec: LaunchSpec, on_exit: Callable[[Exit], None]
-    ) -> ProcessInstance:
+    def launch(self, spec: LaunchSpec, observer: Observer) -> ProcessInstance:
         """Start a machine's main process, and a thread that waits for its end.
 
         Raises:
             OSError: the command cannot be run.
         """
+        root = self._dir / spec.machine_id
+        _write_files(spec.files, root)
+        env = self._environment(spec, root)
         marked = self._dir / f"{spec.machine_id}.pid"
         instance = ProcessInstance(
             spec,
-            self._spawn_marked(spec, marked),
+            self._spawn_marked(spec, env, marked),
+            env=env,
             cwd=self._cwd,
             monitor=self._monitor,
             log_path=self.log_path(spec.machine_id),
         )
         instance.watch()
+        observer.started()
         threading.Thread(
             target=self._await_end,
-            args=(instance, marked, on_exit),
+            args=(instance, marked, observer),
             name=f"machine-{spec.machine_id}",
             daemon=True,
         ).start()
         return instance
 
-    def _spawn_marked(self, spec: LaunchSpec, marked: Path) -> subprocess.Popen[bytes]:
+    def _environment(self, spec: LaunchSpec, root: Path) -> dict[str, str]:
+        own = {"WORKER_LIB_MACHINE_ROOT": str(root)} if spec.files else {}
+        return {**self._base_env, **own, **spec.env}
+
+    def _spawn_marked(
+        self, spec: LaunchSpec, env: dict[str, str], marked: Path
+    ) -> subprocess.Popen[bytes]:
         """Spawn between two marks: a stray is found even if only the first is there."""
         mark(marked)
         try:
-            process = self._spawn(spec)
+            process = self._spawn(spec, env)
         except OSError:
             marked.unlink(missing_ok=True)
             raise
@@ -252,25 +265,38 @@ class ProcessRuntime:
             mark(marked, session=process.pid)
         return process
 
-    def _spawn(self, spec: LaunchSpec) -> subprocess.Popen[bytes]:
+    def _spawn(self, spec: LaunchSpec, env: dict[str, str]) -> subprocess.Popen[bytes]:
         with self.log_path(spec.machine_id).open("ab") as output:
             return subprocess.Popen(
-                image_command(spec.argv),
+                image_command([*spec.entrypoint, *spec.cmd]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._cwd,
-                env=dict(spec.env),
+                env=env,
                 start_new_session=True,
             )
 
     def _await_end(
-        self, instance: ProcessInstance, marked: Path, on_exit: Callable[[Exit], None]
+        self, instance: ProcessInstance, marked: Path, observer: Observer
     ) -> None:
         ended = instance.wait()
         with contextlib.suppress(OSError):
             marked.unlink(missing_ok=True)
-        on_exit(ended)
+        observer.exited(ended)
+
+
+def _write_files(files: Sequence[GuestFile], root: Path) -> None:
+    """Write a machine's files below its own disk, told as `WORKER_LIB_MACHINE_ROOT`.
+
+    A local process shares this computer's root directory, so nothing is ever written
+    at the path itself: `/etc/x.conf` becomes `<root>/etc/x.conf`.
+    """
+    for file in files:
+        target = root / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.content)
+        target.chmod(file.mode)
 
 
 def _info(member: Stat) -> ProcessInfo:
