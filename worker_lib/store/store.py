@@ -155,7 +155,13 @@ class Store:
             who: Fingerprint of the credentials that it would be created with.
         """
         reply = self._connection.run(
-            script("launch"), slot, CREATES_PER_SECOND, CREATE_BURST, boot_timeout, who
+            script("launch"),
+            slot,
+            CREATES_PER_SECOND,
+            CREATE_BURST,
+            boot_timeout,
+            who,
+            new_slot_id(),
         )
         verdict = reply[0].decode()
         if verdict == "wait":

@@ -1,11 +1,14 @@
 -- May the machine of this slot be created now? Takes a token of the shared bucket.
--- ARGV: slot, creates per second, burst, boot timeout, who asks
+-- ARGV: slot, creates per second, burst, boot timeout, who asks, number of this question
 -- A pool on hold is held for those with the same credentials as the refused one; when
 -- the hold is over, one probe goes ahead and the others wait for what becomes of it.
 -- Returns {'go', pool, spec}, {'wait', seconds}, or {'unneeded'}.
 local slot = ARGV[1]
-local got = redis.call('HMGET', key('slot', slot), 'pool', 'state')
+local got = redis.call('HMGET', key('slot', slot), 'pool', 'state', 'asked')
 local pool, state = got[1], got[2]
+if state == 'launching' and got[3] == ARGV[6] then  -- the first answer was lost
+  return {'go', pool, redis.call('HGET', key('pool', pool), 'spec') or ''}
+end
 if state ~= 'owed' then return {'unneeded'} end
 if redis.call('ZCARD', key('ready', pool)) == 0 then
   free_slot(pool, slot)
@@ -30,7 +33,8 @@ if tokens < 1 then
 end
 redis.call('HSET', bucket, 'tokens', text(tokens - 1), 'at', text(now))
 redis.call('PEXPIRE', bucket, 3600000)
-redis.call('HSET', key('slot', slot), 'state', 'launching', 'launched_at', text(now))
+redis.call('HSET', key('slot', slot), 'state', 'launching', 'launched_at', text(now),
+  'asked', ARGV[6])
 set_timer('s:' .. slot, now + tonumber(ARGV[4]))
 if held then redis.call('HSET', key('pool', pool), 'hold_until', text(now + 30)) end
 return {'go', pool, about[1] or ''}
