@@ -130,6 +130,7 @@ class Supervisor:
     def _persist(self, step: Callable[[], tuple[bool, Claim]]) -> tuple[bool, Claim]:
         """Repeat an idempotent step while Redis is away, within reason."""
         give_up = time.monotonic() + _REPORT_FOR
+        longest = 0.1
         while True:
             try:
                 return step()
@@ -139,7 +140,8 @@ class Supervisor:
                 _say(f"redis is away: {error}")
                 if time.monotonic() > give_up:
                     raise
-                time.sleep(random.uniform(0.1, 2.0))
+                time.sleep(random.uniform(longest / 2, longest))
+                longest = min(2.0, 2 * longest)
 
     def _rest(self, wait: float) -> Claim:
         """Wait for a word that there is work, then ask; a word before this is kept."""
