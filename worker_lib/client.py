@@ -185,6 +185,7 @@ class Client:
     def close(self, timeout: float = _FLUSH_AT_EXIT) -> None:
         """Wait for machines that are being asked for, then close connections."""
         self.launcher.flush(timeout)
+        self.sweeper.stop()
         self.store.close()
 
     def _attend(self, job_id: str) -> None:

@@ -80,6 +80,7 @@ class Sweeper:
         self._look_at = 0.0
         self._overdue = False
         self._watching = False
+        self._stopped = False
 
     def arm(self, next_in: float) -> None:
         """Sweep from now on until no deadline is left; returns at once.
@@ -104,6 +105,10 @@ class Sweeper:
             target=self._watch, name="worker_lib-sweeper", daemon=True
         ).start()
 
+    def stop(self) -> None:
+        """Sweep no more: a look that has begun is the last."""
+        self._stopped = True
+
     def sweep(self) -> float | None:
         """Take up what is overdue; return seconds to the next deadline, or None.
 
@@ -123,7 +128,7 @@ class Sweeper:
     def _watch(self) -> None:
         while self._wanted():
             wait: float | None = 0.0
-            while wait is not None:
+            while wait is not None and not self._stopped:
                 wait = self._look_after(wait)
 
     def _wanted(self) -> bool:
@@ -131,8 +136,8 @@ class Sweeper:
         with self._change:
             while self._look_at > time.monotonic():
                 self._change.wait(self._look_at - time.monotonic())
-            self._watching = self._overdue or (
-                self._look_at > 0 and bool(self._open_jobs)
+            self._watching = not self._stopped and (
+                self._overdue or (self._look_at > 0 and bool(self._open_jobs))
             )
             self._overdue = False
             self._look_at = 0.0
