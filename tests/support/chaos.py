@@ -34,7 +34,7 @@ class ChaosProxy:
         self._lock = threading.Lock()
         self._open = threading.Event()
         self._open.set()
-        self._rules: dict[tuple[str, str], int] = {}
+        self._rules: dict[tuple[str, str], Iterator[bool]] = {}
         self._links: set[_Link] = set()
         self.seen: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
@@ -43,15 +43,21 @@ class ChaosProxy:
         self._listener.listen(128)
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def lose_replies(self, verb: str, times: int = 1) -> None:
-        """Let the next scripts of this verb commit, then cut instead of answering."""
+    def lose_replies(self, verb: str, times: int = 1, *, every: int = 1) -> None:
+        """Let the next scripts of this verb commit, then cut instead of answering.
+
+        Args:
+            verb: Which scripts.
+            times: How many replies are lost.
+            every: Lose one of so many, and let the others through.
+        """
         with self._lock:
-            self._rules["reply", verb] = times
+            self._rules["reply", verb] = _pattern(times, every)
 
     def lose_requests(self, verb: str, times: int = 1) -> None:
         """Cut instead of passing on the next scripts of this verb."""
         with self._lock:
-            self._rules["request", verb] = times
+            self._rules["request", verb] = _pattern(times, 1)
 
     def cut(self) -> None:
         """Close every connection there is; new ones are taken."""
@@ -78,10 +84,9 @@ class ChaosProxy:
         """Say whether this part of a script is to be lost; counts it."""
         self._open.wait()
         with self._lock:
-            left = self._rules.get((part, verb), 0)
-            self._rules[part, verb] = max(0, left - 1)
-            self.lost[verb] += left > 0
-            return left > 0
+            lost = next(self._rules.get((part, verb), iter(())), False)
+            self.lost[verb] += lost
+            return lost
 
     def forget(self, link: _Link) -> None:
         """Drop a connection that was cut."""
@@ -103,6 +108,10 @@ class ChaosProxy:
                 with self._lock:
                     self._links.add(link)
                 link.start()
+
+
+def _pattern(times: int, every: int) -> Iterator[bool]:
+    return iter([n % every == 0 for n in range(times * every)])
 
 
 class _Link:
