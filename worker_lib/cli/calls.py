@@ -1,0 +1,83 @@
+"""From words of a command line to a task and its arguments."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.errors import ConfigError, TaskNotRegistered
+from worker_lib.suggestions import unknown_name
+from worker_lib.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["find_task", "pairs", "word"]
+
+
+def find_task(name: str) -> Task[..., Any]:
+    """Return the task that `module:name` stands for.
+
+    Raises:
+        ConfigError: not of that form, or its module cannot be imported.
+        TaskNotRegistered: no such module, or it has no such task.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not (module_name and colon and attribute):
+        raise ConfigError(f"{name!r} names no task: write MODULE:TASK")
+    module = _module(module_name)
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, Task):
+        return found
+    known = [key for key, value in vars(module).items() if isinstance(value, Task)]
+    if found is not None:
+        raise TaskNotRegistered(f"{name} is no task: mark it with @fly_task")
+    raise TaskNotRegistered(f"{module_name}: {_suggestion(attribute, known)}")
+
+
+def pairs(option: str, words: Iterable[str]) -> dict[str, Any]:
+    """Return `name=value` words as names and values.
+
+    Raises:
+        ConfigError: one of them is not of that form.
+    """
+    found = {}
+    for one in words:
+        name, equals, value = one.partition("=")
+        if not (name and equals):
+            raise ConfigError(f"{option} {one!r}: write it as NAME=VALUE")
+        found[name] = word(value)
+    return found
+
+
+def word(text: str) -> Any:
+    """Return a word as JSON if it is JSON, else as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _suggestion(attribute: str, known: list[str]) -> str:
+    if not known:
+        return "it has no tasks: mark functions with @fly_task"
+    return unknown_name("task", attribute, known)
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # One that the module itself imports is another matter than the module.
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise TaskNotRegistered(
+                f"there is no module {error.name!r} here: run this in the folder that "
+                "has it"
+            ) from error
+        raise ConfigError(f"{name} cannot be imported: {error}") from error
+    except Exception as error:  # user code runs at import
+        what = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{name} cannot be imported: {what}") from error

@@ -1,0 +1,47 @@
+"""Exit codes, the same for every command, so that scripts can tell ends apart."""
+
+from __future__ import annotations
+
+from worker_lib.errors import (
+    ConfigError,
+    JobNotFound,
+    MachineError,
+    StoreError,
+    TaskNotRegistered,
+    WaitTimeout,
+    WorkerLibError,
+)
+
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "NOT_FOUND",
+    "OK",
+    "TIMEOUT",
+    "UNREACHABLE",
+    "USAGE",
+    "exit_code",
+]
+
+OK = 0
+FAILED = 1
+USAGE = 2
+NOT_FOUND = 3
+TIMEOUT = 4
+UNREACHABLE = 5
+INTERRUPTED = 130
+
+_CODES: tuple[tuple[type[WorkerLibError], int], ...] = (
+    (ConfigError, USAGE),
+    (JobNotFound, NOT_FOUND),
+    (TaskNotRegistered, NOT_FOUND),
+    (WaitTimeout, TIMEOUT),
+    (StoreError, UNREACHABLE),
+    (MachineError, UNREACHABLE),
+)
+
+
+def exit_code(error: WorkerLibError) -> int:
+    """Return the exit code that tells of this error; 1 if none is meant for it."""
+    codes = (code for kind, code in _CODES if isinstance(error, kind))
+    return next(codes, FAILED)

@@ -1,0 +1,38 @@
+"""`worker-lib version`: what is installed, for reports and for comparing two sides."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from worker_lib import __version__
+from worker_lib.cli import exits
+from worker_lib.cli.output import print_json
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_parser"]
+
+_LIBRARIES = ("redis", "requests", "cloudpickle")
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    """Add the command with its options."""
+    about = "print the versions of what is installed"
+    parser = subparsers.add_parser("version", help=about, description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    found = {"worker_lib": __version__, "python": platform.python_version()}
+    found |= {name: metadata.version(name) for name in _LIBRARIES}
+    if args.json:
+        print_json(found)
+    else:
+        print("\n".join(f"{name} {version}" for name, version in found.items()))
+    return exits.OK

@@ -1,0 +1,162 @@
+"""What the Machines API answers, asked once: every later check reads it here.
+
+Source of the paths: Fly's OpenAPI file 1.0 (`/apps`, `/apps/{app_name}/secrets`,
+`/tokens/current`, `/platform/regions`).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.errors import ConfigError, MachinesApiError
+from worker_lib.machines.address import segment
+from worker_lib.machines.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker_lib.settings import Settings
+
+__all__ = ["FlyFacts", "Reply", "image_app", "parts_of_image", "read_fly"]
+
+_ANSWER_TIMEOUT = 5.0
+_FLY_REGISTRY = "registry.fly.io"
+_IMAGE = re.compile(
+    r"(?:(?P<registry>[a-z0-9-]+(?:[.:][a-z0-9.:-]+)+)/)?"
+    r"(?P<repository>[a-z0-9._-]+(?:/[a-z0-9._-]+)*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back for one question.
+
+    Attributes:
+        body: JSON; None where there is an error.
+        error: Why there is no body.
+        date: The answer's `Date` header.
+        at: When it came, by this computer's clock.
+    """
+
+    body: Any = None
+    error: MachinesApiError | None = None
+    date: str = ""
+    at: float = 0.0
+
+    def objects(self, key: str = "") -> list[dict[str, Any]]:
+        """Return the objects of a list, or of the list under `key`."""
+        found = self.body
+        if key:
+            found = found.get(key) if isinstance(found, dict) else None
+        if not isinstance(found, list):
+            return []
+        return [one for one in found if isinstance(one, dict)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlyFacts:
+    """Every answer that the checks need.
+
+    Attributes:
+        machines: Of the tasks app.
+        neighbours: The apps that the token sees in the tasks app's organization.
+        image_machines: Of the app that the image was built for.
+    """
+
+    app: Reply
+    machines: Reply
+    secrets: Reply
+    token: Reply
+    neighbours: Reply
+    regions: Reply
+    image_machines: Reply
+
+
+def read_fly(
+    settings: Settings, clock: Callable[[], float] = time.time
+) -> FlyFacts | Reply:
+    """Ask everything; return the one failed reply if the API cannot be spoken to.
+
+    Raises:
+        ConfigError: the address, the token or the app cannot work.
+    """
+    transport = Transport(
+        settings.api_hostname,
+        settings.fly_api_token,
+        timeout=_ANSWER_TIMEOUT,
+        session=None,
+    )
+    try:
+        return _Reader(transport, clock).read(settings)
+    finally:
+        transport.close()
+
+
+class _Reader:
+    def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
+        self._transport = transport
+        self._clock = clock
+
+    def read(self, settings: Settings) -> FlyFacts | Reply:
+        if not settings.fly_app.strip("."):
+            raise ConfigError("FLY_TASKS_APP is empty: name the app to run machines in")
+        path = f"/v1/apps/{segment(settings.fly_app)}"
+        app = self._ask(path)
+        if app.error is not None and app.error.status in (0, 401):
+            return app
+        home = image_app(settings.image)
+        elsewhere = home and home != settings.fly_app
+        machines = self._ask(f"{path}/machines", list)
+        return FlyFacts(
+            app=app,
+            machines=machines,
+            secrets=self._ask(f"{path}/secrets"),
+            token=self._ask("/v1/tokens/current"),
+            neighbours=self._ask("/v1/apps", org_slug=_org(app)),
+            regions=self._ask("/v1/platform/regions"),
+            image_machines=self._ask(f"/v1/apps/{segment(home)}/machines", list)
+            if elsewhere
+            else machines,
+        )
+
+    def _ask(
+        self,
+        path: str,
+        kind: type[dict[str, Any]] | type[list[Any]] = dict,
+        **query: str,
+    ) -> Reply:
+        """Return what `path` answers; a body of another kind is an error."""
+        try:
+            answer = self._transport.send("GET", path, query=query)
+            at = self._clock()
+            body: Any = answer.json(kind, "an answer")
+        except MachinesApiError as error:
+            return Reply(error=error, at=self._clock())
+        return Reply(body=body, at=at, date=answer.response.headers.get("Date", ""))
+
+
+def parts_of_image(image: str) -> dict[str, str] | None:
+    """Return registry, repository, tag and digest, "" for what is not there.
+
+    None if `image` is no name of an image.
+    """
+    found = _IMAGE.fullmatch(image)
+    return found.groupdict("") if found else None
+
+
+def image_app(image: str) -> str:
+    """Return the app that an image of Fly's registry was built for, or ""."""
+    parts = parts_of_image(image) or {}
+    return parts["repository"] if parts.get("registry") == _FLY_REGISTRY else ""
+
+
+def _org(app: Reply) -> str:
+    body = app.body if isinstance(app.body, dict) else {}
+    owner = body.get("organization")
+    slug = owner.get("slug") if isinstance(owner, dict) else None
+    return str(slug or "personal")

@@ -1,0 +1,201 @@
+"""The whole examination, in the order in which one fault explains the next."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worker_lib import local
+from worker_lib.doctor import fly, ground, probe, server, sides
+from worker_lib.doctor.answers import Reply, read_fly
+from worker_lib.doctor.clocks import check_clock, moment_of
+from worker_lib.doctor.configuration import check_secret_strength, check_url, load
+from worker_lib.doctor.findings import Finding, bad, unknown
+from worker_lib.doctor.redaction import redacted, secrets_of
+from worker_lib.errors import ConfigError, StoreError
+from worker_lib.keys import key_prefix
+from worker_lib.local.place import Place
+from worker_lib.ping import versions
+from worker_lib.store.connection import Connection
+from worker_lib.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from worker_lib.doctor.answers import FlyFacts
+    from worker_lib.settings import Settings
+
+__all__ = ["examine"]
+
+_PROBE_SPARE = 30.0
+
+
+def examine(
+    environ: Mapping[str, str],
+    *,
+    probing: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> Iterator[Finding]:
+    """Yield each finding as soon as it is known, in the same order in every run.
+
+    Reads settings, asks Redis and the Machines API; writes one key that is deleted
+    again and the mark of `sides`; starts nothing, except the local stack where the
+    settings ask for it, and one machine if `probing`.
+
+    Args:
+        environ: The variables to examine.
+        probing: Boot a machine and run a tiny task on it.
+        clock: Seconds since 1970 by this computer.
+    """
+    examination = _Examination(environ, clock)
+    for finding in examination.run(probing=probing):
+        yield redacted(finding, examination.hidden)
+
+
+class _Examination:
+    def __init__(self, environ: Mapping[str, str], clock: Callable[[], float]) -> None:
+        self._environ = environ
+        self._clock = clock
+        self._local = False
+        self._failures = 0
+        self.hidden = secrets_of(environ)
+
+    def run(self, *, probing: bool) -> Iterator[Finding]:
+        settings, findings = load(self._environ)
+        yield from self._counted(findings)
+        if settings.local:
+            if self._is_healthy():
+                yield from self._counted(self._stack())
+            if not self._is_healthy():
+                return
+            self._local, settings = True, local.join(settings)
+            self.hidden = secrets_of(local.environment())
+        yield from self._counted(self._services(settings))
+        yield from self._probe(settings, probing=probing)
+
+    def _counted(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Pass findings on, and count those that failed."""
+        for finding in findings:
+            self._failures += finding.verdict == "failed"
+            yield finding
+
+    def _is_healthy(self) -> bool:
+        return not self._failures
+
+    def _services(self, settings: Settings) -> Iterator[Finding]:
+        if settings.secret:
+            yield check_secret_strength(settings.secret)
+        if settings.redis_url:
+            yield from self._redis(settings)
+        if settings.fly_api_token:
+            yield from self._fly(settings)
+
+    def _stack(self) -> Iterator[Finding]:
+        place = Place.of(Path.cwd())
+        yield ground.check_binary()
+        yield ground.check_folders(place)
+        yield ground.check_sockets(place)
+
+    def _redis(self, settings: Settings) -> Iterator[Finding]:
+        redis = server.RedisServer(settings.redis_url)
+        try:
+            yield check_url(settings.redis_url)
+            yield server.check_latency(redis.pings())
+            yield from _judge_info(redis)
+            yield server.check_scripts(redis)
+            yield server.check_writes(redis, f"{key_prefix(settings.namespace)}:trial")
+            if settings.secret:
+                yield self._shared_secret(redis, settings)
+            yield check_clock("redis clock", self._clock(), redis.time())
+        except StoreError as error:
+            yield server.unreachable(error)
+        finally:
+            redis.close()
+
+    def _shared_secret(self, redis: server.RedisServer, settings: Settings) -> Finding:
+        side = sides.side_name(self._environ)
+        try:
+            found = sides.outcome_evidence(settings)
+            found += sides.read_marks(redis, settings, side)
+            sides.write_mark(redis, settings, side)
+        except (StoreError, ValueError) as error:
+            remedy = "mend Redis first, then look again"
+            return unknown("secret shared", f"Redis refused: {error}", remedy)
+        return sides.check_secret_shared(found)
+
+    def _fly(self, settings: Settings) -> Iterator[Finding]:
+        try:
+            facts = read_fly(settings, self._clock)
+        except ConfigError as error:
+            text, _, remedy = str(error).partition(": ")
+            yield bad("fly api", text, remedy)
+            return
+        if isinstance(facts, Reply):
+            yield fly.check_api(facts, settings)
+            return
+        yield from self._judge_fly(facts, settings)
+
+    def _judge_fly(self, facts: FlyFacts, settings: Settings) -> Iterator[Finding]:
+        app = settings.fly_app
+        yield fly.check_api(facts.app, settings)
+        yield fly.check_app(facts.app, app)
+        if facts.app.error is not None:
+            return
+        yield _leftovers(facts, settings)
+        if not self._local:
+            web_app = self._environ.get("FLY_APP_NAME", "")
+            yield fly.check_apart(facts.machines, app, web_app)
+            yield fly.check_scope(facts, app)
+            yield fly.check_secrets(facts.secrets, app)
+            yield fly.check_region(facts.regions, settings.region)
+            if settings.image:
+                known = (facts.machines, facts.image_machines)
+                yield fly.check_image(settings.image, known)
+        yield check_clock("fly clock", facts.app.at, moment_of(facts.app.date))
+
+    def _probe(self, settings: Settings, *, probing: bool) -> Iterator[Finding]:
+        """Boot a machine if it was asked for and nothing forbids it."""
+        here = versions()
+        if not probing or not self._is_healthy():
+            if probing:
+                remedy = "mend what failed above first"
+                yield unknown("probe", "no machine was started", remedy)
+            yield probe.check_versions({}, here)
+            return
+        ended = probe.run_probe(settings, settings.boot_timeout + _PROBE_SPARE)
+        yield probe.check_probe(ended, settings.fly_app)
+        yield probe.check_versions(ended.told, here)
+
+
+def _judge_info(redis: server.RedisServer) -> Iterator[Finding]:
+    info = redis.info()
+    yield server.check_version(info)
+    yield server.check_eviction(info, redis.option("maxmemory-policy"))
+    yield server.check_persistence(info, redis.option("save"))
+    yield server.check_memory(info)
+    cluster = server.check_cluster(info)
+    if cluster is not None:
+        yield cluster
+
+
+def _leftovers(facts: FlyFacts, settings: Settings) -> Finding:
+    slots = fly.slots_of(facts.machines, settings.namespace)
+    try:
+        strays = _unknown_slots(settings, slots)
+    except (StoreError, ValueError) as error:
+        remedy = "mend Redis first, then look again"
+        return unknown("machines", f"Redis does not tell their slots: {error}", remedy)
+    return fly.check_leftovers(facts.machines, slots, strays)
+
+
+def _unknown_slots(settings: Settings, slots: Collection[str]) -> set[str]:
+    if not slots or not settings.redis_url:
+        return set()
+    connection = Connection(settings.redis_url, key_prefix(settings.namespace))
+    store = Store(connection, settings.namespace)
+    try:
+        _, strays = store.orphans([*slots])
+    finally:
+        store.close()
+    return strays

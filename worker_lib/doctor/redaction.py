@@ -1,0 +1,57 @@
+"""The last gate: no text leaves the examination with a secret in it.
+
+No check puts one there. Redis, Fly and the operating system may quote what they were
+sent, though, and this holds whatever they say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from worker_lib.doctor.findings import Finding
+
+__all__ = ["redacted", "secrets_of"]
+
+_SHORTEST = 6
+_TOKENS = ("FLY_API_TOKEN", "FLY_ACCESS_TOKEN")
+_KEYS = ("WORKER_LIB_SECRET", "WORKER_LIB_SECRET_OLD")
+
+
+def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every text of `environ` that must not be shown, the longest first.
+
+    Words too short to be a secret are left out: blanking every "1" helps nobody.
+    """
+    found = {word for word in _candidates(environ) if len(word) >= _SHORTEST}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def redacted(finding: Finding, secrets: tuple[str, ...]) -> Finding:
+    """Return the finding with every secret blanked out."""
+    return dataclasses.replace(
+        finding,
+        text=_blanked(finding.text, secrets),
+        remedy=_blanked(finding.remedy, secrets),
+    )
+
+
+def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
+    for name in _KEYS:
+        yield environ.get(name, "").strip()
+    for name in _TOKENS:
+        token = environ.get(name, "").strip()
+        yield from (token, *token.replace(",", " ").split())
+    url = environ.get("REDIS_URL", "").strip()
+    password = url.rpartition("@")[0].partition("://")[2].partition(":")[2]
+    yield from (url if password else "", password, unquote(password))
+
+
+def _blanked(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "[hidden]")
+    return text
