@@ -27,11 +27,11 @@ from worker_lib.errors import (
 from worker_lib.handle import Job
 from worker_lib.keys import key_prefix, new_job_id
 from worker_lib.launcher import Launcher, rebuild
+from worker_lib.options import QUEUES, TaskOptions
 from worker_lib.settings import Settings
 from worker_lib.store.connection import MAX_BLOCK, Connection
 from worker_lib.store.store import NewJob, Outcome, Seen, Store
 from worker_lib.sweeper import Sweeper
-from worker_lib.task import QUEUES, TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CurrentJob", "current_job", "enter"]
+__all__ = ["CurrentJob", "current_job", "enter", "enter_machine", "in_machine"]
 
 _MAX_MESSAGE = 500
 _present: CurrentJob | None = None
+_machine = False
 
 
 class CurrentJob:
@@ -69,3 +70,14 @@ def enter(job: CurrentJob | None) -> None:
     """Set what `current_job` returns; the runtime calls it around each job."""
     global _present  # noqa: PLW0603 - a process runs one job at a time
     _present = job
+
+
+def enter_machine() -> None:
+    """Note that this process is a machine's, for as long as it lives."""
+    global _machine  # noqa: PLW0603 - as above
+    _machine = True
+
+
+def in_machine() -> bool:
+    """Say whether this process runs jobs, rather than being a caller's."""
+    return _machine

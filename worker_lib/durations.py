@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from worker_lib.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
 

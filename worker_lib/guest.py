@@ -6,7 +6,6 @@ table, so a wrong size fails where it was written and not at the first launch.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -148,6 +147,8 @@ def _check_memory(memory_mb: int, cpus: int, limits: _Limits) -> None:
 def _split(machine: str) -> tuple[str, int, str | None]:
     found = _MACHINE.fullmatch(machine.strip().lower())
     if found is None:
+        import difflib  # noqa: PLC0415 - only on the way to an error
+
         nearest = difflib.get_close_matches(machine.lower(), _NAMES, n=1, cutoff=0.0)
         raise ConfigError(
             f"machine {machine!r} is unknown: use shared-cpu-<cpus>x or "

@@ -1,6 +1,7 @@
-"""`NamedTuple` without `typing`, whose import would be a third of a cold start.
+"""What `typing` is needed for at run time, without its import.
 
-Type checkers are shown the real one; what runs in a machine uses this:
+That import would be a good part of a machine's cold start. Type checkers are shown
+the real thing; what runs in a machine uses this:
 
     if TYPE_CHECKING:
         from typing import NamedTuple
@@ -14,9 +15,10 @@ from operator import itemgetter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self
 
-__all__ = ["NamedTuple"]
+__all__ = ["Generic", "NamedTuple", "overload"]
 
 
 class NamedTuple(tuple):  # type: ignore[type-arg]  # each subclass has its own
@@ -57,3 +59,16 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # each subclass has its own
     def _replace(self, **changes: Any) -> Self:
         """Return the same with some items changed."""
         return type(self)(**{**dict(zip(self._fields, self, strict=True)), **changes})
+
+
+class Generic:
+    """A base class that takes parameters in brackets, which only checkers read."""
+
+    def __class_getitem__(cls, _parameters: object) -> type[Generic]:
+        """Return the class itself."""
+        return cls
+
+
+def overload(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a signature that only checkers read."""
+    return function

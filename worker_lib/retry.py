@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from worker_lib.durations import seconds
 from worker_lib.errors import ConfigError, JobFailed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
+    from random import Random
 
 __all__ = ["Retry"]
 
@@ -21,7 +19,6 @@ _DEATHS = {"out_of_memory": MemoryError, "timeout": TimeoutError}
 _CRASHES = frozenset({"exit", "signal", "out_of_memory", "timeout"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
     """A policy of retries: exponential backoff with full jitter.
 
@@ -42,40 +39,75 @@ class Retry:
         ConfigError: a value is out of bounds; the message names it.
     """
 
-    max_attempts: int = 3
-    backoff: float | str | timedelta = 1.0
-    factor: float = 2.0
-    max_backoff: float | str | timedelta = 600.0
-    jitter: bool = True
-    on: tuple[type[BaseException], ...] = (Exception,)
-    never: tuple[type[BaseException], ...] = ()
+    __slots__ = (
+        "backoff",
+        "factor",
+        "jitter",
+        "max_attempts",
+        "max_backoff",
+        "never",
+        "on",
+    )
+    max_attempts: int
+    backoff: float
+    factor: float
+    max_backoff: float
+    jitter: bool
+    on: tuple[type[BaseException], ...]
+    never: tuple[type[BaseException], ...]
 
-    def __post_init__(self) -> None:
-        """Check every bound and keep durations as seconds."""
-        object.__setattr__(self, "backoff", seconds(self.backoff, "backoff"))
-        object.__setattr__(
-            self, "max_backoff", seconds(self.max_backoff, "max_backoff")
-        )
-        object.__setattr__(self, "on", _classes("on", self.on))
-        object.__setattr__(self, "never", _classes("never", self.never))
-        if not isinstance(self.max_attempts, int) or self.max_attempts < 1:
+    def __init__(
+        self,
+        *,
+        max_attempts: int = 3,
+        backoff: float | str | timedelta = 1.0,
+        factor: float = 2.0,
+        max_backoff: float | str | timedelta = 600.0,
+        jitter: bool = True,
+        on: type[BaseException] | tuple[type[BaseException], ...] = Exception,
+        never: type[BaseException] | tuple[type[BaseException], ...] = (),
+    ) -> None:
+        if not isinstance(max_attempts, int) or max_attempts < 1:
             raise ConfigError(
-                f"max_attempts={self.max_attempts!r}: it counts the first run, "
+                f"max_attempts={max_attempts!r}: it counts the first run, "
                 "so it is a whole number from 1"
             )
-        if not isinstance(self.factor, int | float) or not self.factor >= 1:
-            raise ConfigError(f"factor={self.factor!r}: it must be 1 or more")
+        if not isinstance(factor, int | float) or not factor >= 1:
+            raise ConfigError(f"factor={factor!r}: it must be 1 or more")
+        self.max_attempts = max_attempts
+        self.backoff = seconds(backoff, "backoff")
+        self.factor = factor
+        self.max_backoff = seconds(max_backoff, "max_backoff")
+        self.jitter = jitter
+        self.on = _classes("on", on)
+        self.never = _classes("never", never)
 
-    def delay(self, attempt: int, chance: random.Random | None = None) -> float:
+    def __repr__(self) -> str:
+        """Show every value."""
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"Retry({shown})"
+
+    def __eq__(self, other: object) -> bool:
+        """Policies with equal values are equal."""
+        return isinstance(other, Retry) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(self._values())
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def delay(self, attempt: int, chance: Random | None = None) -> float:
         """Return the seconds to wait after the given attempt (from 1) failed."""
-        longest = float(self.max_backoff)  # type: ignore[arg-type]  # set above
-        base = float(self.backoff)  # type: ignore[arg-type]  # set above
-        wait = base
+        wait = self.backoff
         for _ in range(min(attempt - 1, 64)):  # a power of floats may overflow
-            wait = min(longest, wait * self.factor)
-        wait = min(longest, wait)
+            wait = min(self.max_backoff, wait * self.factor)
+        wait = min(self.max_backoff, wait)
         if not self.jitter:
             return wait
+        import random  # noqa: PLC0415 - a machine that retries nothing needs none
+
         return (chance or random).uniform(wait / 2, wait)
 
     def wants(self, error: BaseException) -> bool:

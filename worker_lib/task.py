@@ -1,89 +1,38 @@
-"""`@fly_task`: a function, and how its calls are to be run elsewhere."""
+"""`@fly_task`: a function, and how its calls are to be run elsewhere.
+
+A machine imports this with each module that holds tasks, and uses nothing of it but
+the function. So there the options are looked at only if the task itself makes calls;
+everywhere else they are checked where they are written.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import inspect
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from worker_lib.durations import seconds
+from worker_lib import context
 from worker_lib.errors import ConfigError
-from worker_lib.guest import Guest
 from worker_lib.pickling import reference, resolve
-from worker_lib.retry import Retry
-from worker_lib.suggestions import unknown_name
 
+TYPE_CHECKING = False
+if not TYPE_CHECKING:
+    from worker_lib.records import Generic, overload
+
+    P = R = T = None
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from datetime import timedelta
+    from typing import Any, Generic, ParamSpec, TypeVar, overload  # noqa: TC004
 
     from worker_lib.handle import Job
+    from worker_lib.options import TaskOptions
+    from worker_lib.retry import Retry
 
-__all__ = ["QUEUES", "Task", "TaskOptions", "fly_task"]
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    T = TypeVar("T")
 
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
-
-# In the order in which they are served.
-QUEUES = ("high", "default", "low")
-_ON_LOST = ("retry", "fail")
-_PER_CALL = ("delay",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOptions:
-    """How calls of a task are run; every value checked.
-
-    Attributes:
-        queue: `high`, `default` or `low`; a machine takes all of one before the next.
-        machine: Fly's preset, such as `shared-cpu-1x` or `performance-2x`.
-        memory_mb: Megabytes; None for the preset's own.
-        region: Regions to try in turn; () for the app's own.
-        timeout: Seconds an attempt may take.
-        retry: What follows a failed attempt.
-        max_machines: Machines of this pool at the same time; None for the setting.
-        result_ttl: Seconds the outcome is kept; None for the setting.
-        env: Variables of the machine, besides the app's secrets.
-        on_lost: `retry` runs a job again whose machine vanished, `fail` does not.
-        linger: Seconds a machine waits for another call before it ends.
-        delay: Seconds before the job may start; only of a single call.
-    """
-
-    queue: str = "default"
-    machine: str = "shared-cpu-1x"
-    memory_mb: int | None = None
-    region: tuple[str, ...] = ()
-    timeout: float = 300.0
-    retry: Retry = field(default_factory=lambda: Retry(max_attempts=1))
-    max_machines: int | None = None
-    result_ttl: float | None = None
-    env: tuple[tuple[str, str], ...] = ()
-    on_lost: str = "retry"
-    linger: float = 0.0
-    delay: float = 0.0
-
-    @property
-    def guest(self) -> Guest:
-        """The machine's size."""
-        return Guest.parse(self.machine, self.memory_mb)
-
-    def replace(self, **changes: Any) -> TaskOptions:
-        """Return these options with some changed, every change checked.
-
-        Raises:
-            ConfigError: a name is unknown or a value is out of bounds.
-        """
-        names = {one.name for one in dataclasses.fields(self)}
-        for name in changes:
-            if name not in names:
-                raise ConfigError(unknown_name("option", name, names))
-        clean = {name: _CHECKS[name](name, value) for name, value in changes.items()}
-        changed = dataclasses.replace(self, **clean)
-        _ = changed.guest
-        return changed
+__all__ = ["Task", "fly_task"]
 
 
 class Task(Generic[P, R]):
@@ -91,15 +40,19 @@ class Task(Generic[P, R]):
 
     Attributes:
         fn: The function itself.
-        spec: How its calls are run.
         name: `module:name`, as shown to people.
     """
 
-    def __init__(self, fn: Callable[P, R], spec: TaskOptions) -> None:
+    def __init__(self, fn: Callable[P, R], options: Mapping[str, Any]) -> None:
         functools.update_wrapper(self, fn)
         self.fn = fn
-        self.spec = spec
+        self._options = options
         self.name = f"{fn.__module__}:{fn.__qualname__}"
+
+    @functools.cached_property
+    def spec(self) -> TaskOptions:
+        """How calls are run, every value checked."""
+        return _checked(self._options)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
@@ -113,8 +66,8 @@ class Task(Generic[P, R]):
         """Pickle as a name where a machine can import it, else by value."""
         name = reference(self.fn)
         if name:
-            return _task_of_name, (name, self.spec)
-        return Task, (self.fn, self.spec)
+            return _task_of_name, (name, self._options)
+        return Task, (self.fn, self._options)
 
     @overload
     def delay(
@@ -184,10 +137,14 @@ class Task(Generic[P, R]):
             ConfigError: a name is unknown (the nearest is offered) or a value is out
                 of bounds.
         """
-        return Task(self.fn, self.spec.replace(**changes))
+        changed = {**self._options, **changes}
+        _checked(changed)
+        return Task(self.fn, changed)
 
     @functools.cached_property
     def _signature(self) -> inspect.Signature:
+        import inspect  # noqa: PLC0415 - for calls, which machines seldom make
+
         return inspect.signature(self.fn)
 
 
@@ -226,112 +183,26 @@ def fly_task(
     Raises:
         ConfigError: an option is unknown or out of bounds, said where it is written.
     """
-    for name in _PER_CALL:
-        if name in options:
-            raise ConfigError(
-                f"{name}= belongs to one call: write .options({name}=...).delay(...)"
-            )
-    spec = TaskOptions().replace(**options)
+    if "delay" in options:
+        raise ConfigError(
+            "delay= belongs to one call: write .options(delay=...).delay(...)"
+        )
+    if not context.in_machine():
+        _checked(options)
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
         if not (callable(function) and hasattr(function, "__qualname__")):
             raise ConfigError(f"@fly_task marks a function, not {function!r}")
-        return Task(function, spec)
+        return Task(function, options)
 
     return decorate if fn is None else decorate(fn)
 
 
-def _task_of_name(name: str, spec: TaskOptions) -> Task[..., Any]:
-    return Task(resolve(name), spec)
+def _checked(options: Mapping[str, Any]) -> TaskOptions:
+    from worker_lib.options import TaskOptions  # noqa: PLC0415 - not in machines
+
+    return TaskOptions().replace(**options)
 
 
-def _queue(name: str, value: Any) -> str:
-    if value not in QUEUES:
-        raise ConfigError(unknown_name(name, str(value), QUEUES))
-    return str(value)
-
-
-def _on_lost(name: str, value: Any) -> str:
-    if value not in _ON_LOST:
-        raise ConfigError(unknown_name(f"value of {name}", str(value), _ON_LOST))
-    return str(value)
-
-
-def _regions(name: str, value: Any) -> tuple[str, ...]:
-    some = isinstance(value, list | tuple | set | frozenset)
-    regions = tuple(value) if some else (value,) if value else ()
-    for region in regions:
-        if not (isinstance(region, str) and region.isascii() and region.isalnum()):
-            raise ConfigError(f"{name}={value!r}: use Fly's region names, as 'ams'")
-    return regions
-
-
-def _retry(name: str, value: Any) -> Retry:
-    if isinstance(value, Retry):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Retry(max_attempts=value)
-    raise ConfigError(
-        f"{name}={value!r}: use Retry(max_attempts=..., backoff=...) or a number"
-    )
-
-
-def _some(name: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{name}={value!r}: use a whole number from 1")
-    return value
-
-
-def _memory(name: str, value: Any) -> Any:
-    del name  # Guest checks it, against the preset
-    return value
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ConfigError(f"{name}={value!r}: use a preset, as 'shared-cpu-1x'")
-    return value
-
-
-def _environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
-    if not hasattr(value or {}, "keys"):
-        raise ConfigError(f"{name}= takes names and texts, as {{'TZ': 'UTC'}}")
-    pairs = dict(value or {}).items()
-    for key, text in pairs:
-        if not isinstance(key, str) or not isinstance(text, str) or "=" in key:
-            raise ConfigError(f"{name}= takes names and texts; see {key!r}")
-        if key.startswith(("FLY_", "WORKER_LIB_")):
-            raise ConfigError(f"{name}= may not set {key}: Fly or worker_lib does")
-    return tuple(sorted(pairs))
-
-
-def _span(low: float) -> Callable[[str, Any], float]:
-    def check(name: str, value: Any) -> float:
-        length = seconds(value, name)
-        if length < low:
-            raise ConfigError(f"{name}={value!r}: it must be {low:g} s or more")
-        return length
-
-    return check
-
-
-def _optional_span(name: str, value: Any) -> float | None:
-    return None if value is None else _span(1.0)(name, value)
-
-
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "queue": _queue,
-    "machine": _text,
-    "memory_mb": _memory,
-    "region": _regions,
-    "timeout": _span(0.1),
-    "retry": _retry,
-    "max_machines": _some,
-    "result_ttl": _optional_span,
-    "env": _environment,
-    "on_lost": _on_lost,
-    "linger": _span(0.0),
-    "delay": _span(0.0),
-}
+def _task_of_name(name: str, options: Mapping[str, Any]) -> Task[..., Any]:
+    return Task(resolve(name), options)

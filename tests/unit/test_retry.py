@@ -72,7 +72,7 @@ def test_a_value_out_of_bounds_is_refused_by_name_and_value(
 
 def test_one_class_needs_no_tuple() -> None:
     """`on=OSError` is what people write first."""
-    assert (OSError,) == Retry(on=OSError).on  # type: ignore[arg-type]  # lenient
+    assert (OSError,) == Retry(on=OSError).on
 
 
 @pytest.mark.parametrize(

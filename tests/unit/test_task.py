@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 from datetime import timedelta
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import jobs
 import pytest
@@ -16,7 +16,10 @@ import pytest
 from worker_lib import Retry, fly_task
 from worker_lib import client as client_module
 from worker_lib.errors import ConfigError
-from worker_lib.task import Task, TaskOptions
+from worker_lib.options import TaskOptions
+
+if TYPE_CHECKING:
+    from worker_lib.task import Task
 
 
 @fly_task

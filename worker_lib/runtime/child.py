@@ -44,6 +44,7 @@ class Child:
 
     def serve(self) -> None:
         """Run jobs until the supervisor is gone."""
+        context.enter_machine()
         faulthandler.enable()
         signal.signal(signal.SIGTERM, _raise_interrupt)
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,168 @@
+"""What can be said about how a task is run, each value checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.durations import seconds
+from worker_lib.errors import ConfigError
+from worker_lib.guest import Guest
+from worker_lib.retry import Retry
+from worker_lib.suggestions import unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["QUEUES", "TaskOptions"]
+
+# In the order in which they are served.
+QUEUES = ("high", "default", "low")
+_ON_LOST = ("retry", "fail")
+_NO_RETRY = Retry(max_attempts=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """How calls of a task are run; every value checked.
+
+    Attributes:
+        queue: `high`, `default` or `low`; a machine takes all of one before the next.
+        machine: Fly's preset, such as `shared-cpu-1x` or `performance-2x`.
+        memory_mb: Megabytes; None for the preset's own.
+        region: Regions to try in turn; () for the app's own.
+        timeout: Seconds an attempt may take.
+        retry: What follows a failed attempt.
+        max_machines: Machines of this pool at the same time; None for the setting.
+        result_ttl: Seconds the outcome is kept; None for the setting.
+        env: Variables of the machine, besides the app's secrets.
+        on_lost: `retry` runs a job again whose machine vanished, `fail` does not.
+        linger: Seconds a machine waits for another call before it ends.
+        delay: Seconds before the job may start; only of a single call.
+    """
+
+    queue: str = "default"
+    machine: str = "shared-cpu-1x"
+    memory_mb: int | None = None
+    region: tuple[str, ...] = ()
+    timeout: float = 300.0
+    retry: Retry = _NO_RETRY
+    max_machines: int | None = None
+    result_ttl: float | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    on_lost: str = "retry"
+    linger: float = 0.0
+    delay: float = 0.0
+
+    @property
+    def guest(self) -> Guest:
+        """The machine's size."""
+        return Guest.parse(self.machine, self.memory_mb)
+
+    def replace(self, **changes: Any) -> TaskOptions:
+        """Return these options with some changed, every change checked.
+
+        Raises:
+            ConfigError: a name is unknown or a value is out of bounds.
+        """
+        names = {one.name for one in dataclasses.fields(self)}
+        for name in changes:
+            if name not in names:
+                raise ConfigError(unknown_name("option", name, names))
+        clean = {name: _CHECKS[name](name, value) for name, value in changes.items()}
+        changed = dataclasses.replace(self, **clean)
+        _ = changed.guest
+        return changed
+
+
+def _queue(name: str, value: Any) -> str:
+    if value not in QUEUES:
+        raise ConfigError(unknown_name(name, str(value), QUEUES))
+    return str(value)
+
+
+def _on_lost(name: str, value: Any) -> str:
+    if value not in _ON_LOST:
+        raise ConfigError(unknown_name(f"value of {name}", str(value), _ON_LOST))
+    return str(value)
+
+
+def _regions(name: str, value: Any) -> tuple[str, ...]:
+    some = isinstance(value, list | tuple | set | frozenset)
+    regions = tuple(value) if some else (value,) if value else ()
+    for region in regions:
+        if not (isinstance(region, str) and region.isascii() and region.isalnum()):
+            raise ConfigError(f"{name}={value!r}: use Fly's region names, as 'ams'")
+    return regions
+
+
+def _retry(name: str, value: Any) -> Retry:
+    if isinstance(value, Retry):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Retry(max_attempts=value)
+    raise ConfigError(
+        f"{name}={value!r}: use Retry(max_attempts=..., backoff=...) or a number"
+    )
+
+
+def _some(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{name}={value!r}: use a whole number from 1")
+    return value
+
+
+def _memory(name: str, value: Any) -> Any:
+    del name  # Guest checks it, against the preset
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name}={value!r}: use a preset, as 'shared-cpu-1x'")
+    return value
+
+
+def _environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    if not hasattr(value or {}, "keys"):
+        raise ConfigError(f"{name}= takes names and texts, as {{'TZ': 'UTC'}}")
+    pairs = dict(value or {}).items()
+    for key, text in pairs:
+        if not isinstance(key, str) or not isinstance(text, str) or "=" in key:
+            raise ConfigError(f"{name}= takes names and texts; see {key!r}")
+        if key.startswith(("FLY_", "WORKER_LIB_")):
+            raise ConfigError(f"{name}= may not set {key}: Fly or worker_lib does")
+    return tuple(sorted(pairs))
+
+
+def _span(low: float) -> Callable[[str, Any], float]:
+    def check(name: str, value: Any) -> float:
+        length = seconds(value, name)
+        if length < low:
+            raise ConfigError(f"{name}={value!r}: it must be {low:g} s or more")
+        return length
+
+    return check
+
+
+def _optional_span(name: str, value: Any) -> float | None:
+    return None if value is None else _span(1.0)(name, value)
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "queue": _queue,
+    "machine": _text,
+    "memory_mb": _memory,
+    "region": _regions,
+    "timeout": _span(0.1),
+    "retry": _retry,
+    "max_machines": _some,
+    "result_ttl": _optional_span,
+    "env": _environment,
+    "on_lost": _on_lost,
+    "linger": _span(0.0),
+    "delay": _span(0.0),
+}
