@@ -217,7 +217,7 @@ class Client:
         kwargs: dict[str, Any],
     ) -> NewJob:
         job_id, options, name = new_job_id(), task.spec, pickling.reference(task.fn)
-        code_hash, code = "", b""
+        code_hash, code, shown = "", b"", (name or task.name)[:_MAX_NAME]
         if not name:
             body = pickling.dump_code(task.fn)
             code_hash = codec.content_hash(body)
@@ -226,7 +226,7 @@ class Client:
         body = pickling.dump_call(task.name, pickling.Call(args, kwargs, retry))
         return NewJob(
             id=job_id,
-            task=(name or task.name)[:_MAX_NAME],
+            task=shown,
             pool=plan.pool,
             pool_spec=plan.spec,
             queue=options.queue,
@@ -235,7 +235,9 @@ class Client:
             result_ttl=plan.result_ttl,
             pending_ttl=self.settings.pending_ttl,
             policy=plan.policy,
-            call=self._codec.seal(body, kind=codec.CALL, job_id=job_id),
+            call=self._codec.seal(
+                body, kind=codec.CALL, job_id=job_id, fence=code_hash or shown
+            ),
             code_hash=code_hash,
             code=code,
             delay=options.delay,

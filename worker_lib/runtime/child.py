@@ -57,8 +57,8 @@ class Child:
         job_id, fence, attempt, task, code_hash, code, sealed_call = frame
         place = {"job_id": job_id.decode(), "fence": fence.decode()}
         try:
+            call = self._call(place["job_id"], code_hash or task, sealed_call)
             function = self._function(task.decode(), code_hash.decode(), code)
-            call = self._call(place["job_id"], sealed_call)
         except Exception as error:  # noqa: BLE001 - user modules may raise anything
             return self._failed(_refused(error), place, retry=False)
         job = context.CurrentJob(
@@ -85,10 +85,11 @@ class Child:
                 self._functions[key] = pickling.resolve(task)
         return self._functions[key]
 
-    def _call(self, job_id: str, sealed: bytes) -> Call:
-        return pickling.load_call(
-            self._codec.open(sealed, kind=codec.CALL, job_id=job_id)
-        )
+    def _call(self, job_id: str, target: bytes, sealed: bytes) -> Call:
+        # What is called is signed along: else a genuine argument could be given to
+        # `os:system`. So it is checked before any module is imported for it.
+        place = {"job_id": job_id, "fence": target.decode()}
+        return pickling.load_call(self._codec.open(sealed, kind=codec.CALL, **place))
 
     def _report(self, progress: str) -> None:
         self._frames.send(b"progress", progress.encode())
