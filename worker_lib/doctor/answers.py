@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_lib.errors import ConfigError, MachinesApiError
 from worker_lib.machines.address import segment
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["FlyFacts", "Reply", "image_app", "parts_of_image", "read_fly"]
 
 _ANSWER_TIMEOUT = 5.0
+_Json = TypeVar("_Json", dict[str, Any], list[Any])
 _FLY_REGISTRY = "registry.fly.io"
 _IMAGE = re.compile(
     r"(?:(?P<registry>[a-z0-9-]+(?:[.:][a-z0-9.:-]+)+)/)?"
@@ -106,7 +107,7 @@ class _Reader:
         if not settings.fly_app.strip("."):
             raise ConfigError("FLY_TASKS_APP is empty: name the app to run machines in")
         path = f"/v1/apps/{segment(settings.fly_app)}"
-        app = self._ask(path)
+        app = self._ask(path, dict)
         if app.error is not None and app.error.status in (0, 401):
             return app
         home = image_app(settings.image)
@@ -115,21 +116,16 @@ class _Reader:
         return FlyFacts(
             app=app,
             machines=machines,
-            secrets=self._ask(f"{path}/secrets"),
-            token=self._ask("/v1/tokens/current"),
-            neighbours=self._ask("/v1/apps", org_slug=_org(app)),
-            regions=self._ask("/v1/platform/regions"),
+            secrets=self._ask(f"{path}/secrets", dict),
+            token=self._ask("/v1/tokens/current", dict),
+            neighbours=self._ask("/v1/apps", dict, org_slug=_org(app)),
+            regions=self._ask("/v1/platform/regions", dict),
             image_machines=self._ask(f"/v1/apps/{segment(home)}/machines", list)
             if elsewhere
             else machines,
         )
 
-    def _ask(
-        self,
-        path: str,
-        kind: type[dict[str, Any]] | type[list[Any]] = dict,
-        **query: str,
-    ) -> Reply:
+    def _ask(self, path: str, kind: type[_Json], **query: str) -> Reply:
         """Return what `path` answers; a body of another kind is an error."""
         try:
             answer = self._transport.send("GET", path, query=query)
