@@ -107,7 +107,11 @@ class Stack:
 
     def _welcome(self) -> None:
         user, _ = self._listener.accept()
-        user.sendall(json.dumps(self._details).encode() + b"\n")
+        try:
+            user.sendall(json.dumps(self._details).encode() + b"\n")
+        except OSError:  # it is gone already; the others are not
+            user.close()
+            return
         self._users[user.fileno()] = user
         self._poller.register(user, select.POLLIN | select.POLLHUP)
 
