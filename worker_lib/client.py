@@ -311,6 +311,10 @@ def default_client() -> Client:
                 from worker_lib import local  # noqa: PLC0415 - not on Fly
 
                 settings = local.join(settings)
+            elif settings.local_path and "WORKER_LIB_SLOT" not in os.environ:
+                from worker_lib import local  # noqa: PLC0415 - under `dev` only
+
+                settings = local.find_modules_here(settings)
             client = Client(settings)
             atexit.register(_close_at_exit, client, os.getpid())
             _default = client

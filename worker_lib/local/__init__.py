@@ -32,7 +32,7 @@ from worker_lib.logs import get_logger
 if TYPE_CHECKING:
     from worker_lib.settings import Settings
 
-__all__ = ["environment", "join"]
+__all__ = ["environment", "find_modules_here", "join"]
 
 log = get_logger("local")
 
@@ -66,7 +66,13 @@ def environment() -> dict[str, str]:
 
     It lives as long as this process does.
     """
-    return {name: str(value) for name, value in _details(Place.of(Path.cwd())).items()}
+    details = _details(Place.of(Path.cwd()))
+    return {**details, "WORKER_LIB_LOCAL_PATH": _search_path()}
+
+
+def find_modules_here(settings: Settings) -> Settings:
+    """Return `settings` with the modules of this process, which `dev` cannot know."""
+    return dataclasses.replace(settings, local_path=_search_path())
 
 
 def _details(place: Place) -> dict[str, str]:
