@@ -74,11 +74,13 @@ class Launcher:
         self._make_api = make_api
         self._settings = settings
         self._slots: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._room = threading.Semaphore(_MAX_AT_ONCE)
+        self._creates: queue.SimpleQueue[tuple[str, Launch]] = queue.SimpleQueue()
+        self._creates_open = 0
+        self._creators = 0
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._pending = 0
-        self._thread: threading.Thread | None = None
+        self._serving = False
         self._api: MachinesApi | None = None
         self.who = _fingerprint(settings)
 
@@ -94,11 +96,9 @@ class Launcher:
         """Launch the machine of a slot, some time soon; returns at once."""
         with self._lock:
             self._pending += 1
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._serve, name="worker_lib-launcher", daemon=True
-                )
-                self._thread.start()
+            if not self._serving:
+                self._serving = True
+                _start_thread(self._serve, "launcher")
         self._slots.put(slot)
 
     def flush(self, timeout: float) -> bool:
@@ -124,13 +124,21 @@ class Launcher:
         if launch.verdict != "go":
             self._done()
             return
-        self._room.acquire()
-        threading.Thread(
-            target=self._create_and_report,
-            args=(slot, launch),
-            name="worker_lib-create",
-            daemon=True,
-        ).start()
+        with self._lock:
+            self._creates_open += 1
+            short = self._creates_open > self._creators
+            if short and self._creators < _MAX_AT_ONCE:
+                self._creators += 1
+                _start_thread(self._create_one_after_the_other, "create")
+        self._creates.put((slot, launch))
+
+    def _create_one_after_the_other(self) -> None:
+        # The thread stays, and with it its connection to the API.
+        while True:
+            slot, launch = self._creates.get()
+            self._create_and_report(slot, launch)
+            with self._lock:
+                self._creates_open -= 1
 
     def _permit(self, slot: str) -> Launch:
         """Wait for the slot's turn in the shared bucket."""
@@ -147,8 +155,9 @@ class Launcher:
             self._refuse(slot, error)
         except StoreError as error:
             log.warning("launch_unrecorded", extra={"slot": slot, "error": str(error)})
+        except Exception:  # the thread must outlive any one machine
+            log.exception("launch_failed", extra={"slot": slot})
         finally:
-            self._room.release()
             self._done()
 
     def _create(self, slot: str, launch: Launch) -> None:
@@ -311,6 +320,10 @@ def _fingerprint(settings: Settings) -> str:
     """Tell credentials apart without giving them away."""
     parts = (settings.fly_api_token, settings.fly_app, settings.api_hostname)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _start_thread(target: Callable[[], None], name: str) -> None:
+    threading.Thread(target=target, name=f"worker_lib-{name}", daemon=True).start()
 
 
 def _backoff(attempt: int) -> float:
