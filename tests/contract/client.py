@@ -84,6 +84,13 @@ class Api:
         view: dict[str, Any] = reply.json()
         return view
 
+    def prepare(self, *, region: str = "iad", **config: Any) -> str:
+        """Create a machine that has not run yet; return its id once it is stopped."""
+        top = {"skip_launch": True, "region": region}
+        machine_id: str = self.create(top=top, **config)["id"]
+        self.wait(machine_id, "stopped")
+        return machine_id
+
     def get(self, machine_id: str) -> dict[str, Any]:
         """Return a machine as it is now."""
         reply = self.call("GET", f"machines/{machine_id}")

@@ -33,7 +33,9 @@ def test_a_forced_status_before_the_work_leaves_nothing_behind(api: Api) -> None
 
 def test_a_lost_reply_leaves_a_machine_and_then_a_taken_name(api: Api) -> None:
     """The work is done and nobody knows: a second try meets 409."""
-    script(api, {"action": "create", "drop": True, "after_commit": True, "times": 1})
+    script(
+        api, {"action": "create", "effect": "drop", "after_commit": True, "times": 1}
+    )
 
     with pytest.raises(requests.ConnectionError):
         api.create_raw(name="one", config=CONFIG)
@@ -54,7 +56,7 @@ def test_a_forced_status_after_the_work_is_ambiguous(api: Api) -> None:
 
 def test_a_dropped_request_is_not_worked(api: Api) -> None:
     """The connection ends before anything was done."""
-    script(api, {"action": "create", "drop": True, "times": 1})
+    script(api, {"action": "create", "effect": "drop", "times": 1})
 
     with pytest.raises(requests.ConnectionError):
         api.create_raw(config=CONFIG)
@@ -72,11 +74,11 @@ def test_a_region_without_room_is_passed_over(api: Api) -> None:
 
 
 def test_no_room_anywhere_is_refused_as_fly_does(api: Api) -> None:
-    """422 `insufficient_capacity` by default, another status if told."""
+    """422 `insufficient_capacity` by default, another refusal if told."""
     script(
         api,
-        {"region": "ams"},
-        {"region": "fra", "status": 409, "error": "aborted: no capacity"},
+        {"action": "create", "region": "ams"},
+        {"action": "create", "region": "fra", "effect": "host_full"},
     )
 
     first = api.create_raw(config=CONFIG, region="ams")
@@ -86,7 +88,8 @@ def test_no_room_anywhere_is_refused_as_fly_does(api: Api) -> None:
         first.status_code,
         first.json()["status"],
     )
-    assert (409, "aborted: no capacity") == (second.status_code, second.json()["error"])
+    assert 409 == second.status_code
+    assert "insufficient CPUs available" in second.json()["error"]
 
 
 def test_a_delay_holds_a_request_back(api: Api) -> None:

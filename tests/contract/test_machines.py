@@ -89,10 +89,15 @@ def test_a_name_can_be_kept_from_reuse(start_emulator: StartEmulator) -> None:
         ({}, 400, "config.image is required"),
         ({"config": {"image": ""}}, 400, "config.image is required"),
         ({"config": []}, 400, "config must be an object"),
-        ({"config": {**CONFIG, "guest": {"cpus": 3}}}, 422, "1, 2, 4, 6, 8"),
-        ({"config": {**CONFIG, "guest": {"memory_mb": 300}}}, 422, "steps of 256"),
-        ({"config": {**CONFIG, "guest": {"cpu_kind": "x"}}}, 422, "'performance'"),
-        ({"config": {**CONFIG, "guest": {"cpus": "1"}}}, 422, "whole number"),
+        ({"config": {**CONFIG, "guest": {"cpus": 3}}}, 400, "1, 2, 4, 6, 8"),
+        ({"config": {**CONFIG, "guest": {"memory_mb": 300}}}, 400, "steps of 256"),
+        (
+            {"config": {**CONFIG, "guest": {"cpus": 4, "memory_mb": 256}}},
+            400,
+            "invalid config.guest.memory_mb, minimum required 1024 MiB",
+        ),
+        ({"config": {**CONFIG, "guest": {"cpu_kind": "x"}}}, 400, "'performance'"),
+        ({"config": {**CONFIG, "guest": {"cpus": "1"}}}, 400, "whole number"),
         ({"config": {**CONFIG, "restart": {"policy": "x"}}}, 400, "on-failure"),
         ({"config": {**CONFIG, "env": {"A": 1}}}, 400, "config.env must be strings"),
         ({"config": {**CONFIG, "init": {"exec": [1]}}}, 400, "init.exec"),
@@ -166,7 +171,7 @@ def test_a_machine_of_another_app_is_not_found(start_emulator: StartEmulator) ->
 def test_list_filters_by_state_region_and_metadata(api: Api) -> None:
     """Filters are joined with and; states may be a comma list."""
     plain = api.create(top={"region": "ams"}, metadata={"pool": "a"})["id"]
-    other = api.create(top={"region": "fra", "skip_launch": True})["id"]
+    other = api.prepare(region="fra")
 
     def ids(query: str) -> list[str]:
         return [m["id"] for m in api.call("GET", f"machines?{query}").json()]
@@ -253,7 +258,7 @@ def test_update_replaces_the_config_and_boots_it(api: Api) -> None:
 
 def test_update_of_a_stopped_machine_starts_it(api: Api) -> None:
     """Without `skip_launch` an updated machine runs."""
-    machine_id = api.create(top={"skip_launch": True})["id"]
+    machine_id = api.prepare()
 
     view = api.call("POST", f"machines/{machine_id}", json={"config": CONFIG}).json()
 
@@ -263,7 +268,7 @@ def test_update_of_a_stopped_machine_starts_it(api: Api) -> None:
 
 def test_update_with_skip_launch_leaves_a_machine_stopped(api: Api) -> None:
     """`skip_launch` only changes the config."""
-    machine_id = api.create(top={"skip_launch": True})["id"]
+    machine_id = api.prepare()
     body = {"config": CONFIG, "skip_launch": True}
 
     assert (
@@ -291,7 +296,7 @@ def test_name_and_region_cannot_be_updated(api: Api, field: dict[str, str]) -> N
 
 def test_versions_are_listed_newest_first(api: Api) -> None:
     """Each update adds a version with the config it had."""
-    machine_id = api.create(top={"skip_launch": True}, env={"A": "1"})["id"]
+    machine_id = api.prepare(env={"A": "1"})
     body = {"config": {**CONFIG, "env": {"A": "2"}}, "skip_launch": True}
     newest = api.call("POST", f"machines/{machine_id}", json=body).json()["instance_id"]
 

@@ -284,7 +284,7 @@ def test_a_suspended_machine_stands_still_and_then_goes_on(api: Api) -> None:
 
 def test_only_a_running_machine_can_be_suspended(api: Api) -> None:
     """412 otherwise."""
-    machine_id = api.create(top={"skip_launch": True})["id"]
+    machine_id = api.prepare()
 
     assert 412 == api.post(machine_id, "suspend").status_code
 

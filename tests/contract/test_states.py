@@ -27,13 +27,13 @@ def test_a_machine_that_ends_is_stopped(api: Api) -> None:
 
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_machine_with_auto_destroy_ends_destroyed(api: Api, code: int) -> None:
-    """Whatever its exit code, it goes by `destroying` to `destroyed`."""
+    """Whatever its exit code; nobody has asked for it, so there is one event only."""
     machine_id = api.create(shell(f"exit {code}"), auto_destroy=True)["id"]
     api.wait(machine_id, "destroyed")
 
     expected = [
         *("launch/created/user", "start/started/flyd", "exit/stopped/flyd"),
-        *("destroy/destroying/flyd", "destroy/destroyed/flyd"),
+        "destroy/destroyed/flyd",
     ]
     assert expected == api.steps(machine_id)
     assert code == api.exit_event(machine_id)["exit_code"]
@@ -80,17 +80,30 @@ def test_a_command_that_cannot_be_executed_exits_with_127(api: Api) -> None:
 
 
 def test_skip_launch_prepares_a_machine(api: Api) -> None:
-    """It replies `created`, then is `stopped` and has never run."""
+    """It is `created`, then `stopped`, and has never run."""
     view = api.create(top={"skip_launch": True})
 
     assert "created" == view["state"]
-    assert "stopped" == api.get(view["id"])["state"]
+    assert "stopped" == api.wait(view["id"], "stopped")["state"]
     assert 0 == api.emulator.billing()["started_s"]
+
+
+def test_a_machine_cannot_be_started_before_it_is_prepared(
+    start_emulator: StartEmulator,
+) -> None:
+    """412 while it is `created`: wait for `stopped` first."""
+    api = start_emulator(prepare_delay=30.0)
+    machine_id = api.create(top={"skip_launch": True})["id"]
+
+    reply = api.post(machine_id, "start")
+
+    assert 412 == reply.status_code
+    assert "unable to start machine from current state: 'created'" in reply.text
 
 
 def test_a_stopped_machine_starts_again(api: Api) -> None:
     """Start tells the previous state, and adds the user's and flyd's events."""
-    machine_id = api.create(top={"skip_launch": True})["id"]
+    machine_id = api.prepare()
 
     reply = api.post(machine_id, "start")
 
@@ -208,7 +221,7 @@ def test_start_is_refused_while_stopping(api: Api) -> None:
 
 def test_stopping_a_stopped_machine_changes_nothing(api: Api) -> None:
     """200, and no event."""
-    machine_id = api.create(top={"skip_launch": True})["id"]
+    machine_id = api.prepare()
     steps = api.steps(machine_id)
 
     assert 200 == api.post(machine_id, "stop").status_code
@@ -323,7 +336,7 @@ def test_an_unknown_signal_is_refused_with_the_valid_ones(api: Api) -> None:
 
 def test_a_stopped_machine_takes_no_signal(api: Api) -> None:
     """412: nothing runs there."""
-    machine_id = api.create(top={"skip_launch": True})["id"]
+    machine_id = api.prepare()
 
     assert 412 == api.post(machine_id, "signal", signal="SIGTERM").status_code
 

@@ -52,7 +52,7 @@ def test_wait_wakes_up_when_the_state_comes(api: Api) -> None:
 
 def test_wait_times_out_with_the_state_it_is_in(api: Api) -> None:
     """408 with Fly's text after the least timeout there is."""
-    machine_id = api.create(top={"skip_launch": True})["id"]
+    machine_id = api.prepare()
 
     reply = api.call("GET", f"machines/{machine_id}/wait?state=started&timeout=1")
 
@@ -100,7 +100,7 @@ def test_wait_takes_several_states(api: Api, query: str) -> None:
 def test_settled_is_any_lasting_state(start_emulator: StartEmulator) -> None:
     """`created` is not settled, what follows is."""
     api = start_emulator(created_delay=0.1)
-    machine_id = api.create(top={"skip_launch": True})["id"]
+    machine_id = api.prepare()
 
     assert "stopped" == api.wait(machine_id, "settled")["state"]
 

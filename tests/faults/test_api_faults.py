@@ -112,7 +112,7 @@ def test_a_create_whose_answer_was_lost_is_adopted(
 ) -> None:
     """There is one machine in the end, found by its name, and it runs the job once."""
     emulator.script_faults(
-        [FaultRule(action="create", drop=True, after_commit=True, times=1)]
+        [FaultRule(action="create", effect="drop", after_commit=True, times=1)]
     )
     job = jobs.works.delay(str(ledger), value=5)
 
@@ -130,7 +130,7 @@ def test_a_create_whose_machine_is_not_in_the_list_yet_makes_no_second(
     emulator = make_emulator(hidden_after_create=1.0)
     make_client(emulator)
     emulator.script_faults(
-        [FaultRule(action="create", drop=True, after_commit=True, times=1)]
+        [FaultRule(action="create", effect="drop", after_commit=True, times=1)]
     )
     job = jobs.works.delay(str(ledger), seconds=1.5, value=5)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator import Emulator, EmulatorOptions
+from worker_lib.emulator import Emulator, EmulatorOptions, FaultPlan
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def add_parser(
     add("--state-dir", type=Path, help="for logs and files (.worker_lib/emulator)")
     add("--project-dir", type=Path, help="where machines run (here)")
     add("--region", default="iad", help="where machines go by default (%(default)s)")
+    add("--faults", type=Path, metavar="FILE", help="JSON: what is to go wrong")
     add("--no-rate-limits", action="store_true", help="never answer 429")
     _add_delays(parser)
     parser.set_defaults(run=run)
@@ -110,6 +111,7 @@ def _options(args: argparse.Namespace) -> EmulatorOptions:
         reply_delays={"create": args.create_delay},
         created_delay=args.created_delay,
         hidden_after_create=args.hidden_after_create,
+        faults=FaultPlan.read(args.faults) if args.faults else FaultPlan(),
     )
 
 

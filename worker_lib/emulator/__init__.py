@@ -13,9 +13,9 @@ and project), isolation of any kind, and memory of anything after `stop`.
 
 from __future__ import annotations
 
-from worker_lib.emulator.faults import FaultRule
+from worker_lib.emulator.faults import FaultPlan, FaultRule
 from worker_lib.emulator.options import EmulatorOptions
 from worker_lib.emulator.runtimes.strays import reap_strays
 from worker_lib.emulator.service import Emulator
 
-__all__ = ["Emulator", "EmulatorOptions", "FaultRule", "reap_strays"]
+__all__ = ["Emulator", "EmulatorOptions", "FaultPlan", "FaultRule", "reap_strays"]

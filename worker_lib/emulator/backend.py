@@ -38,11 +38,14 @@ class Backend:
         """The machine that a request reads; needs the fleet's lock held.
 
         Raises:
-            ApiRefusal: 404, there is none, or it is so new that it is still hidden.
+            ApiRefusal: 404, there is none, or the request does not see it, perhaps
+                as it is so new.
         """
         machine = self.fleet.machine(request.params["app"], request.params["machine"])
         age = time.monotonic() - machine.created_monotonic
-        if age < self.options.hidden_after_create:
+        glimpse = request.sight.of(machine)
+        is_unseen = glimpse.omitted or not machine.state_before(glimpse.lag)
+        if is_unseen or age < self.options.hidden_after_create:
             raise ApiRefusal(404, f"not_found: machine not found: {machine.id}")
         return machine
 
@@ -50,12 +53,15 @@ class Backend:
         """The machine that a request changes; needs the fleet's lock held.
 
         Raises:
-            ApiRefusal: 404, there is none; 409, somebody else holds its lease.
+            ApiRefusal: 404, there is none; 409, somebody else holds its lease; 503,
+                its host does not answer, and the change is not to destroy it.
 
         Source: "Machines API", Leases; the text is fly-go's and third parties'.
         """
         app, machine_id = request.params["app"], request.params["machine"]
         machine = self.fleet.existing(app, machine_id)
+        if machine.host_status != "ok" and request.method != "DELETE":
+            raise ApiRefusal(503, f"unavailable: host of {machine.id} is unreachable")
         lease = machine.lease
         if lease is None or lease.expires_at <= time.time():
             return machine

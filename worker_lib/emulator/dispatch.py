@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from worker_lib.emulator import routes
 from worker_lib.emulator.limits import RateLimiter
 from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.sight import Subject
+from worker_lib.emulator.validation import wanted_subject
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -57,10 +59,25 @@ class Dispatcher:
         identifier = params.get("machine") or params.get("app")
         if self._limiter is not None and identifier:
             self._limiter.take(route.action, identifier)
-        self._backend.faults.before(route.action)
-        reply = route.handler(self._backend, request)
-        self._backend.faults.after(route.action)
-        return reply
+        faults = self._backend.faults
+        subject = Subject() if faults.is_empty else self._subject(route, request)
+        sight = faults.before(route.action, subject)
+        reply = route.handler(self._backend, dataclasses.replace(request, sight=sight))
+        return faults.after(route.action, subject, reply)
+
+    def _subject(self, route: Route, request: Request) -> Subject:
+        """The machine that a request is about, as far as it says; never refuses."""
+        try:
+            if "machine" in request.params:
+                with self._backend.fleet.lock:
+                    return self._backend.fleet.machine(
+                        request.params["app"], request.params["machine"]
+                    ).subject
+            if route.action == "create":
+                return wanted_subject(request.json())
+        except ApiRefusal:
+            pass
+        return Subject()
 
 
 def is_let_in(header: str, tokens: Sequence[str] | None) -> bool:

@@ -8,13 +8,14 @@ takes it from there when a machine ends by itself. Events made here have the sou
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator.environment import launch_spec
 from worker_lib.emulator.events import Event, exit_request
+from worker_lib.emulator.fates import Fates, timer
+from worker_lib.emulator.identifiers import ulid
 from worker_lib.emulator.messages import ApiRefusal
 from worker_lib.emulator.restarts import RETRY_WINDOW, Next, RestartPolicy
 from worker_lib.emulator.runtimes import Exit, Observer
@@ -23,9 +24,8 @@ from worker_lib.emulator.values import seconds, signal_number
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from worker_lib.emulator.billing import BillingMeter
+    from worker_lib.emulator.faults import Faults
     from worker_lib.emulator.fleet import Fleet
     from worker_lib.emulator.options import EmulatorOptions
     from worker_lib.emulator.runtimes import Runtime
@@ -50,28 +50,19 @@ class Engine:
         runtime: Runtime,
         meter: BillingMeter,
         options: EmulatorOptions,
+        faults: Faults,
     ) -> None:
         self._fleet = fleet
         self._runtime = runtime
         self._meter = meter
         self._options = options
-
-    def after_delay(
-        self, machine: Machine, delay: float, act: Callable[[Machine], None]
-    ) -> None:
-        """Do something with a machine, at once or if its state is the same by then."""
-        if not delay:
-            act(machine)
-            return
-        state = machine.state
-
-        def due() -> None:
-            with self._fleet.lock:
-                if machine.state == state and not self._fleet.is_closing:
-                    machine.timer = None
-                    act(machine)
-
-        machine.timer = _timer(delay, due)
+        self.fates = Fates(
+            faults,
+            fleet,
+            befall=self._befall,
+            fail=self._fail_to_launch,
+            retention=options.destroyed_retention,
+        )
 
     def boot(self, machine: Machine) -> None:
         """Start a machine; one whose command cannot be executed exits with 127.
@@ -81,6 +72,9 @@ class Engine:
         """
         if self._fleet.is_closing:
             raise ApiRefusal(503, "unavailable: the emulator is stopping")
+        self.fates.brush(machine, "starting", self._boot)
+
+    def _boot(self, machine: Machine) -> None:
         run = machine.run = Run()
         try:
             self._launch(machine, run)
@@ -93,13 +87,17 @@ class Engine:
         """Leave a new machine stopped, as `skip_launch` asks."""
         machine.record(Event(type="launch", status="stopped", source="flyd"))
 
-    def suspend(self, machine: Machine, run: Run) -> None:
-        """Freeze a run."""
+    def suspend(self, machine: Machine) -> None:
+        """Freeze a machine's run, if it has not ended meanwhile."""
+        run = machine.run
+        if run is None:
+            return
         if run.instance is not None:
             run.instance.suspend()
         run.frozen = True
         self._meter.end(machine.id)
         machine.record(Event(type="suspend", status="suspended", source="flyd"))
+        self.fates.meet(machine)
 
     def resume(self, machine: Machine, run: Run) -> None:
         """Let a frozen run go on."""
@@ -113,6 +111,7 @@ class Engine:
         self._charge(machine)
         machine.record(Event(type="start", status="started", source="flyd"))
         log.info("machine_started", extra={"machine_id": machine.id})
+        self.fates.meet(machine)
 
     def end(
         self,
@@ -131,15 +130,11 @@ class Engine:
             grace: Seconds until SIGKILL; None as above, else 5; 0 kills at once.
         """
         machine.cancel_timer()
-        run = machine.run
-        if run is None:
+        if machine.run is None:
             self._go_on(machine, "destroy" if intent == "destroy" else "stop")
             return
-        run.intent = intent
-        number, grace = _manner(machine, run, number, grace)
-        _tell(run, number)
-        if grace:
-            run.kill_timer = _timer(grace, partial(_tell, run, int(signal.SIGKILL)))
+        machine.run.intent = intent
+        self.fates.meet(machine, partial(_end, number=number, grace=grace))
 
     def shut_down(self, grace: float) -> None:
         """End every machine: SIGTERM, at most `grace` seconds, then SIGKILL."""
@@ -205,10 +200,11 @@ class Engine:
     def _exited(self, machine: Machine, run: Run, ended: Exit) -> None:
         """Take the runtime's word that a run is over, and go on from there."""
         with self._fleet.lock:
-            if run.kill_timer is not None:
-                run.kill_timer.cancel()
+            run.cancel_timers()
             machine.run = None
             self._meter.end(machine.id)
+            if machine.host_status != "ok" and run.intent != "destroy":
+                return  # nobody is there to tell of it
             following = self._decide(machine, run, ended)
             self._record_exit(machine, run, ended, following)
             self._go_on(machine, following)
@@ -241,6 +237,8 @@ class Engine:
         )
 
     def _go_on(self, machine: Machine, following: Next) -> None:
+        if machine.is_wedged:
+            return
         if following == "stop":
             machine.enter("stopped")
         elif following == "destroy":
@@ -248,7 +246,7 @@ class Engine:
         else:
             pause = self._pause(machine) if following == "retry" else 0.0
             machine.enter("starting")
-            self.after_delay(machine, pause, self.boot)
+            self.fates.meet(machine, self._boot, delay=pause)
 
     def _pause(self, machine: Machine) -> float:
         """Count one more automatic restart; returns the seconds to wait before it."""
@@ -260,11 +258,46 @@ class Engine:
         )
 
     def _destroyed(self, machine: Machine) -> None:
-        if machine.state != "destroying":
-            machine.record(Event(type="destroy", status="destroying", source="flyd"))
+        if machine.state == "destroying":
+            self._forget(machine)
+            return
+        machine.enter("destroying")
+        self.fates.meet(machine, self._forget)
+
+    def _forget(self, machine: Machine) -> None:
         self._runtime.discard(machine.id)
-        self._fleet.mark_destroyed(machine)
         machine.record(Event(type="destroy", status="destroyed", source="flyd"))
+        self._fleet.mark_destroyed(machine, self.fates.retention(machine))
+
+    def _fail_to_launch(self, machine: Machine) -> None:
+        machine.record(Event(type="launch", status="launch_failed", source="flyd"))
+        self._destroyed(machine)
+
+    def _befall(self, machine: Machine, run: Run, effect: str) -> None:
+        """Have an accident happen to a run."""
+        if effect == "migrate":
+            self._migrate(machine)
+            return
+        if effect == "lose_host":
+            machine.host_status = "unreachable"
+        _tell(run, int(signal.SIGKILL))
+
+    def _migrate(self, machine: Machine) -> None:
+        """Stop a machine for it to boot elsewhere, as another version of itself."""
+        machine.instance_id = ulid()
+        machine.versions.append((machine.instance_id, machine.config))
+        machine.record(Event(type="update", status="replacing", source="flyd"))
+        self.end(machine, "restart", number=int(signal.SIGTERM))
+
+
+def _end(machine: Machine, *, number: int | None, grace: float | None) -> None:
+    run = machine.run
+    if run is None:  # it has ended by itself meanwhile
+        return
+    number, grace = _manner(machine, run, number, grace)
+    _tell(run, number)
+    if grace:
+        run.kill_timer = timer(grace, partial(_tell, run, int(signal.SIGKILL)))
 
 
 def _manner(
@@ -288,10 +321,3 @@ def _tell(run: Run | None, number: int) -> None:
 
 def _wait_ended(machine: Machine, timeout: float) -> None:
     machine.changed.wait_for(lambda: machine.run is None, timeout)
-
-
-def _timer(delay: float, act: Callable[[], None]) -> threading.Timer:
-    timer = threading.Timer(delay, act)
-    timer.daemon = True
-    timer.start()
-    return timer

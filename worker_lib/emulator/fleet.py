@@ -129,9 +129,9 @@ class Fleet:
             if app in (None, machine.app) and not self._is_gone(machine):
                 yield machine
 
-    def mark_destroyed(self, machine: Machine) -> None:
-        """Start the time for which a destroyed machine is still shown."""
-        machine.destroyed_at = self._clock()
+    def mark_destroyed(self, machine: Machine, shown_for: float) -> None:
+        """Show a destroyed machine for so many seconds more."""
+        machine.gone_at = self._clock() + shown_for
         self._destroyed.append(machine)
         if self._options.name_reuse:
             self._names.pop((machine.app, machine.name), None)
@@ -141,12 +141,12 @@ class Fleet:
         self.is_closing = True
         for machine in self._machines.values():
             machine.cancel_timer()
+            if machine.run is not None:
+                machine.run.cancel_timers()
             machine.changed.notify_all()
 
     def _is_gone(self, machine: Machine) -> bool:
-        ended = machine.destroyed_at
-        retention = self._options.destroyed_retention
-        return ended is not None and self._clock() - ended >= retention
+        return machine.gone_at is not None and self._clock() >= machine.gone_at
 
     def _forget_destroyed(self) -> None:
         while self._destroyed and self._is_gone(self._destroyed[0]):

@@ -47,8 +47,11 @@ class Lifecycle:
     def begin(self, machine: Machine, *, skip_launch: bool) -> None:
         """Take a machine out of `created`: boot it, or leave it prepared."""
         act = self._engine.prepared if skip_launch else self._engine.boot
+        delay = self._options.created_delay
+        if skip_launch:
+            delay = max(delay, self._options.prepare_delay)
         with self._fleet.lock:
-            self._engine.after_delay(machine, self._options.created_delay, act)
+            self._engine.fates.meet(machine, act, delay=delay)
 
     def start(self, machine: Machine) -> str:
         """Boot or resume a machine; returns the state it was in.
@@ -138,7 +141,7 @@ class Lifecycle:
             if machine.state != "started" or machine.run is None:
                 raise _wrong_state("suspend", machine.state)
             machine.record(Event(type="suspend", status="suspending", source="user"))
-            self._engine.suspend(machine, machine.run)
+            self._engine.fates.meet(machine, self._engine.suspend)
 
     def instance(self, machine: Machine) -> Instance:
         """The running instance of a machine.

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.emulator.sight import CLEAR, Sight
 from worker_lib.errors import WorkerLibError
 
 if TYPE_CHECKING:
@@ -16,11 +17,17 @@ _FALSE = frozenset({"", "0", "false", "no"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A finished reply; `body` is JSON data, bytes of plain text, or None."""
+    """A finished reply.
+
+    Attributes:
+        body: JSON data, bytes of plain text, or None.
+        is_cut: The connection ends half-way through it.
+    """
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_cut: bool = False
 
 
 class ApiRefusal(WorkerLibError):
@@ -60,6 +67,7 @@ class Request:
         query: Every value of each parameter, in order.
         headers: By lower-case name.
         params: What the route's pattern found in the path.
+        sight: How it sees machines.
     """
 
     method: str
@@ -68,6 +76,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
+    sight: Sight = CLEAR
 
     def value(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_lib.emulator.faults.plan import FaultPlan
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TIMES = (
-    *("created_delay", "hidden_after_create", "destroyed_retention"),
+    *("created_delay", "prepare_delay", "hidden_after_create", "destroyed_retention"),
     *("restart_backoff", "restart_backoff_max", "memory_interval"),
 )
 _BASE_NAMES = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
@@ -42,6 +43,8 @@ class EmulatorOptions:
         rate_limits: Answer 429 as Fly does.
         max_body_bytes: A longer body is refused with 413.
         created_delay: A new machine stays `created` for so long; 0 boots at once.
+        prepare_delay: With `skip_launch` it does so at least for so long: who starts
+            it before it is `stopped` gets 412.
         reply_delays: By action, how long a reply is held back after the work is done.
         hidden_after_create: For so long GET and wait answer 404 on a new machine.
         destroyed_retention: For so long GET still shows a `destroyed` machine.
@@ -50,6 +53,7 @@ class EmulatorOptions:
         restart_backoff_max: The longest such pause.
         memory_interval: How often the memory of running machines is summed up;
             0 never does, and no limit is enforced.
+        faults: What goes wrong from the start.
     """
 
     host: str = "127.0.0.1"
@@ -64,6 +68,7 @@ class EmulatorOptions:
     rate_limits: bool = True
     max_body_bytes: int = 4 * 1024 * 1024
     created_delay: float = 0.0
+    prepare_delay: float = 0.2
     reply_delays: Mapping[str, float] = field(default_factory=dict)
     hidden_after_create: float = 0.0
     destroyed_retention: float = 60.0
@@ -71,6 +76,7 @@ class EmulatorOptions:
     restart_backoff: float = 0.5
     restart_backoff_max: float = 10.0
     memory_interval: float = 0.05
+    faults: FaultPlan = field(default_factory=FaultPlan)
 
     def __post_init__(self) -> None:
         problems = [

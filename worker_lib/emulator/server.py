@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import socketserver
+import struct
 import sys
 import threading
 from http import HTTPStatus
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 log = get_logger("emulator")
+
+_LINGER = struct.Struct("ii")
 
 
 class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -62,7 +65,10 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """Close one connection."""
         with self._lock:
             self._connections.discard(request)
-        super().shutdown_request(request)
+        if _is_to_be_reset(request):
+            request.close()
+        else:
+            super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - its form
         """Note that a connection broke; whoever had it knows."""
@@ -106,7 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._api.answer(self._request())
         except ApiRefusal as refusal:
             return refusal.reply()
-        except ReplyLost:
+        except ReplyLost as lost:
+            if lost.reset:
+                _mark_for_reset(self.connection)
             return None
         except ConnectionError:
             raise
@@ -153,6 +161,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         for name, value in reply.headers.items():
             self.send_header(name, value)
+        if reply.is_cut:
+            self.close_connection = True
+            body = body[: len(body) // 2]
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
@@ -181,3 +192,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
         """Send what the base class has to say to the log."""
         log.info("http_error", extra={"detail": format % args})
+
+
+def _mark_for_reset(connection: socket.socket) -> None:
+    """Have the kernel end a connection by RST as soon as it is closed."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
+
+
+def _is_to_be_reset(connection: socket.socket) -> bool:
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)
+    return _LINGER.unpack(raw) == (1, 0)

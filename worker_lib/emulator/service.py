@@ -44,7 +44,11 @@ class Emulator:
         fleet = Fleet(options)
         meter = BillingMeter(Prices())
         runtime = runtime or ProcessRuntime(options)
-        engine = Engine(fleet=fleet, runtime=runtime, meter=meter, options=options)
+        faults = Faults(options.reply_delays)
+        faults.script(options.faults.rules, seed=options.faults.seed)
+        engine = Engine(
+            fleet=fleet, runtime=runtime, meter=meter, options=options, faults=faults
+        )
         self._options = options
         self._backend = Backend(
             options=options,
@@ -52,7 +56,7 @@ class Emulator:
             lifecycle=Lifecycle(fleet=fleet, engine=engine, options=options),
             runtime=runtime,
             meter=meter,
-            faults=Faults(options.reply_delays),
+            faults=faults,
         )
         self._server: ApiServer | None = None
         self._thread: threading.Thread | None = None
@@ -128,9 +132,9 @@ class Emulator:
                 found.set_secret(name, value)
             found.secrets_version += 1
 
-    def script_faults(self, rules: Iterable[FaultRule]) -> None:
+    def script_faults(self, rules: Iterable[FaultRule], *, seed: int = 0) -> None:
         """Put these faults in the place of all earlier ones."""
-        self._backend.faults.script(rules)
+        self._backend.faults.script(rules, seed=seed)
 
     def machines(self) -> list[dict[str, Any]]:
         """Every machine that is still shown, as the API shows it."""

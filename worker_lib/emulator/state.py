@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from worker_lib.emulator.events import Event, now_text
 from worker_lib.emulator.identifiers import machine_id, ulid
+from worker_lib.emulator.sight import Subject
+from worker_lib.guest import Guest
 
 if TYPE_CHECKING:
     import threading
@@ -25,6 +27,7 @@ PERSISTENT = frozenset({"started", "stopped", "suspended", "failed", "destroyed"
 """States that last; `settled` waits for any. Source: "Machine states"."""
 
 MAX_EVENTS = 200
+_GUEST = ("cpu_kind", "cpus", "memory_mb")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,12 +81,20 @@ class Run:
 
     Attributes:
         frozen: It is suspended: a signal other than SIGKILL would wait for ever.
+        accidents: What is still in store for it.
     """
 
     instance: Instance | None = None
     frozen: bool = False
     intent: Intent = "none"
     kill_timer: threading.Timer | None = None
+    accidents: list[threading.Timer] = field(default_factory=list)
+
+    def cancel_timers(self) -> None:
+        """Call off what was to happen to it."""
+        for timer in (*self.accidents, self.kill_timer):
+            if timer is not None:
+                timer.cancel()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,7 +105,10 @@ class Machine:
         changed: Notified at each change of state and each event.
         timer: A boot to come: the delay in `created`, or a restart's pause.
         restarts: Monotonic times of late automatic restarts.
-        destroyed_at: Monotonic time; None while the machine exists.
+        gone_at: Monotonic time from when on it is not shown any more; None while it
+            exists.
+        host_status: `ok`, or `unreachable`: nothing is heard of it any more.
+        is_wedged: It stays in its state until it is made to enter another.
     """
 
     app: str
@@ -115,14 +129,33 @@ class Machine:
     run: Run | None = None
     timer: threading.Timer | None = None
     restarts: deque[float] = field(default_factory=deque)
-    destroyed_at: float | None = None
+    gone_at: float | None = None
+    host_status: str = "ok"
+    is_wedged: bool = False
 
     def __post_init__(self) -> None:
         self.versions.append((self.instance_id, self.config))
 
+    @property
+    def subject(self) -> Subject:
+        """What faults know it by."""
+        size = Guest(**{name: self.config["guest"][name] for name in _GUEST}).name
+        return Subject(region=self.region, size=size, name=self.name)
+
+    def state_before(self, lag: float) -> str:
+        """The state that it was in so many seconds ago; "" if it was not there yet."""
+        if not lag:
+            return self.state
+        moment = (time.time() - lag) * 1000
+        seen = (
+            event.status for event in reversed(self.events) if event.timestamp <= moment
+        )
+        return next(seen, "")
+
     def enter(self, state: str) -> None:
         """Be in a state from now on, and wake who waits for it."""
         self.state = state
+        self.is_wedged = False
         self.updated_at = now_text()
         self.changed.notify_all()
 

@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.sight import Subject
 from worker_lib.emulator.values import go_duration, seconds, signal_number
 from worker_lib.errors import ConfigError
 from worker_lib.guest import Guest
@@ -83,13 +84,24 @@ def checked_app_name(name: object) -> str:
     return text
 
 
+def wanted_subject(body: dict[str, Any]) -> Subject:
+    """Whom a request to create asks for, as far as it is well-formed."""
+    config = body.get("config")
+    try:
+        guest = _guest(config if isinstance(config, dict) else {})
+    except ApiRefusal:
+        return Subject(name=str(body.get("name") or ""))
+    size = Guest(guest["cpu_kind"], guest["cpus"], guest["memory_mb"]).name
+    return Subject(size=size, name=str(body.get("name") or ""))
+
+
 def _guest(config: dict[str, Any]) -> dict[str, Any]:
     raw = dict(_table(config.get("guest"), "config.guest"))
     size = raw.pop("size", None) or config.get("size")
     try:
         guest = _sized(raw, str(size)) if size else _counted(raw)
     except ConfigError as exc:
-        raise ApiRefusal(422, f"invalid config.guest: {exc}") from exc
+        raise ApiRefusal(400, f"invalid config.guest: {exc}") from exc
     return {**raw, **guest.as_config()}
 
 
@@ -102,12 +114,18 @@ def _counted(raw: dict[str, Any]) -> Guest:
     kind = raw.get("cpu_kind") or "shared"
     cpus = _count(raw.get("cpus") or 1)
     least = (2048 if kind == "performance" else 256) * cpus
-    return Guest(str(kind), cpus, _count(raw.get("memory_mb") or least))
+    memory = _count(raw.get("memory_mb") or least)
+    smallest = Guest(str(kind), cpus, least)
+    if memory < smallest.memory_mb:
+        raise ApiRefusal(
+            400, f"invalid config.guest.memory_mb, minimum required {least} MiB"
+        )
+    return Guest(smallest.cpu_kind, cpus, memory)
 
 
 def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ApiRefusal(422, f"invalid config.guest: {value!r} is not a whole number")
+        raise ApiRefusal(400, f"invalid config.guest: {value!r} is not a whole number")
     return value
 
 

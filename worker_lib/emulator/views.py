@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.environment import private_ip
+from worker_lib.emulator.sight import CLEAR
 
 if TYPE_CHECKING:
     from worker_lib.emulator.runtimes import ProcessInfo
+    from worker_lib.emulator.sight import Sight
     from worker_lib.emulator.state import App, Machine
 
 _SHOWN_EVENTS = 20
@@ -25,12 +28,15 @@ _IMAGE = re.compile(
 _DIGEST_LENGTH = 16
 
 
-def machine_view(machine: Machine, *, summary: bool = False) -> dict[str, Any]:
+def machine_view(
+    machine: Machine, *, summary: bool = False, sight: Sight = CLEAR
+) -> dict[str, Any]:
     """A machine; `summary` leaves out config and events."""
+    glimpse = sight.of(machine)
     view = {
         "id": machine.id,
         "name": machine.name,
-        "state": machine.state,
+        "state": machine.state_before(glimpse.lag),
         "region": machine.region,
         "instance_id": machine.instance_id,
         "version": machine.instance_id,
@@ -39,27 +45,41 @@ def machine_view(machine: Machine, *, summary: bool = False) -> dict[str, Any]:
         "created_at": machine.created_at,
         "updated_at": machine.updated_at,
         "cordoned": machine.cordoned,
-        "host_status": "ok",
+        "host_status": machine.host_status,
         "checks": [],
     }
     if summary:
         return view
-    return {
-        **view,
-        "config": machine.config,
-        "events": events_view(machine, _SHOWN_EVENTS),
-    }
+    view["events"] = events_view(machine, _SHOWN_EVENTS, lag=glimpse.lag)
+    if glimpse.partial or machine.host_status != "ok":
+        return view | _without_host(machine)
+    return view | {"config": machine.config}
 
 
-def events_view(machine: Machine, limit: int) -> list[dict[str, Any]]:
-    """The latest events, the newest first."""
-    return [event.view() for event in islice(reversed(machine.events), limit)]
+def events_view(
+    machine: Machine, limit: int, *, lag: float = 0.0
+) -> list[dict[str, Any]]:
+    """The latest events, the newest first; of `lag` seconds ago."""
+    moment = (time.time() - lag) * 1000
+    known = (e for e in reversed(machine.events) if not lag or e.timestamp <= moment)
+    return [event.view() for event in islice(known, limit)]
 
 
-def org_machine_view(machine: Machine, *, summary: bool) -> dict[str, Any]:
+def _without_host(machine: Machine) -> dict[str, Any]:
+    """What is left of a view if the host does not answer.
+
+    Source: fly-go, machine_types.go (`HostStatus`, `IncompleteConfig`, `GetConfig`).
+    """
+    kept = {part: machine.config[part] for part in ("guest", "image", "metadata")}
+    return {"host_status": "unreachable", "incomplete_config": kept}
+
+
+def org_machine_view(
+    machine: Machine, *, summary: bool, sight: Sight
+) -> dict[str, Any]:
     """A machine in the list of an organisation."""
     kept = ("id", "name", "state", "region", "instance_id", "version", "private_ip")
-    whole = machine_view(machine, summary=True)
+    whole = machine_view(machine, summary=True, sight=sight)
     view = {key: whole[key] for key in (*kept, "created_at", "updated_at")}
     view["app_name"] = machine.app
     if not summary:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.faults import FaultRule
+from worker_lib.emulator.faults import FaultPlan
 from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
     from worker_lib.emulator.backend import Backend
@@ -16,18 +17,17 @@ _MACHINE_ID = re.compile(r"[0-9a-f]{14}")
 
 
 def set_faults(backend: Backend, request: Request) -> Reply:
-    """Put a list of faults in the place of all earlier ones; `[]` clears them."""
-    rules = request.json_value()
-    if not isinstance(rules, list):
-        raise ApiRefusal(
-            400, "invalid_argument: the body must be a JSON list of faults"
-        )
-    backend.faults.script([FaultRule.of(rule) for rule in rules])
+    """Put faults in the place of all earlier ones; `[]` clears them."""
+    try:
+        plan = FaultPlan.of(request.json_value())
+    except ConfigError as exc:
+        raise ApiRefusal(400, f"invalid_argument: {exc}") from exc
+    backend.faults.script(plan.rules, seed=plan.seed)
     return Reply(body={"ok": True})
 
 
 def get_faults(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
-    """The faults in force."""
+    """The faults in force, each with how often it has struck."""
     return Reply(body=backend.faults.rules())
 
 

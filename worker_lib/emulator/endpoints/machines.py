@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 from worker_lib.emulator.messages import ApiRefusal, Reply
 from worker_lib.emulator.regions import candidates
 from worker_lib.emulator.state import MachineLease
-from worker_lib.emulator.validation import checked_config, checked_name
+from worker_lib.emulator.validation import (
+    checked_config,
+    checked_name,
+    wanted_subject,
+)
 from worker_lib.emulator.views import (
     events_view,
     machine_view,
@@ -40,7 +44,7 @@ def create(backend: Backend, request: Request) -> Reply:
     app = request.params["app"]
     with backend.fleet.lock:
         backend.fleet.app(app)
-        region = backend.faults.place(wanted)
+        region = backend.faults.place(wanted, wanted_subject(body))
         machine = backend.fleet.add_machine(
             app=app, name=name, region=region, config=config
         )
@@ -59,8 +63,9 @@ def list_machines(backend: Backend, request: Request) -> Reply:
     with backend.fleet.lock:
         backend.fleet.app(app)
         found = [m for m in backend.fleet.machines(app) if matches(m, request)]
-        summary = request.flag("summary")
-        return Reply(body=[machine_view(m, summary=summary) for m in found])
+        summary, sight = request.flag("summary"), request.sight
+        views = [machine_view(m, summary=summary, sight=sight) for m in found]
+        return Reply(body=views)
 
 
 def list_org_machines(backend: Backend, request: Request) -> Reply:
@@ -73,8 +78,8 @@ def list_org_machines(backend: Backend, request: Request) -> Reply:
             for machine in backend.fleet.machines()
             if machine.app in apps and matches(machine, request)
         ]
-        summary = request.flag("summary")
-        views = [org_machine_view(machine, summary=summary) for machine in found]
+        summary, sight = request.flag("summary"), request.sight
+        views = [org_machine_view(m, summary=summary, sight=sight) for m in found]
     last = views[-1] if views else {"id": "", "updated_at": ""}
     return Reply(
         body={
@@ -96,11 +101,13 @@ def matches(machine: Machine, request: Request) -> bool:
         if name.startswith(_METADATA_PREFIX)
     }
     states, region = request.values("state"), request.value("region")
-    if states and machine.state not in states:
+    glimpse = request.sight.of(machine)
+    state = machine.state_before(glimpse.lag)
+    if glimpse.omitted or not state or (states and state not in states):
         return False
     if region and machine.region != region:
         return False
-    if machine.state == "destroyed" and not (
+    if state == "destroyed" and not (
         request.flag("include_deleted") or "destroyed" in states
     ):
         return False
@@ -110,7 +117,7 @@ def matches(machine: Machine, request: Request) -> bool:
 def get(backend: Backend, request: Request) -> Reply:
     """One machine; a destroyed one too, for a while."""
     with backend.fleet.lock:
-        return Reply(body=machine_view(backend.shown(request)))
+        return Reply(body=machine_view(backend.shown(request), sight=request.sight))
 
 
 def update(backend: Backend, request: Request) -> Reply:

@@ -1,0 +1,74 @@
+"""Rules as they are written down, with the seed that they draw by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator.faults.rule import FaultRule
+from worker_lib.errors import ConfigError
+from worker_lib.suggestions import unknown_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_KEYS = ("rules", "seed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultPlan:
+    """Every rule of an emulator, in the order in which they strike."""
+
+    rules: tuple[FaultRule, ...] = ()
+    seed: int = 0
+
+    @classmethod
+    def of(cls, raw: object) -> FaultPlan:
+        """Read `{"seed": 7, "rules": [...]}`, or the list of rules alone.
+
+        Raises:
+            ConfigError: all that is wrong with it, each with the rule's number.
+        """
+        table = {"rules": raw} if isinstance(raw, list) else raw
+        if not isinstance(table, dict) or "rules" not in table:
+            raise ConfigError("faults are a list of rules, or an object with `rules`")
+        problems = [
+            unknown_name("key beside the rules", str(name), _KEYS)
+            for name in table
+            if name not in _KEYS
+        ]
+        seed, listed = table.get("seed", 0), table["rules"]
+        if type(seed) is not int or not isinstance(listed, list):
+            problems.append("seed must be a whole number and rules a list")
+        if problems:
+            raise ConfigError(*problems)
+        return cls(rules=_rules(listed), seed=seed)
+
+    @classmethod
+    def read(cls, path: Path) -> FaultPlan:
+        """Read it from a file.
+
+        Raises:
+            ConfigError: the file cannot be read, is no JSON, or is no such plan.
+        """
+        try:
+            raw = json.loads(path.read_text())
+        except OSError as exc:
+            raise ConfigError(f"cannot read {path}: {exc.strerror}") from exc
+        except ValueError as exc:
+            raise ConfigError(f"{path} is not JSON: {exc}") from exc
+        return cls.of(raw)
+
+
+def _rules(listed: list[object]) -> tuple[FaultRule, ...]:
+    rules: list[FaultRule] = []
+    problems: list[str] = []
+    for number, raw in enumerate(listed, start=1):
+        try:
+            rules.append(FaultRule.of(raw))
+        except ConfigError as exc:
+            problems += [f"rule {number}: {problem}" for problem in exc.problems]
+    if problems:
+        raise ConfigError(*problems)
+    return tuple(rules)
