@@ -1,16 +1,20 @@
-"""A namespace of its own on the real server, for those tests that need one."""
+"""A namespace on the real server and an app of the emulator, for those who need one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from worker_lib import launcher
+
+from .fly import Fly
 from .store.ground import Ground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from worker_lib.emulator import Emulator
     from worker_lib.settings import Settings
     from worker_lib.store.store import Store
 
@@ -21,3 +25,20 @@ def ground(settings: Settings, store: Store) -> Iterator[Ground]:
     made = Ground(settings, store)
     yield made
     made.close()
+
+
+@pytest.fixture
+def fly(
+    emulator: Emulator, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Fly]:
+    """Yield an app whose machines sleep, and a launcher that hardly pauses."""
+    real = launcher.machine_config
+
+    def sleeping(*words: Any) -> dict[str, Any]:
+        return real(*words) | {"init": {"exec": ["sleep", "60"]}}
+
+    monkeypatch.setattr(launcher, "machine_config", sleeping)
+    monkeypatch.setattr(launcher, "_backoff", lambda _attempt: 0.001)
+    made = Fly(emulator, ground)
+    yield made
+    made.api.close()

@@ -1,0 +1,229 @@
+"""From slots to machines: one each, wherever there is room, or a reason why not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from worker_lib.emulator import FaultRule
+from worker_lib.errors import ConfigError, MachineError, Unauthorized
+from worker_lib.keys import METADATA_NAMESPACE, METADATA_POOL, METADATA_SLOT
+from worker_lib.launcher import Launcher, machine_config, rebuild
+
+from .fly import TOKEN
+from .store.ground import SPEC
+
+if TYPE_CHECKING:
+    from worker_lib.machines.api import MachinesApi
+    from worker_lib.store.store import Seen
+
+    from .fly import Fly
+    from .store.ground import Ground
+
+TWO_REGIONS = json.dumps(SPEC | {"regions": ["ams", "fra"]})
+
+
+def look(fly: Fly, job: str) -> Seen:
+    """Return a job as it is seen."""
+    (seen,) = fly.ground.store.look(job)
+    assert seen is not None
+    return seen
+
+
+def test_a_slot_becomes_a_machine_of_its_name(fly: Fly) -> None:
+    """Found again by name and metadata, whoever looks."""
+    _, slot = fly.launch()
+    (machine,) = fly.machines()
+
+    assert f"wl-{slot}" == machine["name"]
+    found = fly.api.find_machine(f"wl-{slot}", metadata={METADATA_SLOT: slot})
+    assert found is not None
+    assert machine["id"] == found.id
+    assert "launching" == fly.ground.slot(slot)["state"]
+
+
+def test_a_machine_ends_for_good_and_a_deploy_leaves_it_alone(fly: Fly) -> None:
+    """No restarts, no rest of it left, a known stop signal, no platform version."""
+    config = machine_config(json.loads(TWO_REGIONS), "51", "pool", fly.settings)
+
+    assert ({"policy": "no"}, True) == (config["restart"], config["auto_destroy"])
+    assert {"signal": "SIGTERM", "timeout": "10s"} == config["stop_config"]
+    assert {
+        METADATA_SLOT: "51",
+        METADATA_POOL: "pool",
+        METADATA_NAMESPACE: fly.settings.namespace,
+    } == config["metadata"]
+
+
+def test_no_secret_is_in_a_machines_config(fly: Fly) -> None:
+    """Whoever may list machines may read their config."""
+    told = json.dumps(machine_config(SPEC, "51", "pool", fly.settings))
+
+    for secret in (TOKEN, fly.settings.secret, fly.settings.redis_url):
+        assert secret not in told
+
+
+@pytest.mark.parametrize("how", ["drop", "reset", "truncate", "garble"])
+def test_a_create_whose_reply_was_lost_is_adopted(fly: Fly, how: str) -> None:
+    """The machine is there; looking it up is enough."""
+    fly.fail(FaultRule(action="create", effect=how, after_commit=True, times=1))
+    _, slot = fly.launch()
+
+    assert [f"wl-{slot}"] == fly.names()
+    assert "launching" == fly.ground.slot(slot)["state"]
+
+
+def test_a_create_that_never_arrived_is_sent_again(fly: Fly) -> None:
+    """Looking it up found nothing."""
+    fly.fail(FaultRule(action="create", effect="drop", times=2))
+    _, slot = fly.launch()
+
+    assert [f"wl-{slot}"] == fly.names()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 408])
+def test_a_refusal_that_passes_is_tried_again(fly: Fly, status: int) -> None:
+    """Twice refused, then taken: one machine, and nobody is told of trouble."""
+    fly.fail(FaultRule(action="create", status=status, times=2))
+    job, slot = fly.launch()
+
+    assert [f"wl-{slot}"] == fly.names()
+    assert "" == look(fly, job).info.trouble
+
+
+@pytest.mark.parametrize("how", ["no_capacity", "host_full", "quota"])
+def test_where_one_region_is_full_the_next_one_is_asked(fly: Fly, how: str) -> None:
+    """In the order in which the task names them."""
+    fly.fail(FaultRule(action="create", region="ams", effect=how))
+    fly.launch(pool_spec=TWO_REGIONS)
+
+    assert ["fra"] == [one["region"] for one in fly.machines()]
+
+
+def test_where_all_regions_are_full_the_job_waits_and_the_reason_is_seen(
+    fly: Fly,
+) -> None:
+    """It passes by itself, so nobody's wait is broken off; launches pause."""
+    fly.fail(
+        *(
+            FaultRule(action="create", region=one, effect="no_capacity")
+            for one in ("ams", "fra")
+        )
+    )
+    job, slot = fly.launch(pool_spec=TWO_REGIONS)
+    seen = look(fly, job)
+
+    assert ([], set()) == (fly.machines(), fly.ground.slots())
+    assert ("queued", "") == (seen.info.status, seen.trouble)
+    assert "no region has room" in seen.info.trouble
+    assert "ams: " in seen.info.trouble
+    assert "fra: " in seen.info.trouble
+    assert 14 < fly.ground.timers()["p:pool"] <= 15
+    assert {} == fly.ground.slot(slot)
+
+
+@pytest.mark.parametrize(
+    ("status", "how", "remedy"),
+    [
+        (401, "unauthorized", "check FLY_API_TOKEN"),
+        (403, "forbidden", "check FLY_API_TOKEN"),
+        (403, "payment", "add a payment method"),
+    ],
+)
+def test_what_only_a_person_can_mend_is_told_to_who_waits(
+    fly: Fly, status: int, how: str, remedy: str
+) -> None:
+    """With the error of the launcher's own process, status and remedy; no token."""
+    fly.fail(FaultRule(action="create", effect=how))
+    job, _ = fly.launch()
+    assert fly.ground.store.wait(job, 1) is None
+    seen = look(fly, job)
+    error = rebuild(seen.trouble, fly.launcher.who)
+
+    assert isinstance(error, Unauthorized)
+    assert status == error.status
+    assert remedy in str(error)
+    assert "the job is stored and waits" in str(error)
+    assert "CANARY" not in seen.trouble + str(error)
+
+
+def test_who_has_other_credentials_is_not_told_of_those(fly: Fly) -> None:
+    """They may have been mended."""
+    fly.fail(FaultRule(action="create", status=401))
+    job, _ = fly.launch()
+
+    assert rebuild(look(fly, job).trouble, "mended") is None
+
+
+def test_a_pool_that_was_refused_pauses_and_then_goes_on(fly: Fly) -> None:
+    """No request is wasted meanwhile; the first machine after it is asked for."""
+    fly.fail(FaultRule(action="create", status=401, times=1))
+    fly.launch()
+    fly.launch()
+    assert [] == fly.machines()
+    fly.ground.pass_time(31)
+    (slot, *_) = fly.ground.store.sweep().launches
+    fly.launcher.launch(slot)
+    fly.settle()
+
+    assert [f"wl-{slot}"] == fly.names()
+
+
+def test_a_slot_that_nobody_needs_any_more_costs_no_request(fly: Fly) -> None:
+    """Its job was cancelled before its turn."""
+    job, stored = fly.ground.enqueue()
+    fly.ground.store.cancel(job)
+    fly.launcher.launch(stored.slot)
+    fly.settle()
+
+    assert ([], set()) == (fly.machines(), fly.ground.slots())
+
+
+def test_a_setting_that_is_missing_is_told_to_who_waits(ground: Ground) -> None:
+    """The same sentence as in the process that tried."""
+
+    def make_api() -> MachinesApi:
+        raise ConfigError("WORKER_IMAGE is not set, so no machine can be started")
+
+    launcher = Launcher(ground.store, make_api, ground.settings)
+    job, stored = ground.enqueue()
+    launcher.launch(stored.slot)
+    assert launcher.flush(10)
+    (seen,) = ground.store.look(job)
+    assert seen is not None
+    error = rebuild(seen.trouble, launcher.who)
+
+    assert isinstance(error, ConfigError)
+    assert "WORKER_IMAGE is not set" in str(error)
+
+
+def test_a_reason_of_a_newer_library_is_still_told() -> None:
+    """A class that is unknown here, or none of ours, is a plain machine error."""
+    for name in ("Newer", "WorkerLibError", "__all__"):
+        told = {"error": name, "message": "no", "status": 0, "who": "me"}
+        error = rebuild(json.dumps(told), "me")
+        assert MachineError is type(error)
+
+
+def test_two_launchers_make_one_machine_of_a_slot(fly: Fly) -> None:
+    """The process that took it, and the one that thought it dead."""
+    other = Launcher(fly.ground.store, lambda: fly.api, fly.settings)
+    _, stored = fly.ground.enqueue()
+    for launcher in (fly.launcher, other):
+        launcher.launch(stored.slot)
+    assert other.flush(10)
+    fly.settle()
+
+    assert [f"wl-{stored.slot}"] == fly.names()
+
+
+def test_fingerprints_tell_credentials_apart_and_give_nothing_away(fly: Fly) -> None:
+    """They stand in Redis beside the reason of a refusal."""
+    assert 12 == len(fly.launcher.who)
+    assert "CANARY" not in fly.launcher.who
+    assert (
+        fly.launcher.who
+        != Launcher(fly.ground.store, lambda: fly.api, fly.ground.settings).who
+    )
