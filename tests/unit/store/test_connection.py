@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,6 +87,30 @@ def test_a_connection_that_was_closed_meanwhile_is_replaced(ground: Ground) -> N
     ground.redis.client_kill_filter(_type="normal", skipme=True)
 
     assert [job] == ground.store.recent(1)
+
+
+def test_several_connections_that_were_closed_meanwhile_are_replaced(
+    ground: Ground,
+) -> None:
+    """After a restart of Redis the next call goes through, not the one after."""
+    job, _ = ground.enqueue()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(ground.store.recent, [1] * 50))
+    ground.redis.client_kill_filter(_type="normal", skipme=True)
+
+    assert [job] == ground.store.recent(1)
+
+
+def test_a_waiter_whose_idle_connection_was_closed_still_waits(
+    ground: Ground,
+) -> None:
+    """That a proxy closed what idled is no reason for a wait to fail."""
+    machine, job = ground.running()
+    machine.finish(job, "succeeded", outcome=b"x")
+    assert ground.store.wait(job.id, 1)
+    ground.redis.client_kill_filter(_type="normal", skipme=True)
+
+    assert ground.store.wait(job.id, 1)
 
 
 def test_a_forked_child_makes_connections_of_its_own(ground: Ground) -> None:

@@ -92,6 +92,14 @@ def enqueue_with_an_idle_machine(ground: Ground) -> Echo:
     return echo
 
 
+def launch(ground: Ground) -> Echo:
+    """Ask whether a machine may be created."""
+    _, stored = ground.enqueue()
+    echo = on_store(ground)
+    ground.store.launch(stored.slot, 10.0, "who")
+    return echo
+
+
 def extend(ground: Ground) -> Echo:
     """Put a deadline off."""
     _, stored = ground.enqueue()
@@ -170,6 +178,7 @@ def heartbeat(ground: Ground) -> Echo:
         enqueue,
         enqueue_later,
         enqueue_with_an_idle_machine,
+        launch,
         extend,
         sweep_with_nothing_due,
         claim,
