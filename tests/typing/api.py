@@ -1,0 +1,204 @@
+"""What type checkers see of every public name. Checked by mypy and pyright, not run.
+
+A line with an ignore must be an error: mypy reports an ignore that is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, assert_type
+
+import worker_lib
+from worker_lib import (
+    ApiUnavailable,
+    ArgumentsNotEncodable,
+    Attempt,
+    ConfigError,
+    Guest,
+    InvalidRequest,
+    Job,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    JobInfo,
+    JobLost,
+    JobNotFound,
+    LeaseLost,
+    MachineConflict,
+    MachineError,
+    MachineNotFound,
+    MachinesApiError,
+    MachineWaitTimeout,
+    NoCapacity,
+    PayloadError,
+    PayloadTooLarge,
+    Progress,
+    RateLimited,
+    ResultExpired,
+    Retry,
+    Settings,
+    SignatureMismatch,
+    StoreError,
+    StoreUnavailable,
+    Task,
+    TaskError,
+    TaskNotRegistered,
+    Unauthorized,
+    UnknownVersion,
+    WaitTimeout,
+    WorkerLibError,
+    current_job,
+    fly_task,
+)
+from worker_lib.context import CurrentJob
+from worker_lib.job import JobStatus
+
+
+@fly_task
+def add(a: int, b: int = 0) -> int:
+    return a + b
+
+
+@fly_task(
+    queue="high",
+    machine="shared-cpu-2x",
+    memory_mb=512,
+    region=["ams", "fra"],
+    timeout="10m",
+    retry=Retry(max_attempts=5, backoff="30s", on=(IOError,)),
+    max_machines=20,
+    result_ttl=timedelta(days=1),
+    env={"TZ": "UTC"},
+    on_lost="fail",
+    linger=10,
+)
+def report(user_id: int, *, pages: int = 1) -> str:
+    return f"{user_id}:{pages}"
+
+
+@fly_task()
+def nothing() -> None: ...
+
+
+def decorating() -> None:
+    # A task is called like its function.
+    assert_type(add(1, 2), int)
+    assert_type(report(7, pages=2), str)
+    add("x")  # type: ignore[arg-type]
+    add(1, 2, 3)  # type: ignore[call-arg]
+    report(7, 2)  # type: ignore[call-arg]
+    report(7, page=2)  # type: ignore[call-arg]
+
+    # Bare, with options and with none: the same type.
+    task: Task[..., str] = report
+    assert_type(task(1), str)
+    assert_type(add.name, str)
+    assert_type(add.fn(1), int)
+
+    # Options are checked by name and type.
+    fly_task(queue=5)  # type: ignore[call-overload]
+    fly_task(timeuot=5)  # type: ignore[call-overload]
+    fly_task(retry="often")  # type: ignore[call-overload]
+    fly_task(5)  # type: ignore[call-overload]
+
+
+def calling() -> None:
+    # A call elsewhere keeps arguments and value.
+    assert_type(add.delay(1, 2), Job[int])
+    assert_type(add.delay(1, b=2), Job[int])
+    assert_type(add.delay(1).result(), int)
+    assert_type(add.delay(1).result(timeout=30), int)
+    assert_type(report.delay(7).result(), str)
+    assert_type(nothing.delay(), Job[None])
+    assert_type(add.remote(1, 2), int)
+    add.delay("x")  # type: ignore[arg-type]
+    add.delay()  # type: ignore[call-arg]
+    add.delay(1, c=2)  # type: ignore[call-arg]
+    add.remote("x")  # type: ignore[arg-type]
+
+    # So it does with options for a single call.
+    assert_type(add.options(delay="5m").delay(1), Job[int])
+    assert_type(report.options(queue="low").remote(7, pages=3), str)
+    add.options(delay="5m").delay("x")  # type: ignore[arg-type]
+
+
+async def awaiting() -> None:
+    assert_type(await add.delay(1, 2), int)
+    assert_type(await add.adelay(1, 2), Job[int])
+    assert_type(await (await report.adelay(7)), str)
+    await add.adelay("x")  # type: ignore[arg-type]
+
+
+def handles(job: Job[int]) -> None:
+    assert_type(Job.get("id"), Job[Any])
+    assert_type(job.id, str)
+    assert_type(job.status, JobStatus)
+    assert_type(job.info(), JobInfo)
+    assert_type(job.attempts, tuple[Attempt, ...])
+    assert_type(job.exception(), BaseException | None)
+    assert_type(job.wait(1.5), bool)
+    assert_type(job.cancel(), bool)
+    assert_type(job.watch(), Iterator[JobInfo])
+    wider: Job[int | str] = job
+    narrower: Job[bool] = job  # type: ignore[assignment]
+    del wider, narrower
+
+
+def records(info: JobInfo, attempt: Attempt, progress: Progress) -> None:
+    assert_type(info.status, JobStatus)
+    assert_type(info.final, bool)
+    assert_type(info.progress, Progress | None)
+    assert_type(info.attempts, tuple[Attempt, ...])
+    assert_type(attempt.boot_s, float | None)
+    assert_type(attempt.ended_at, float | None)
+    assert_type(progress.done, float)
+    info.status = "queued"  # type: ignore[misc]
+
+
+def inside_a_task() -> None:
+    job = current_job()
+    assert_type(job, CurrentJob)
+    assert_type(job.id, str)
+    assert_type(job.attempt, int)
+    assert_type(job.progress(3, 10, "resizing"), None)
+    job.progress("3")  # type: ignore[arg-type]
+
+
+def declaring() -> None:
+    assert_type(Retry(max_attempts=3).delay(1), float)
+    assert_type(Retry().wants(ValueError()), bool)
+    Retry(5)  # type: ignore[call-arg]
+    assert_type(Guest.parse("shared-cpu-2x").memory_mb, int)
+    assert_type(Settings.load({}).redis_url, str)
+    assert_type(Settings.load({}, region="ams").max_machines, int)
+    assert_type(worker_lib.__version__, str)
+
+
+def errors(failed: JobFailed, api: MachinesApiError, config: ConfigError) -> None:
+    assert_type(failed.kind, str)
+    assert_type(failed.remote_traceback, str)
+    assert_type(failed.job_id, str)
+    assert_type(api.status, int)
+    assert_type(api.retry_after, float)
+    assert_type(config.problems, tuple[str, ...])
+    assert_type(PayloadTooLarge("").limit_bytes, int)
+    every: list[type[WorkerLibError]] = [
+        *(ConfigError, TaskError, TaskNotRegistered, ArgumentsNotEncodable),
+        *(PayloadError, PayloadTooLarge, SignatureMismatch, UnknownVersion),
+        *(StoreError, StoreUnavailable, LeaseLost, WaitTimeout),
+        *(JobError, JobFailed, JobCancelled, JobNotFound, JobLost, ResultExpired),
+        *(MachineError, NoCapacity, MachineWaitTimeout, MachinesApiError),
+        *(Unauthorized, MachineNotFound, MachineConflict, InvalidRequest),
+        *(RateLimited, ApiUnavailable),
+    ]
+    timeout: TimeoutError = WaitTimeout()
+    del every, timeout
+
+
+def passing_on(fn: Callable[[int], int]) -> None:
+    # A task goes wherever a function is wanted, and any function can become one.
+    take: Callable[[int], int] = add
+    assert_type(fly_task(fn).delay(1), Job[int])
+    assert_type(fly_task(queue="low")(fn)(1), int)
+    del take
