@@ -37,8 +37,6 @@ __all__ = ["environment", "find_modules_here", "join"]
 log = get_logger("local")
 
 _START_TIMEOUT = 15.0
-# The socket that tells the stack that this process is there; never closed by us.
-_presence: list[socket.socket] = []
 
 
 def join(settings: Settings) -> Settings:
@@ -83,7 +81,7 @@ def _details(place: Place) -> dict[str, str]:
     with channel.makefile("rb") as stream:
         details: dict[str, str] = json.loads(stream.readline())
     channel.settimeout(None)
-    _presence.append(channel)
+    channel.detach()  # open for as long as this process is there: that tells the stack
     log.info("local_stack_joined", extra={"folder": str(place.project)})
     return details
 
@@ -117,6 +115,7 @@ def _start(place: Place) -> socket.socket:
         raise ConfigError("the local stack could not be started: no pipe")
     with stack.stdout:
         word = stack.stdout.readline().decode().strip()
+    stack.returncode = 0  # it outlives this process: there is nothing to wait for
     channel = _connect(place) if word == "ready" else None
     if channel is None:
         raise ConfigError(
