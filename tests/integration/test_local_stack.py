@@ -164,6 +164,15 @@ def test_a_script_of_ten_lines_prints_its_result(desk: Desk) -> None:
     assert "3\n" == desk.run("script.py")
 
 
+def test_a_program_gets_no_warnings_of_ours(desk: Desk) -> None:
+    """Whoever turns warnings into errors can use the local stack all the same."""
+    (desk.project / "script.py").write_text(TEN_LINES + "    import gc; gc.collect()")
+    with desk.start("-W", "error", "-X", "dev", "script.py") as process:
+        out, err = process.communicate(timeout=50)
+
+    assert ("3\n", "") == (out, err)
+
+
 def test_everything_is_gone_soon_after_the_last_program(desk: Desk) -> None:
     """Valkey, emulator, guard and machines leave with their last user."""
     (desk.project / "script.py").write_text(TEN_LINES)
