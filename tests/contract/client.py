@@ -91,6 +91,12 @@ class Api:
         self.wait(machine_id, "stopped")
         return machine_id
 
+    def wait_started(self) -> dict[str, Any]:
+        """Create a machine and return its view as soon as it runs."""
+        view = self.create()
+        self.wait(view["id"], "started")
+        return view
+
     def get(self, machine_id: str) -> dict[str, Any]:
         """Return a machine as it is now."""
         reply = self.call("GET", f"machines/{machine_id}")

@@ -9,6 +9,10 @@ import pytest
 import requests
 
 from worker_lib.emulator import FaultRule
+from worker_lib.emulator.faults.effects import ACTIONS, REFUSALS
+from worker_lib.emulator.routes import _APP_ROUTES, _MACHINE_ROUTES, _OTHER_ROUTES
+
+from .client import eventually
 
 if TYPE_CHECKING:
     from .client import Api
@@ -137,11 +141,214 @@ def test_faults_are_replaced_and_shown(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, [1], [{"actoin": "get"}], [{"status": "503"}], [{"times": 0.5}]]
+    ("rule", "told"),
+    [
+        ({}, "does nothing"),
+        (1, "a fault is an object"),
+        ({"actoin": "get", "status": 500}, "did you mean 'action'?"),
+        ({"action": "crate", "status": 500}, "did you mean 'create'?"),
+        ({"status": 5003}, "did you mean '503'?"),
+        ({"status": "503"}, "status of a fault is '503', which is not a status"),
+        ({"effect": "wegde", "state": "starting"}, "did you mean 'wedge'?"),
+        ({"effect": "wedge", "state": "staring"}, "did you mean 'starting'?"),
+        ({"effect": "wedge", "state": "started"}, "wedge strikes a machine in"),
+        ({"effect": "kill"}, "kill strikes a machine in started or"),
+        ({"effect": "stale", "action": "stop"}, "stale strikes the action get or"),
+        ({"effect": "drop", "state": "started"}, "drop strikes a request"),
+        ({"status": 500, "state": "started"}, "no action can be refused"),
+        ({"delay": 1, "state": "started"}, "needs an effect after it"),
+        ({"status": 500, "region": "amz"}, "did you mean 'ams'?"),
+        ({"status": 500, "size": "shared"}, "such as shared-cpu-2x"),
+        ({"status": 500, "times": 0.5}, "not a whole number"),
+        ({"status": 500, "times": 0}, "must be 1 or more"),
+        ({"status": 500, "nth": 0}, "the first is 1"),
+        ({"status": 500, "probability": 2}, "must be 0 to 1"),
+        ({"delay": [2, 1]}, "least and most"),
+        ({"delay": -1}, "least and most"),
+    ],
 )
-def test_a_wrong_fault_is_refused(api: Api, body: object) -> None:
-    """400, so that no test relies on a fault that never strikes."""
+def test_a_wrong_fault_is_refused(api: Api, rule: object, told: str) -> None:
+    """400 with the nearest known name, so that nobody relies on what never strikes."""
+    reply = api.call("POST", "/_emulator/faults", json=[rule])
+
+    assert (400, True) == (reply.status_code, told in reply.json()["error"]), reply.text
+
+
+@pytest.mark.parametrize("body", [{}, {"rules": 1}, {"rules": [], "sed": 1}, 1])
+def test_a_wrong_plan_is_refused(api: Api, body: object) -> None:
+    """Rules are a list, alone or beside a seed."""
     assert 400 == api.call("POST", "/_emulator/faults", json=body).status_code
+
+
+@pytest.mark.parametrize(
+    ("effect", "status", "told"),
+    [(name, refusal.status, refusal.error) for name, refusal in REFUSALS.items()],
+)
+def test_a_refusal_can_be_named(api: Api, effect: str, status: int, told: str) -> None:
+    """Each of Fly's own, with its status and text."""
+    script(api, {"action": "list", "effect": effect})
+
+    reply = api.call("GET", "machines")
+
+    assert (status, told) == (reply.status_code, reply.json()["error"])
+
+
+def test_retry_after_is_sent_if_it_is_set(api: Api) -> None:
+    """Fly is not known to send it, so both must be met."""
+    script(api, {"effect": "rate_limited", "times": 1})
+    assert "Retry-After" not in api.call("GET", "machines").headers
+
+    script(api, {"effect": "rate_limited", "retry_after": 7})
+    assert "7" == api.call("GET", "machines").headers["Retry-After"]
+
+
+def test_a_reset_connection_is_told_from_one_that_ended(api: Api) -> None:
+    """RST, after the work was done."""
+    script(api, {"action": "create", "effect": "reset", "after_commit": True})
+
+    with pytest.raises(requests.ConnectionError, match="reset by peer"):
+        api.create_raw(config=CONFIG)
+
+    assert 1 == len(api.call("GET", "machines").json())
+
+
+def test_a_truncated_reply_ends_half_way(api: Api) -> None:
+    """Its length was announced, so whoever reads it knows."""
+    script(api, {"action": "create", "effect": "truncate"})
+
+    with pytest.raises(requests.RequestException, match="IncompleteRead"):
+        api.create_raw(config=CONFIG)
+
+    assert 1 == len(api.call("GET", "machines").json())
+
+
+def test_a_garbled_reply_is_no_json(api: Api) -> None:
+    """A proxy's page: after the work with its status, or in its place."""
+    script(api, {"action": "create", "effect": "garble", "after_commit": True})
+    done = api.create_raw(config=CONFIG)
+    script(api, {"action": "create", "effect": "garble"})
+    undone = api.create_raw(config=CONFIG)
+
+    assert (200, 502) == (done.status_code, undone.status_code)
+    assert done.text.startswith("<html>")
+    assert done.text == undone.text
+    assert 1 == len(api.call("GET", "machines").json())
+
+
+def test_a_fault_can_begin_at_a_count(api: Api) -> None:
+    """A token that is revoked: from the third request on, for ever."""
+    script(api, {"effect": "unauthorized", "nth": 3})
+
+    statuses = [api.call("GET", "machines").status_code for _ in range(5)]
+
+    assert [200, 200, 401, 401, 401] == statuses
+
+
+def test_a_fault_can_begin_and_end_at_a_time(api: Api) -> None:
+    """Seconds from when it was scripted."""
+    script(api, {"effect": "unauthorized", "since": 0.2, "until": 0.4})
+
+    def status() -> int:
+        return api.call("GET", "machines").status_code
+
+    assert 200 == status()
+    eventually(lambda: 401 == status())
+    eventually(lambda: 200 == status())
+
+
+def test_the_same_seed_strikes_the_same_requests(api: Api) -> None:
+    """Another seed strikes others; about as many as the probability says."""
+    rule = {"status": 500, "probability": 0.3}
+
+    def struck(seed: int) -> list[int]:
+        plan = {"seed": seed, "rules": [rule]}
+        api.call("POST", "/_emulator/faults", json=plan)
+        return [api.call("GET", "machines").status_code for _ in range(60)]
+
+    first = struck(7)
+    assert first == struck(7) != struck(8)
+    assert 5 < first.count(500) < 35
+
+
+def test_a_fault_can_be_for_some_machines_only(api: Api) -> None:
+    """By region, size and how the name begins; for requests about one of them."""
+    guest = {"cpu_kind": "shared", "cpus": 2, "memory_mb": 512}
+    struck = api.create(top={"name": "one-a", "region": "fra"}, guest=guest)["id"]
+    other = api.create(top={"name": "two-b", "region": "ams"})["id"]
+
+    for only in ({"region": "fra"}, {"size": "shared-cpu-2x"}, {"machine": "one-"}):
+        script(api, {"action": "get", "status": 500, **only})
+        assert 500 == api.call("GET", f"machines/{struck}").status_code
+        assert 200 == api.call("GET", f"machines/{other}").status_code
+
+
+def test_a_size_without_room_is_refused(api: Api) -> None:
+    """In one region or in all, other sizes being sold."""
+    big = {**CONFIG, "guest": {"cpu_kind": "performance", "cpus": 2}}
+    rule = {"action": "create", "effect": "no_capacity", "size": "performance-2x"}
+    script(api, {**rule, "region": "ams"})
+
+    assert 422 == api.create_raw(config=big, region="ams").status_code
+    assert "fra" == api.create_raw(config=big, region="ams,fra").json()["region"]
+    assert 200 == api.create_raw(config=CONFIG, region="ams").status_code
+    script(api, rule)
+    assert 422 == api.create_raw(config=big).status_code
+    assert 200 == api.create_raw(config=CONFIG).status_code
+
+
+def test_a_stale_list_shows_what_was(api: Api) -> None:
+    """A machine is not in it yet, and later still runs although it is gone."""
+    machine_id = api.create()["id"]
+
+    def listed(lag: float) -> list[str]:
+        script(api, {"action": "list", "effect": "stale", "delay": lag})
+        return [m["state"] for m in api.call("GET", "machines").json()]
+
+    assert [] == listed(5)
+    time.sleep(0.3)
+    api.destroy(machine_id)
+    api.wait(machine_id, "destroyed")
+    assert [] == listed(0.001)
+    assert ["started"] == listed(0.25)
+
+
+def test_a_stale_get_does_not_know_a_new_machine(api: Api) -> None:
+    """404 just after the create, then 200."""
+    script(api, {"action": "get", "effect": "stale", "delay": 0.2})
+    path = f"machines/{api.create()['id']}"
+
+    assert 404 == api.call("GET", path).status_code
+    eventually(lambda: 200 == api.call("GET", path).status_code)
+
+
+def test_machines_can_be_left_out_of_a_list(api: Api) -> None:
+    """All of them, or those of one region."""
+    api.create(top={"region": "ams"})
+    other = api.create(top={"region": "fra"})["id"]
+
+    script(api, {"action": "list", "effect": "omit", "region": "ams"})
+    assert [other] == [m["id"] for m in api.call("GET", "machines").json()]
+    script(api, {"action": "list", "effect": "omit"})
+    assert [] == api.call("GET", "machines").json()
+
+
+def test_a_list_can_lack_configs(api: Api) -> None:
+    """As from hosts that do not answer: what is known stands in another field."""
+    api.create(metadata={"pool": "a"}, env={"SECRET": "1"})
+    script(api, {"action": "list", "effect": "partial"})
+
+    (machine,) = api.call("GET", "machines").json()
+
+    assert "unreachable" == machine["host_status"]
+    assert "config" not in machine
+    assert {"guest", "image", "metadata"} == machine["incomplete_config"].keys()
+
+
+def test_every_action_can_be_struck() -> None:
+    """The names that a rule may hold are those of the routes."""
+    routes = (*_APP_ROUTES, *_MACHINE_ROUTES, *_OTHER_ROUTES)
+
+    assert {route.action for route in routes if not route.is_admin} == ACTIONS
 
 
 def test_faults_can_be_scripted_without_http(api: Api) -> None:
