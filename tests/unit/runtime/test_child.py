@@ -1,0 +1,242 @@
+"""The child: verify, unpickle, run, pickle, sign; and nothing before it is verified."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import jobs
+import pytest
+
+from worker_lib import codec, pickling
+from worker_lib.codec import Codec
+from worker_lib.context import current_job
+from worker_lib.errors import JobFailed
+from worker_lib.pickling import Call
+from worker_lib.retry import Retry
+from worker_lib.runtime.child import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CODEC = Codec("s" * 32, "shop", max_bytes=1 << 20)
+STRANGER = Codec("x" * 32, "shop", max_bytes=1 << 20)
+
+
+class Heard:
+    """Stands in for the channel: keeps what the child says besides its answers."""
+
+    def __init__(self) -> None:
+        self.words: list[tuple[bytes, ...]] = []
+
+    def send(self, *parts: bytes) -> None:
+        self.words.append(parts)
+
+
+class Canary:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self._path),)
+
+
+def frame(
+    call: Call,
+    *,
+    task: str = "jobs:add",
+    code: bytes = b"",
+    signer: Codec = CODEC,
+    **changes: bytes,
+) -> list[bytes]:
+    """Return a job as the supervisor hands it over."""
+    code_hash = codec.content_hash(code) if code else ""
+    body = pickling.dump_call(task, call)
+    words = {
+        "job_id": b"j1",
+        "fence": b"1",
+        "attempt": b"1",
+        "task": task.encode(),
+        "code_hash": code_hash.encode(),
+        "code": signer.seal(code, kind=codec.CODE, job_id=code_hash) if code else b"",
+        "call": signer.seal(
+            body, kind=codec.CALL, job_id="j1", fence=code_hash or task
+        ),
+    }
+    return [*(words | changes).values()]
+
+
+def run(parts: list[bytes], heard: Heard | None = None) -> tuple[bytes, ...]:
+    """Return what a child answers."""
+    channel: Any = heard or Heard()
+    return Child(channel, CODEC)._run(parts)
+
+
+def outcome(answer: tuple[bytes, ...]) -> tuple[bool, Any]:
+    """Return the outcome of an answer, verified."""
+    body = CODEC.open(answer[-1], kind=codec.OUTCOME, job_id="j1", fence="1")
+    return pickling.load_outcome(body, "j1")
+
+
+def test_a_task_of_a_module_is_run_by_its_name() -> None:
+    """Its value comes back signed for this job and fence."""
+    answer = run(frame(Call((2,), {"b": 3}, None)))
+
+    assert (b"succeeded", b"", b"", b"") == answer[:4]
+    assert (True, 5) == outcome(answer)
+
+
+def test_a_task_that_was_sent_is_run_from_its_code() -> None:
+    """A lambda, for one; the second job needs no code any more."""
+    child = Child(Heard(), CODEC)  # type: ignore[arg-type]  # stands in for a channel
+    first = frame(Call((4,), {}, None), code=pickling.dump_code(lambda x: x * x))
+    second = [*first]
+    second[5] = b""
+
+    assert [(True, 16)] * 2 == [outcome(child._run(one)) for one in (first, second)]
+
+
+def test_a_coroutine_is_awaited() -> None:
+    """An async task returns its value, not itself."""
+    assert (True, 6) == outcome(run(frame(Call((3,), {}, None), task="jobs:doubles")))
+
+
+def test_a_task_knows_its_job_and_reports_progress() -> None:
+    """Only while it runs."""
+    heard = Heard()
+
+    def task() -> str:
+        current_job().progress(1, 2)
+        return f"{current_job().id}/{current_job().attempt}"
+
+    answer = run(frame(Call((), {}, None), code=pickling.dump_code(task)), heard)
+
+    assert (True, "j1/1") == outcome(answer)
+    assert [b"progress"] == [one[0] for one in heard.words]
+    assert "" == current_job().id
+
+
+def test_an_exception_is_told_with_kind_and_line() -> None:
+    """What was raised, in one line for people and whole for the caller."""
+    answer = run(frame(Call(("bad\nworse",), {}, None), task="jobs:boom"))
+    good, error = outcome(answer)
+
+    assert (b"failed", b"error", b"ValueError: bad", b"") == answer[:4]
+    assert (False, ValueError, ("bad\nworse",)) == (good, type(error), error.args)
+
+
+@pytest.mark.parametrize(
+    ("expected", "retry"),
+    [
+        (b"1", Retry(max_attempts=2)),
+        (b"1", Retry(max_attempts=2, on=(ValueError,))),
+        (b"", Retry(max_attempts=2, on=(OSError,))),
+        (b"", Retry(max_attempts=2, never=(ValueError,))),
+        (b"", None),
+    ],
+)
+def test_whether_it_is_tried_again_is_decided_where_the_classes_are(
+    expected: bytes, retry: Retry | None
+) -> None:
+    """The supervisor need not import the user's exceptions."""
+    assert expected == run(frame(Call(("x",), {}, retry), task="jobs:boom"))[3]
+
+
+def test_sys_exit_is_an_end_of_its_own_kind() -> None:
+    """The task ended its process, as far as it could know."""
+    answer = run(frame(Call((3,), {}, None), task="jobs:exits"))
+    _, error = outcome(answer)
+
+    assert (b"failed", b"exit") == answer[:2]
+    assert isinstance(error, JobFailed)
+    assert "exit" == error.kind
+
+
+def test_a_value_that_cannot_be_pickled_is_refused() -> None:
+    """The task ran, and its value cannot travel; trying again would not help."""
+    task = pickling.dump_code(lambda: (x for x in [1]))
+    answer = run(frame(Call((), {}, Retry(max_attempts=3)), code=task))
+
+    assert (b"failed", b"refused") == answer[:2]
+    assert b"" == answer[3]
+    assert "which cannot be pickled" in str(outcome(answer)[1].__cause__)
+
+
+def test_a_task_that_this_image_has_not_is_refused() -> None:
+    """With the sentence that says what to deploy."""
+    answer = run(frame(Call((), {}, None), task="jobs:gone"))
+
+    assert (b"failed", b"refused") == answer[:2]
+    assert b"this image has no task jobs:gone" in answer[2]
+
+
+def test_a_task_that_nobody_signed_is_not_imported(tmp_path: Path) -> None:
+    """A genuine argument must not be given to a function of a stranger's choice."""
+    target = tmp_path / "made"
+    parts = frame(Call((str(target),), {}, None), task="jobs:boom")
+    parts[3] = b"os:mkdir"
+    answer = run(parts)
+
+    assert b"refused" == answer[1]
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        "raw call",
+        "raw code",
+        "stranger's call",
+        "stranger's code",
+        "another job's call",
+    ],
+)
+def test_nothing_is_unpickled_before_it_is_verified(plant: str, tmp_path: Path) -> None:
+    """Whoever can write to Redis must not get code run here."""
+    target = tmp_path / "canary"
+    bomb = pickle.dumps(Canary(target))
+    armed = Call((Canary(target),), {}, None)
+    harmless = Call((1,), {}, None)
+    answer = run(_planted(plant, bomb, armed, harmless))
+
+    assert (b"failed", b"refused") == answer[:2]
+    assert not target.exists()
+    assert b"SignatureMismatch" in answer[2]
+
+
+def _planted(plant: str, bomb: bytes, armed: Call, harmless: Call) -> list[bytes]:
+    name = codec.content_hash(bomb)
+    if plant == "raw call":
+        return [*frame(harmless)[:-1], bomb]
+    if plant == "raw code":
+        parts = frame(harmless, code=bomb)
+        parts[5] = bomb
+        return parts
+    if plant == "stranger's call":
+        return frame(armed, signer=STRANGER)
+    if plant == "stranger's code":
+        parts = frame(harmless, code=bomb)
+        parts[5] = STRANGER.seal(bomb, kind=codec.CODE, job_id=name)
+        return parts
+    return frame(armed, job_id=b"j2")
+
+
+def test_the_canary_would_sing(tmp_path: Path) -> None:
+    """The tests above would see it if it were unpickled."""
+    target = tmp_path / "canary"
+    pickle.loads(pickle.dumps(Canary(target)))
+
+    assert target.exists()
+
+
+def test_functions_are_looked_up_once() -> None:
+    """A machine that runs the same task again does not import again."""
+    child = Child(Heard(), CODEC)  # type: ignore[arg-type]  # stands in for a channel
+    for _ in range(2):
+        child._run(frame(Call((1,), {}, None)))
+
+    assert {"jobs:add": jobs.add.fn} == child._functions
