@@ -58,6 +58,7 @@ class _Examination:
         self._environ = environ
         self._clock = clock
         self._local = False
+        self._redis_answers = False
         self._failures = 0
         self.hidden = secrets_of(environ)
 
@@ -73,6 +74,9 @@ class _Examination:
             self.hidden = secrets_of(local.environment())
         yield from self._counted(self._services(settings))
         yield from self._probe(settings, probing=probing)
+        # Last, since a probe is the best evidence there can be.
+        if settings.secret and self._redis_answers:
+            yield self._shared_secret(settings)
 
     def _counted(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         """Pass findings on, and count those that failed."""
@@ -102,19 +106,19 @@ class _Examination:
         try:
             yield check_url(settings.redis_url)
             yield server.check_latency(redis.pings())
+            self._redis_answers = True
             yield from _judge_info(redis)
             yield server.check_scripts(redis)
             yield server.check_writes(redis, f"{key_prefix(settings.namespace)}:trial")
-            if settings.secret:
-                yield self._shared_secret(redis, settings)
             yield check_clock("redis clock", self._clock(), redis.time())
         except StoreError as error:
             yield server.unreachable(error)
         finally:
             redis.close()
 
-    def _shared_secret(self, redis: server.RedisServer, settings: Settings) -> Finding:
+    def _shared_secret(self, settings: Settings) -> Finding:
         side = sides.side_name(self._environ)
+        redis = server.RedisServer(settings.redis_url)
         try:
             found = sides.outcome_evidence(settings)
             found += sides.read_marks(redis, settings, side)
@@ -122,6 +126,8 @@ class _Examination:
         except (StoreError, ValueError) as error:
             remedy = "mend Redis first, then look again"
             return unknown("secret shared", f"Redis refused: {error}", remedy)
+        finally:
+            redis.close()
         return sides.check_secret_shared(found)
 
     def _fly(self, settings: Settings) -> Iterator[Finding]:

@@ -122,7 +122,7 @@ _REMEDIES = (
     (("WRONGPASS", "NOAUTH", "AUTH", "password"), "correct the password in REDIS_URL"),
     (("NOPERM",), "allow this user PING: ACL SETUSER ... +@all ~*"),
     (
-        ("WRONG_VERSION", "SSL", "TLS", "EOF"),
+        ("SSL", "ssl", "TLS", "EOF"),
         "the server speaks no TLS there: use redis:// or its TLS port",
     ),
     (("Name or service", "nodename", "No address", "resolution"), _FROM_OUTSIDE),

@@ -1,0 +1,608 @@
+"""The doctor against real faults: a real Valkey, the real emulator, one thing wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from waiting import until
+
+from worker_lib.cli import main
+from worker_lib.doctor import examine, passed
+from worker_lib.emulator.faults import FaultRule
+from worker_lib.keys import METADATA_NAMESPACE, METADATA_SLOT
+from worker_lib.machines.api import MachinesApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from servers import OwnServer
+
+    from worker_lib.doctor import Finding
+    from worker_lib.emulator import Emulator
+
+TOKEN = f"fm2_canary{secrets.token_hex(12)}"
+PASSWORD = f"canary{secrets.token_hex(8)}"
+IMAGE = "registry.fly.io/web:v1"
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """A healthy setup, for one thing of it to be broken."""
+
+    server: OwnServer
+    emulator: Emulator
+    make_emulator: Callable[..., Emulator]
+    environ: dict[str, str] = field(default_factory=dict)
+    skew: float = 0.0
+
+    @property
+    def secret(self) -> str:
+        return self.environ["WORKER_LIB_SECRET"]
+
+    @property
+    def namespace(self) -> str:
+        return self.environ["WORKER_LIB_NAMESPACE"]
+
+    def set(self, **changes: str) -> None:
+        """Change variables; "" takes one away."""
+        self.environ |= changes
+
+    def use(self, **options: Any) -> None:
+        """Speak to another emulator."""
+        self.emulator = self.make_emulator(**options)
+        self.set(FLY_API_HOSTNAME=self.emulator.url)
+        for app in options.get("apps", ("tests",)):
+            self.emulator.set_secrets(app, self.shared())
+
+    def shared(self) -> dict[str, str]:
+        """Return the secrets of a tasks app."""
+        return {"REDIS_URL": self.server.url, "WORKER_LIB_SECRET": self.secret}
+
+    def user(self, *rules: str) -> None:
+        """Log in as a user of Redis who may do only this."""
+        self.server.ask("ACL", "SETUSER", "narrow", "on", f">{PASSWORD}", *rules)
+        self.set(REDIS_URL=f"unix://narrow:{PASSWORD}@{self.server.path}")
+
+    def api(self) -> MachinesApi:
+        return MachinesApi(self.emulator.url, TOKEN, "tests")
+
+    def create_machine(self, *, image: str = IMAGE, **metadata: str) -> None:
+        """Have a machine that does nothing for a minute."""
+        config = {
+            "image": image,
+            "init": {"exec": ["sleep", "60"]},
+            "auto_destroy": True,
+            "restart": {"policy": "no"},
+            "metadata": metadata,
+        }
+        self.api().create_machine(name="wl-some", region=None, config=config)
+
+    def examine(self, *, probing: bool = False) -> list[Finding]:
+        def clock() -> float:
+            return time.time() + self.skew
+
+        return list(examine(self.environ, probing=probing, clock=clock))
+
+
+@pytest.fixture
+def scene(own_server: OwnServer, make_emulator: Callable[..., Emulator]) -> Scene:
+    """Everything is well, but for an image that is on no machine yet."""
+    secret = secrets.token_hex(32)
+    emulator = make_emulator(redis_url=own_server.url)
+    made = Scene(server=own_server, emulator=emulator, make_emulator=make_emulator)
+    made.set(
+        REDIS_URL=own_server.url,
+        FLY_API_TOKEN=TOKEN,
+        FLY_TASKS_APP="tests",
+        FLY_API_HOSTNAME=emulator.url,
+        WORKER_IMAGE=IMAGE,
+        WORKER_LIB_SECRET=secret,
+        WORKER_LIB_NAMESPACE=f"doctor-{secrets.token_hex(4)}",
+    )
+    emulator.set_secrets("tests", made.shared())
+    return made
+
+
+def found_by_name(findings: list[Finding], name: str) -> Finding:
+    """Return the one line of this name that is not well, or else any."""
+    named = [one for one in findings if one.name == name]
+    assert named, [one.name for one in findings]
+    return next((one for one in named if one.verdict != "ok"), named[0])
+
+
+def test_a_healthy_setup_passes_and_what_was_not_checked_is_said(scene: Scene) -> None:
+    """No line fails or warns; two say that they need a machine."""
+    scene.create_machine()
+
+    findings = scene.examine()
+
+    assert passed(findings)
+    not_well = {one.name: one.verdict for one in findings if one.verdict != "ok"}
+    assert {"secret shared": "unknown", "versions": "unknown"} == not_well
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def over_tcp(scene: Scene, scheme: str) -> None:
+    """Have the server listen on TCP, without TLS."""
+    port = free_port()
+    scene.server.ask("CONFIG", "SET", "port", port)
+    scene.set(REDIS_URL=f"{scheme}://127.0.0.1:{port}")
+
+
+def fills(share: float) -> Callable[[Scene], None]:
+    """Give the server so much memory that this share of it is used."""
+
+    def seed(scene: Scene) -> None:
+        used = scene.server.ask("INFO", "memory")["used_memory"]
+        scene.server.ask("CONFIG", "SET", "maxmemory", int(used / share))
+
+    return seed
+
+
+def copy_of_nobody(scene: Scene) -> None:
+    scene.server.ask("REPLICAOF", "127.0.0.1", free_port())
+
+
+def without_persistence(scene: Scene) -> None:
+    scene.server.ask("CONFIG", "SET", "appendonly", "no")
+    scene.server.ask("CONFIG", "SET", "save", "")
+
+
+def snapshots_only(scene: Scene) -> None:
+    scene.server.ask("CONFIG", "SET", "appendonly", "no")
+    scene.server.ask("CONFIG", "SET", "save", "3600 1")
+
+
+def another_side(scene: Scene) -> None:
+    """Have a side with another secret leave its mark."""
+    theirs = {**scene.environ, "WORKER_LIB_SECRET": secrets.token_hex(32)}
+    list(examine({**theirs, "FLY_APP_NAME": "other-web"}))
+
+
+def refuses(**rule: Any) -> Callable[[Scene], None]:
+    return lambda scene: scene.emulator.script_faults([FaultRule(**rule)])
+
+
+def sets(**changes: str) -> Callable[[Scene], None]:
+    return lambda scene: scene.set(**changes)
+
+
+def configures(name: str, value: str) -> Callable[[Scene], None]:
+    return lambda scene: scene.server.ask("CONFIG", "SET", name, value)
+
+
+def stray(scene: Scene) -> None:
+    metadata = {METADATA_NAMESPACE: scene.namespace, METADATA_SLOT: "0123456789ab"}
+    scene.create_machine(**metadata)
+
+
+def without_secret(scene: Scene) -> None:
+    scene.emulator.set_secrets("tests", {"WORKER_LIB_SECRET": None})
+
+
+def skewed(seconds: float) -> Callable[[Scene], None]:
+    def seed(scene: Scene) -> None:
+        scene.skew = seconds
+
+    return seed
+
+
+FAULTS: dict[str, tuple[Callable[[Scene], Any], str, str, str, str]] = {
+    "a misspelt variable": (
+        sets(WORKER_LIB_SECRETT="x"),
+        *("settings", "failed", "WORKER_LIB_SECRETT", "did you mean"),
+    ),
+    "a lease of no length": (
+        sets(WORKER_LIB_LEASE_TTL="0"),
+        *("settings", "failed", "WORKER_LIB_LEASE_TTL", "0.2 s or more"),
+    ),
+    "a namespace with a space": (
+        sets(WORKER_LIB_NAMESPACE="a b"),
+        *("settings", "failed", "WORKER_LIB_NAMESPACE", "use letters"),
+    ),
+    "a REDIS_URL of another kind": (
+        sets(REDIS_URL=f"http://:{PASSWORD}@example.com"),
+        *("settings", "failed", "REDIS_URL", "redis://"),
+    ),
+    "no REDIS_URL": (
+        sets(REDIS_URL=""),
+        *("settings", "failed", "REDIS_URL is not set", "set REDIS_URL"),
+    ),
+    "no secret": (
+        sets(WORKER_LIB_SECRET=""),
+        *("settings", "failed", "WORKER_LIB_SECRET is not set", "openssl rand"),
+    ),
+    "a short secret": (
+        sets(WORKER_LIB_SECRET="hunter2"),
+        *("settings", "failed", "7 bytes", "32 or more"),
+    ),
+    "a repeated secret": (
+        sets(WORKER_LIB_SECRET="hunter2!" * 4),
+        *("secret strength", "failed", "repeats", "openssl rand"),
+    ),
+    "no image": (
+        sets(WORKER_IMAGE=""),
+        *("settings", "failed", "WORKER_IMAGE is not set", "fly image show"),
+    ),
+    "no token": (
+        sets(FLY_API_TOKEN=""),
+        *("settings", "failed", "FLY_API_TOKEN is not set", "fly tokens create"),
+    ),
+    "no server": (
+        lambda scene: scene.server.kill(),
+        *("redis", "failed", "cannot be reached", "start it"),
+    ),
+    "a frozen server": (
+        lambda scene: scene.server.freeze(),
+        *("redis", "failed", "broke", "start it"),
+    ),
+    "a wrong password": (
+        lambda scene: scene.set(REDIS_URL=f"unix://:{PASSWORD}@{scene.server.path}"),
+        *("redis", "failed", "refused", "password in REDIS_URL"),
+    ),
+    "TLS where there is none": (
+        lambda scene: over_tcp(scene, "rediss"),
+        *("redis", "failed", "handshake", "redis://"),
+    ),
+    "a port that is no number": (
+        sets(REDIS_URL=f"redis://:{PASSWORD}@localhost:x"),
+        *("redis url", "failed", "cannot be read", "escape"),
+    ),
+    "a database that machines would not see": (
+        lambda scene: scene.set(REDIS_URL=f"redis://127.0.0.1:{free_port()}?db=2"),
+        *("redis url", "failed", "?db=", "redis://host:6379/2"),
+    ),
+    "a password in the clear": (
+        sets(REDIS_URL=f"redis://:{PASSWORD}@127.0.0.2:1"),
+        *("redis url", "warning", "in the clear", "rediss://"),
+    ),
+    "eviction": (
+        configures("maxmemory-policy", "allkeys-lru"),
+        *("redis eviction", "failed", "allkeys-lru", "noeviction"),
+    ),
+    "no persistence": (
+        without_persistence,
+        *("redis persistence", "failed", "loses every job", "appendonly yes"),
+    ),
+    "snapshots only": (
+        snapshots_only,
+        *("redis persistence", "warning", "snapshots", "appendonly yes"),
+    ),
+    "little memory left": (
+        fills(0.93),
+        *("redis memory", "failed", "used (9", "more memory"),
+    ),
+    "no memory left": (
+        fills(2.0),
+        *("redis writes", "failed", "refused", "more memory"),
+    ),
+    "no scripts": (
+        lambda scene: scene.user("~*", "&*", "+@all", "-@scripting"),
+        *("redis scripts", "failed", "EVAL is refused", "+@scripting"),
+    ),
+    "no writes": (
+        lambda scene: scene.user("~*", "&*", "+@all", "-@write"),
+        *("redis writes", "failed", "a write is refused", "ACL SETUSER"),
+    ),
+    "a replica": (
+        copy_of_nobody,
+        *("redis writes", "failed", "READONLY", "the primary"),
+    ),
+    "a side with another secret": (
+        another_side,
+        *("secret shared", "failed", "app other-web", "the same WORKER_LIB_SECRET"),
+    ),
+    "a clock that is late": (
+        skewed(-20.0),
+        *("redis clock", "warning", "20.0 s behind", "synchronize"),
+    ),
+    "a clock of another day": (
+        skewed(86400.0),
+        *("fly clock", "failed", "ahead", "synchronize"),
+    ),
+    "an API in the clear": (
+        sets(FLY_API_HOSTNAME="http://example.com"),
+        *("fly api", "failed", "in the clear", "https://api.machines.dev"),
+    ),
+    "no API": (
+        lambda scene: scene.set(FLY_API_HOSTNAME=f"http://127.0.0.1:{free_port()}"),
+        *("fly api", "failed", "no connection", "FLY_API_HOSTNAME"),
+    ),
+    "a revoked token": (
+        lambda scene: scene.use(tokens=("another",)),
+        *("fly token", "failed", "refused", "fly tokens create deploy -a tests"),
+    ),
+    "a token of another app": (
+        refuses(action="app_get", status=403),
+        *("tasks app", "failed", "not for the app", "fly tokens create"),
+    ),
+    "no such app": (
+        sets(FLY_TASKS_APP="elsewhere"),
+        *("tasks app", "failed", "no app 'elsewhere'", "fly apps create elsewhere"),
+    ),
+    "a wide token": (
+        lambda scene: scene.use(apps=("tests", "payroll")),
+        *("token scope", "warning", "payroll", "fly tokens create deploy -a tests"),
+    ),
+    "one app for everything": (
+        sets(FLY_APP_NAME="tests"),
+        *("tasks app apart", "warning", "web app itself", "fly apps create"),
+    ),
+    "a tasks app that is deployed to": (
+        lambda scene: scene.create_machine(fly_platform_version="v2"),
+        *("tasks app apart", "warning", "fly deploy manages", "fly apps create"),
+    ),
+    "a tasks app without the secret": (
+        without_secret,
+        *("tasks app secrets", "failed", "WORKER_LIB_SECRET", "fly secrets set -a"),
+    ),
+    "a token in the tasks app": (
+        lambda scene: scene.emulator.set_secrets("tests", {"FLY_API_TOKEN": "x"}),
+        *("tasks app secrets", "warning", "FLY_API_TOKEN", "fly secrets unset"),
+    ),
+    "machines that cannot be listed": (
+        refuses(action="list", status=500),
+        *("machines", "failed", "cannot be listed", "try again"),
+    ),
+    "a machine without a slot": (
+        stray,
+        *("machines", "warning", "1 without a slot", "worker-lib sweep"),
+    ),
+    "no region of Fly's": (
+        sets(FLY_REGION="ams,atlantis"),
+        *("region", "failed", "'atlantis'", "ams"),
+    ),
+    "an image that is no name": (
+        sets(WORKER_IMAGE="registry.fly.io/web: v1"),
+        *("image", "failed", "no name of an image", "fly image show"),
+    ),
+    "an image that nobody runs": (
+        lambda scene: scene.create_machine(image="registry.fly.io/web:v2"),
+        *("image", "unknown", "on no machine", "--probe"),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_doctor_finds_a_seeded_fault_and_names_the_remedy(
+    scene: Scene, fault: str
+) -> None:
+    """The line of that name has the verdict, the fact and what to do."""
+    seed, name, verdict, text, remedy = FAULTS[fault]
+    seed(scene)
+
+    findings = scene.examine()
+
+    found = found_by_name(findings, name)
+    assert verdict == found.verdict, found
+    assert text in found.text
+    assert remedy in found.remedy
+    assert passed(findings) == all(one.verdict != "failed" for one in findings)
+
+
+def test_every_problem_with_the_settings_has_a_line_of_its_own(scene: Scene) -> None:
+    """Two mistakes are two lines, and the rest is examined all the same."""
+    scene.set(WORKER_LIB_MAX_MACHINES="many", WORKER_LIB_RESULT_TTL="soon")
+
+    findings = scene.examine()
+
+    problems = [one for one in findings if one.name == "settings"]
+    assert ["failed", "failed"] == [one.verdict for one in problems]
+    assert "ok" == found_by_name(findings, "redis writes").verdict
+
+
+def test_a_probe_shows_that_both_sides_agree(scene: Scene) -> None:
+    """A real machine answers, with its versions and the same secret."""
+    findings = scene.examine(probing=True)
+
+    assert "ok" == found_by_name(findings, "probe").verdict
+    assert "the same in the image" in found_by_name(findings, "versions").text
+    again = found_by_name(scene.examine(), "secret shared")
+    assert "ok" == again.verdict
+    assert "machine" in again.text
+
+
+def test_a_probe_meets_a_machine_with_another_secret(scene: Scene) -> None:
+    """What the machine signs does not verify here; the evidence stays in Redis."""
+    other = {**scene.shared(), "WORKER_LIB_SECRET": secrets.token_hex(32)}
+    scene.emulator.set_secrets("tests", other)
+
+    findings = scene.examine(probing=True)
+
+    assert "failed" == found_by_name(findings, "probe").verdict
+    assert "WORKER_LIB_SECRET" in found_by_name(findings, "probe").remedy
+    assert "failed" == found_by_name(scene.examine(), "secret shared").verdict
+
+
+def test_a_probe_of_a_machine_that_never_answers_says_where_to_look(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without REDIS_URL ends at once; the job is taken back."""
+    monkeypatch.setattr("worker_lib.doctor.examination._PROBE_SPARE", 0.0)
+    scene.set(WORKER_LIB_BOOT_TIMEOUT="1")
+    # The API does not tell names of secrets here, so nothing failed before.
+    scene.emulator.set_secrets("tests", {"REDIS_URL": None})
+    rule = FaultRule(action="secret_list", status=403)
+    scene.emulator.script_faults([rule])
+
+    found = found_by_name(scene.examine(probing=True), "probe")
+
+    assert "failed" == found.verdict
+    assert "no answer after 1 s" in found.text
+    assert "fly logs -a tests" in found.remedy
+
+
+def test_no_machine_is_started_while_something_failed(scene: Scene) -> None:
+    """A probe costs money: it would only fail as well."""
+    scene.server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+
+    findings = scene.examine(probing=True)
+
+    assert "unknown" == found_by_name(findings, "probe").verdict
+    assert [] == scene.emulator.machines()
+
+
+def test_a_mark_under_the_old_secret_is_no_mismatch(scene: Scene) -> None:
+    """While the secret is being changed, both count as the same."""
+    former = scene.secret
+    list(examine({**scene.environ, "FLY_APP_NAME": "slow-web"}))
+    scene.set(WORKER_LIB_SECRET=secrets.token_hex(32), WORKER_LIB_SECRET_OLD=former)
+
+    found = found_by_name(scene.examine(), "secret shared")
+
+    assert "ok" == found.verdict
+    assert "app slow-web" in found.text
+
+
+def test_a_mark_holds_nothing_of_the_secret_and_goes_away(scene: Scene) -> None:
+    """What is kept is a random number, its HMAC, and a time to live."""
+    scene.examine()
+    key = f"{{{scene.namespace}}}:doctor"
+
+    kept = b"".join(scene.server.ask("HVALS", key))
+
+    assert 2 * (16 + 32) == len(kept)
+    assert scene.secret.encode() not in kept
+    assert bytes.fromhex(scene.secret) not in bytes.fromhex(kept.decode())
+    assert 0 < scene.server.ask("TTL", key) <= 7 * 86400
+
+
+def quoting(scene: Scene) -> list[FaultRule]:
+    """Rules by which Fly quotes what it was sent."""
+    return [
+        FaultRule(
+            action=action, status=500, error=f"no: {TOKEN} {scene.secret} {PASSWORD}"
+        )
+        for action in ("list", "secret_list", "token", "app_list", "regions")
+    ]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--probe"]])
+def test_no_form_of_the_output_shows_a_secret(
+    scene: Scene,
+    form: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Not even where Redis or Fly quote the token, the password or the key."""
+    scene.user("~*", "&*", "+@all")
+    scene.emulator.script_faults(quoting(scene))
+    scene.set(WORKER_LIB_SECRET_OLD=secrets.token_hex(32))
+    urls = (scene.environ["REDIS_URL"], f"redis://:{PASSWORD}@localhost:x")
+    for url in (*urls, f"rediss://:{PASSWORD}@127.0.0.1:1", f"ftp://:{PASSWORD}@x"):
+        for name, value in {**scene.environ, "REDIS_URL": url}.items():
+            monkeypatch.setenv(name, value)
+
+        main(["doctor", *form])
+
+        printed = "".join(capfd.readouterr())
+        assert "redis" in printed
+        for canary in (TOKEN, PASSWORD, scene.secret):
+            assert canary not in printed
+        assert scene.environ["WORKER_LIB_SECRET_OLD"] not in printed
+
+
+def test_the_command_prints_lines_and_ends_by_the_verdict(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0 if nothing failed, 1 otherwise; a mark and a remedy on each line."""
+    for name, value in scene.environ.items():
+        monkeypatch.setenv(name, value)
+
+    healthy = main(["doctor"])
+    lines = capsys.readouterr().out.splitlines()
+    scene.server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    faulty = main(["doctor", "--json"])
+    told = json.loads(capsys.readouterr().out)
+
+    assert (0, 1) == (healthy, faulty)
+    assert {"✓", "?"} == {line[0] for line in lines}
+    assert not told["ok"]
+    assert {"name", "verdict", "text", "remedy"} == set(told["findings"][0])
+
+
+def wait_until_gone(top: Path) -> None:
+    """Wait until the stack that keeps its sockets below `top` has ended."""
+    until(lambda: not list(top.glob("worker_lib-*/*/stack")))
+    until(lambda: not list(top.glob("worker_lib-*/*/redis")))
+
+
+def test_a_local_setup_is_examined_on_its_own_stack(tmp_path: Path) -> None:
+    """Without settings the stack's own server and emulator are looked at."""
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    with tempfile.TemporaryDirectory(prefix="wl-", dir="/tmp") as top:
+        ran = subprocess.run(
+            [sys.executable, "-m", "worker_lib", "doctor", "--json", "--probe"],
+            cwd=tmp_path,
+            env={**environ, "XDG_STATE_HOME": top, "XDG_RUNTIME_DIR": top},
+            capture_output=True,
+            check=False,
+        )
+        wait_until_gone(Path(top))
+
+    told = json.loads(ran.stdout)
+    assert (0, b"") == (ran.returncode, ran.stderr)
+    assert {"ok"} == {one["verdict"] for one in told["findings"]}
+    names = [one["name"] for one in told["findings"]]
+    assert ["settings", "local server", "local folders", "local sockets"] == names[:4]
+    assert {"redis writes", "machines", "probe"} < set(names)
+    assert "token scope" not in names
+
+
+def test_a_local_setup_without_a_server_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No binary anywhere: nothing is started, and the remedy is one command."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    found = found_by_name(list(examine({})), "local server")
+
+    assert "failed" == found.verdict
+    assert "worker-lib[local]" in found.remedy
+
+
+def test_a_local_setup_with_a_long_path_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket's path has 107 bytes at most."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("long" * 25)))
+
+    found = found_by_name(list(examine({})), "local sockets")
+
+    assert "failed" == found.verdict
+    assert "XDG_RUNTIME_DIR" in found.remedy
+
+
+def test_a_local_setup_without_a_folder_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "state").write_text("in the way")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    found = found_by_name(list(examine({})), "local folders")
+
+    assert "failed" == found.verdict
+    assert "XDG_STATE_HOME" in found.remedy
