@@ -8,11 +8,10 @@ the finishing script wakes it, then verifies and loads what the machine wrote.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_lib import codec, pickling
 from worker_lib.codec import Codec
@@ -27,7 +26,7 @@ from worker_lib.errors import (
 from worker_lib.handle import Job
 from worker_lib.keys import key_prefix, new_job_id
 from worker_lib.launcher import Launcher, rebuild
-from worker_lib.options import QUEUES, TaskOptions
+from worker_lib.plan import Plan
 from worker_lib.settings import Settings
 from worker_lib.store.connection import MAX_BLOCK, Connection
 from worker_lib.store.store import NewJob, Outcome, Seen, Store
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from worker_lib.job import JobInfo
     from worker_lib.machines.api import MachinesApi
+    from worker_lib.options import TaskOptions
     from worker_lib.task import Task
 
 __all__ = ["Client", "default_client", "flush_launches"]
@@ -51,17 +51,6 @@ _MAX_NAME = 200
 _FIRST_LOOK = 1.0
 # Enough to know that jobs are under way, without growing for ever.
 _MAX_OPEN = 10_000
-
-
-class _Plan(NamedTuple):
-    """What follows from a task's options and is the same for all its calls."""
-
-    pool: str
-    spec: str
-    policy: str
-    rank: int
-    max_machines: int
-    result_ttl: float
 
 
 class Client:
@@ -95,7 +84,7 @@ class Client:
             settings,
             self._open_jobs,
         )
-        self._plans: dict[TaskOptions, _Plan] = {}
+        self._plans: dict[TaskOptions, Plan] = {}
 
     def __repr__(self) -> str:
         """Name the app and the namespace."""
@@ -202,17 +191,17 @@ class Client:
             settings.api_hostname, settings.fly_api_token, settings.fly_app
         )
 
-    def _plan(self, options: TaskOptions) -> _Plan:
+    def _plan(self, options: TaskOptions) -> Plan:
         plan = self._plans.get(options)
         if plan is None:
-            plan = _make_plan(options, self.settings)
+            plan = Plan.of(options, self.settings)
             self._plans[options] = plan
         return plan
 
     def _encode(
         self,
         task: Task[..., Any],
-        plan: _Plan,
+        plan: Plan,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> NewJob:
@@ -348,49 +337,3 @@ os.register_at_fork(after_in_child=_forget_after_fork)
 
 def _left(deadline: float | None) -> float:
     return MAX_BLOCK if deadline is None else deadline - time.monotonic()
-
-
-def _make_plan(options: TaskOptions, settings: Settings) -> _Plan:
-    most = options.max_machines or settings.max_machines
-    regions = options.region or ((settings.region,) if settings.region else ())
-    spec = json.dumps(
-        {
-            "image": settings.image,
-            "regions": list(regions),
-            "guest": options.guest.as_config(),
-            "env": _machine_env(options, settings),
-            "max": most,
-            "linger": options.linger,
-        },
-        sort_keys=True,
-    )
-    retry = options.retry
-    policy = json.dumps(
-        {
-            "max_attempts": retry.max_attempts,
-            "on_lost": options.on_lost,
-            "retry_kinds": [kind for kind in _DEATHS if retry.wants_kind(kind)],
-            "backoff": retry.backoff,
-            "factor": retry.factor,
-            "max_backoff": retry.max_backoff,
-            "jitter": retry.jitter,
-        }
-    )
-    return _Plan(
-        pool=codec.content_hash(spec.encode())[:12],
-        spec=spec,
-        policy=policy,
-        rank=QUEUES.index(options.queue),
-        max_machines=most,
-        result_ttl=options.result_ttl or settings.result_ttl,
-    )
-
-
-def _machine_env(options: TaskOptions, settings: Settings) -> dict[str, str]:
-    env = dict(options.env)
-    if settings.local_path:
-        env.setdefault("PYTHONPATH", settings.local_path)
-    return env
-
-
-_DEATHS = ("exit", "signal", "out_of_memory", "timeout")

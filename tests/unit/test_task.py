@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 from datetime import timedelta
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jobs
 import pytest

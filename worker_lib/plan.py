@@ -1,0 +1,89 @@
+"""What follows from a task's options and is the same for all its calls.
+
+A pool is the jobs that may share machines: same image, guest, regions, env and
+limits. Its id is a digest of those, so that every process finds the same pool.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker_lib.codec import content_hash
+from worker_lib.options import QUEUES
+
+if TYPE_CHECKING:
+    from worker_lib.options import TaskOptions
+    from worker_lib.settings import Settings
+
+__all__ = ["Plan"]
+
+_DEATHS = ("exit", "signal", "out_of_memory", "timeout")
+
+
+class Plan(NamedTuple):
+    """How calls with these options are queued and run.
+
+    Attributes:
+        pool: Id of the pool, 12 hexadecimal digits.
+        spec: The pool as JSON, for whoever launches its machines.
+        policy: JSON that machines and sweeps read: attempts, backoff, `on_lost`.
+        rank: Place of the queue, 0 first.
+        max_machines: Of this pool at the same time.
+        result_ttl: Seconds.
+    """
+
+    pool: str
+    spec: str
+    policy: str
+    rank: int
+    max_machines: int
+    result_ttl: float
+
+    @classmethod
+    def of(cls, options: TaskOptions, settings: Settings) -> Plan:
+        """Return the plan for these options under these settings."""
+        most = options.max_machines or settings.max_machines
+        spec = _spec(options, settings, most)
+        return cls(
+            pool=content_hash(spec.encode())[:12],
+            spec=spec,
+            policy=_policy(options),
+            rank=QUEUES.index(options.queue),
+            max_machines=most,
+            result_ttl=options.result_ttl or settings.result_ttl,
+        )
+
+
+def _spec(options: TaskOptions, settings: Settings, most: int) -> str:
+    regions = options.region or ((settings.region,) if settings.region else ())
+    spec = {
+        "image": settings.image,
+        "regions": list(regions),
+        "guest": options.guest.as_config(),
+        "env": _env(options, settings),
+        "max": most,
+        "linger": options.linger,
+    }
+    return json.dumps(spec, sort_keys=True)
+
+
+def _env(options: TaskOptions, settings: Settings) -> dict[str, str]:
+    env = dict(options.env)
+    if settings.local_path:
+        env.setdefault("PYTHONPATH", settings.local_path)
+    return env
+
+
+def _policy(options: TaskOptions) -> str:
+    retry = options.retry
+    policy = {
+        "max_attempts": retry.max_attempts,
+        "on_lost": options.on_lost,
+        "retry_kinds": [kind for kind in _DEATHS if retry.wants_kind(kind)],
+        "backoff": retry.backoff,
+        "factor": retry.factor,
+        "max_backoff": retry.max_backoff,
+        "jitter": retry.jitter,
+    }
+    return json.dumps(policy)
