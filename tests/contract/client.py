@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import pytest
 import requests
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 SLEEP = ["sleep", "60"]
+ANY_IMAGE = "registry.fly.io/demo:latest"
+on_every_runtime = pytest.mark.parametrize(
+    "runtime", ["process", "docker"], indirect=True
+)
 _DEADLINE = 10.0
 
 
@@ -40,8 +45,11 @@ def eventually(look: Callable[[], Found]) -> Found:
 class Api:
     """Talks to one app of one emulator."""
 
-    def __init__(self, emulator: Emulator, app: str = "demo") -> None:
+    def __init__(
+        self, emulator: Emulator, app: str = "demo", image: str = ANY_IMAGE
+    ) -> None:
         self.emulator = emulator
+        self._image = image
         self._app = f"/v1/apps/{app}"
         self._session = requests.Session()
         self._session.headers["Authorization"] = "Bearer any"
@@ -74,7 +82,7 @@ class Api:
             config: Fields of the config that are added or replaced.
         """
         whole = {
-            "image": "registry.fly.io/demo:latest",
+            "image": self._image,
             "init": {"exec": command or SLEEP},
             "restart": {"policy": "no"},
             **config,
@@ -83,6 +91,14 @@ class Api:
         assert 200 == reply.status_code, reply.text
         view: dict[str, Any] = reply.json()
         return view
+
+    def run(
+        self, command: list[str] | None = None, *, top: Any = None, **config: Any
+    ) -> str:
+        """Create a machine like `create` and wait until it runs; return its id."""
+        machine_id: str = self.create(command, top=top, **config)["id"]
+        self.wait(machine_id, "started")
+        return machine_id
 
     def prepare(self, *, region: str = "iad", **config: Any) -> str:
         """Create a machine that has not run yet; return its id once it is stopped."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .client import SLEEP, eventually, shell
+from .client import SLEEP, eventually, on_every_runtime, shell
 
 if TYPE_CHECKING:
     from .client import Api
@@ -16,6 +16,7 @@ STUBBORN = shell("trap '' INT TERM; echo ready; while :; do sleep 0.05; done")
 POLITE = shell("trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done")
 
 
+@on_every_runtime
 def test_a_machine_that_ends_is_stopped(api: Api) -> None:
     """Policy `no`, no auto_destroy: created, started, stopped."""
     machine_id = api.create(["true"])["id"]
@@ -25,6 +26,7 @@ def test_a_machine_that_ends_is_stopped(api: Api) -> None:
     assert expected == api.steps(machine_id)
 
 
+@on_every_runtime
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_machine_with_auto_destroy_ends_destroyed(api: Api, code: int) -> None:
     """Whatever its exit code; nobody has asked for it, so there is one event only."""
@@ -39,6 +41,7 @@ def test_a_machine_with_auto_destroy_ends_destroyed(api: Api, code: int) -> None
     assert code == api.exit_event(machine_id)["exit_code"]
 
 
+@on_every_runtime
 def test_an_exit_event_shows_every_field(api: Api) -> None:
     """Zeros and false values are there, not left out."""
     machine_id = api.create(["true"])["id"]
@@ -58,6 +61,7 @@ def test_an_exit_event_shows_every_field(api: Api) -> None:
     } == event
 
 
+@on_every_runtime
 def test_a_machine_killed_by_a_signal_exits_with_128_and_its_number(api: Api) -> None:
     """SIGKILL shows as exit code 137 and guest signal 9, with no stop requested."""
     machine_id = api.create(shell("kill -9 $$"))["id"]
@@ -70,15 +74,17 @@ def test_a_machine_killed_by_a_signal_exits_with_128_and_its_number(api: Api) ->
     assert not event["oom_killed"]
 
 
+@on_every_runtime
 def test_a_command_that_cannot_be_executed_exits_with_127(api: Api) -> None:
     """The machine starts and ends, and its log says why."""
     machine_id = api.create(["/no/such/command"])["id"]
     api.wait(machine_id, "stopped")
 
     assert 127 == api.exit_event(machine_id)["exit_code"]
-    assert "cannot execute" in api.log(machine_id)
+    assert "/no/such/command" in api.log(machine_id)
 
 
+@on_every_runtime
 def test_skip_launch_prepares_a_machine(api: Api) -> None:
     """It is `created`, then `stopped`, and has never run."""
     view = api.create(top={"skip_launch": True})
@@ -101,6 +107,7 @@ def test_a_machine_cannot_be_started_before_it_is_prepared(
     assert "unable to start machine from current state: 'created'" in reply.text
 
 
+@on_every_runtime
 def test_a_stopped_machine_starts_again(api: Api) -> None:
     """Start tells the previous state, and adds the user's and flyd's events."""
     machine_id = api.prepare()
@@ -109,12 +116,14 @@ def test_a_stopped_machine_starts_again(api: Api) -> None:
 
     expected = {"previous_state": "stopped", "migrated": False, "new_host": ""}
     assert expected == reply.json()
+    api.wait(machine_id, "started")
     assert ["start/starting/user", "start/started/flyd"] == api.steps(machine_id)[-2:]
 
 
+@on_every_runtime
 def test_starting_a_started_machine_changes_nothing(api: Api) -> None:
     """200, and no second event."""
-    machine_id = api.create()["id"]
+    machine_id = api.run()
     steps = api.steps(machine_id)
 
     assert "started" == api.post(machine_id, "start").json()["previous_state"]
@@ -158,6 +167,7 @@ def test_a_machine_destroyed_while_created_never_boots(
     assert 0 == api.emulator.billing()["started_s"]
 
 
+@on_every_runtime
 def test_stop_sends_the_given_signal(api: Api) -> None:
     """A process that obeys ends by itself, with the stop noted as requested."""
     machine_id = api.create(POLITE)["id"]
@@ -171,6 +181,7 @@ def test_stop_sends_the_given_signal(api: Api) -> None:
     assert (0, True) == (event["exit_code"], event["requested_stop"])
 
 
+@on_every_runtime
 @pytest.mark.parametrize("timeout", ["0.1s", 100_000_000])
 def test_stop_kills_after_the_grace(api: Api, timeout: object) -> None:
     """Who ignores the signal is killed; a grace is text or nanoseconds."""
@@ -183,6 +194,7 @@ def test_stop_kills_after_the_grace(api: Api, timeout: object) -> None:
     assert 137 == api.exit_event(machine_id)["exit_code"]
 
 
+@on_every_runtime
 def test_stop_follows_the_machine_s_own_stop_config(api: Api) -> None:
     """Signal and grace of the config count when the request has none."""
     stop_config = {"signal": "SIGTERM", "timeout": "200ms"}
@@ -195,6 +207,7 @@ def test_stop_follows_the_machine_s_own_stop_config(api: Api) -> None:
     assert 137 == api.exit_event(machine_id)["exit_code"]
 
 
+@on_every_runtime
 def test_stop_sends_sigint_by_default(api: Api) -> None:
     """SIGINT is what the configuration reference says."""
     script = "trap 'exit 7' INT; echo ready; while :; do sleep 0.05; done"
@@ -207,6 +220,7 @@ def test_stop_sends_sigint_by_default(api: Api) -> None:
     assert 7 == api.exit_event(machine_id)["exit_code"]
 
 
+@on_every_runtime
 def test_start_is_refused_while_stopping(api: Api) -> None:
     """412 until the old run is over."""
     machine_id = api.create(STUBBORN)["id"]
@@ -219,6 +233,7 @@ def test_start_is_refused_while_stopping(api: Api) -> None:
     assert "machine still active, refusing to start" in reply.json()["error"]
 
 
+@on_every_runtime
 def test_stopping_a_stopped_machine_changes_nothing(api: Api) -> None:
     """200, and no event."""
     machine_id = api.prepare()
@@ -228,15 +243,17 @@ def test_stopping_a_stopped_machine_changes_nothing(api: Api) -> None:
     assert steps == api.steps(machine_id)
 
 
+@on_every_runtime
 def test_stopping_a_machine_with_auto_destroy_destroys_it(api: Api) -> None:
     """It is complete, so it goes."""
-    machine_id = api.create(auto_destroy=True)["id"]
+    machine_id = api.run(auto_destroy=True)
 
     api.post(machine_id, "stop", signal="SIGKILL")
 
     assert "destroyed" == api.wait(machine_id, "destroyed")["state"]
 
 
+@on_every_runtime
 def test_policy_always_restarts_even_after_success(
     start_emulator: StartEmulator,
 ) -> None:
@@ -253,6 +270,7 @@ def test_policy_always_restarts_even_after_success(
     assert (0, True) == (event["exit_code"], event["restarting"])
 
 
+@on_every_runtime
 def test_policy_on_failure_stops_after_max_retries(
     start_emulator: StartEmulator,
 ) -> None:
@@ -267,6 +285,7 @@ def test_policy_on_failure_stops_after_max_retries(
     assert not api.exit_event(machine_id)["restarting"]
 
 
+@on_every_runtime
 def test_on_failure_is_the_default_and_leaves_success_alone(api: Api) -> None:
     """Without a policy, a clean exit ends the machine."""
     machine_id = api.create(["true"], restart=None)["id"]
@@ -274,6 +293,7 @@ def test_on_failure_is_the_default_and_leaves_success_alone(api: Api) -> None:
     assert "stopped" == api.wait(machine_id, "stopped")["state"]
 
 
+@on_every_runtime
 def test_a_restart_by_policy_can_be_stopped_in_its_pause(
     start_emulator: StartEmulator,
 ) -> None:
@@ -287,9 +307,10 @@ def test_a_restart_by_policy_can_be_stopped_in_its_pause(
     assert "stopped" == api.get(machine_id)["state"]
 
 
+@on_every_runtime
 def test_restart_ends_one_run_and_begins_another(api: Api) -> None:
     """The machine keeps its version and gets a new process."""
-    before = api.create(stop_config={"signal": "SIGTERM"})
+    before = api.get(api.run(stop_config={"signal": "SIGTERM"}))
 
     reply = api.call("POST", f"machines/{before['id']}/restart?timeout=10s")
 
@@ -300,6 +321,7 @@ def test_restart_ends_one_run_and_begins_another(api: Api) -> None:
     assert before["instance_id"] == api.get(before["id"])["instance_id"]
 
 
+@on_every_runtime
 @pytest.mark.parametrize(
     "query", ["force_stop=true", "timeout=100000000&signal=SIGTERM", "timeout=0.1s"]
 )
@@ -314,10 +336,11 @@ def test_restart_kills_who_does_not_obey(api: Api, query: str) -> None:
     assert 137 == api.exit_event(machine_id)["exit_code"]
 
 
+@on_every_runtime
 @pytest.mark.parametrize("number", ["SIGTERM", "TERM", 15, "15"])
 def test_a_signal_goes_to_the_main_process(api: Api, number: object) -> None:
     """By name or by number; the end it causes is not a requested stop."""
-    machine_id = api.create(SLEEP)["id"]
+    machine_id = api.run(SLEEP)
 
     assert {"ok": True} == api.post(machine_id, "signal", signal=number).json()
 
@@ -334,6 +357,7 @@ def test_an_unknown_signal_is_refused_with_the_valid_ones(api: Api) -> None:
     assert "SIGUSR2" in reply.json()["error"]
 
 
+@on_every_runtime
 def test_a_stopped_machine_takes_no_signal(api: Api) -> None:
     """412: nothing runs there."""
     machine_id = api.prepare()
@@ -351,6 +375,7 @@ def test_cordon_and_uncordon_are_shown(api: Api) -> None:
     assert not api.get(machine_id)["cordoned"]
 
 
+@on_every_runtime
 def test_a_destroyed_machine_cannot_be_acted_upon(api: Api) -> None:
     """404 for start, stop and destroy, although GET still shows it."""
     machine_id = api.create()["id"]
@@ -362,6 +387,7 @@ def test_a_destroyed_machine_cannot_be_acted_upon(api: Api) -> None:
     assert 404 == api.destroy(machine_id).status_code
 
 
+@on_every_runtime
 def test_events_are_newest_first_and_limited(api: Api) -> None:
     """`limit` counts from the newest; ids grow with time."""
     machine_id = api.create(["true"])["id"]

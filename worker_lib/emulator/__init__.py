@@ -1,4 +1,4 @@
-"""The Machines API of Fly on this computer, with machines that are processes.
+"""The Machines API of Fly on this computer: its machines are processes or containers.
 
 A request comes in by `server`, is let in, found its endpoint, limited and perhaps
 spoiled in `dispatch`, and worked in `endpoints`; `fleet` knows the machines,
@@ -7,15 +7,23 @@ what they would have cost.
 
 Faithful are endpoints, states, events, limits and errors, as far as Fly publishes
 them; what it does not publish can be set in `EmulatorOptions`. Not promised: volumes,
-networks, the proxy, health checks, images (each machine runs the present interpreter
-and project), isolation of any kind, and memory of anything after `stop`.
+networks, the proxy, health checks, and memory of anything after `stop`. Machines are
+processes of the present interpreter and project unless `runtime` is `docker`: then
+they are containers of their image.
 """
 
 from __future__ import annotations
 
 from worker_lib.emulator.faults import FaultPlan, FaultRule
-from worker_lib.emulator.options import EmulatorOptions
+from worker_lib.emulator.options import DockerOptions, EmulatorOptions
 from worker_lib.emulator.runtimes.strays import reap_strays
 from worker_lib.emulator.service import Emulator
 
-__all__ = ["Emulator", "EmulatorOptions", "FaultPlan", "FaultRule", "reap_strays"]
+__all__ = [
+    "DockerOptions",
+    "Emulator",
+    "EmulatorOptions",
+    "FaultPlan",
+    "FaultRule",
+    "reap_strays",
+]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.environment import launch_spec
 from worker_lib.emulator.events import Event, exit_request
@@ -186,15 +186,18 @@ class Engine:
         `failed`, for a person to look at. Source: "Machine states".
         """
         with self._fleet.lock:
+            run.cancel_timers()
             machine.run = None
             self._note(machine, f"cannot launch the machine: {reason}")
             log.warning("machine_failed", extra={"machine_id": machine.id})
-            is_new = machine.state == "created" and len(machine.versions) == 1
-            status = "launch_failed" if is_new else "failed"
-            kind, request = "launch" if is_new else "start", {"error": reason}
-            event = Event(type=kind, status=status, source="flyd", request=request)
-            machine.record(event)
-            if is_new or run.intent == "destroy":
+            request = {"error": reason}
+            if machine.state == "created" and len(machine.versions) == 1:
+                self._fail_to_launch(machine, request)
+                return
+            machine.record(
+                Event(type="start", status="failed", source="flyd", request=request)
+            )
+            if run.intent == "destroy":
                 self._destroyed(machine)
 
     def _exited(self, machine: Machine, run: Run, ended: Exit) -> None:
@@ -269,8 +272,13 @@ class Engine:
         machine.record(Event(type="destroy", status="destroyed", source="flyd"))
         self._fleet.mark_destroyed(machine, self.fates.retention(machine))
 
-    def _fail_to_launch(self, machine: Machine) -> None:
-        machine.record(Event(type="launch", status="launch_failed", source="flyd"))
+    def _fail_to_launch(
+        self, machine: Machine, request: dict[str, Any] | None = None
+    ) -> None:
+        status = "launch_failed"
+        machine.record(
+            Event(type="launch", status=status, source="flyd", request=request)
+        )
         self._destroyed(machine)
 
     def _befall(self, machine: Machine, run: Run, effect: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from worker_lib.emulator.faults.plan import FaultPlan
 from worker_lib.errors import ConfigError
@@ -13,6 +13,7 @@ from worker_lib.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+RUNTIMES = ("process", "docker")
 _TIMES = (
     *("created_delay", "prepare_delay", "hidden_after_create", "destroyed_retention"),
     *("restart_backoff", "restart_backoff_max", "memory_interval"),
@@ -26,6 +27,23 @@ def inherited_env() -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DockerOptions:
+    """What machines that are containers have in common.
+
+    Attributes:
+        network: The engine's network mode. `host`: what listens on this computer's
+            loopback, such as the emulator itself, can be reached.
+        mounts: Folders that containers can read, at the same path as here.
+        user: Who runs a machine whose config does not say; empty: whom its image
+            says.
+    """
+
+    network: str = "host"
+    mounts: tuple[Path, ...] = ()
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorOptions:
     """How one emulator behaves. Times are seconds.
 
@@ -36,10 +54,12 @@ class EmulatorOptions:
         tokens: Tokens that are let in; None lets any non-empty one in.
         org: Slug of the organisation that owns every app.
         region: Where a machine goes that names no region.
+        runtime: What a machine is: a local `process`, or a container (`docker`).
+        docker: For the runtime of that name.
         state_dir: Logs, files and marks of machines are written below it.
-        project_dir: Working directory of every machine.
-        base_env: What the image brings along: nothing else of the emulator's own
-            environment reaches a machine.
+        project_dir: Working directory of every machine that is a process.
+        base_env: Stands for the environment of an image, which processes have not:
+            nothing else of the emulator's own reaches a machine.
         rate_limits: Answer 429 as Fly does.
         max_body_bytes: A longer body is refused with 413.
         created_delay: A new machine stays `created` for so long; 0 boots at once.
@@ -62,6 +82,8 @@ class EmulatorOptions:
     tokens: tuple[str, ...] | None = field(default=None, repr=False)
     org: str = "personal"
     region: str = "iad"
+    runtime: Literal["process", "docker"] = "process"
+    docker: DockerOptions = field(default_factory=DockerOptions)
     state_dir: Path = field(default_factory=lambda: Path(".worker_lib/emulator"))
     project_dir: Path = field(default_factory=Path.cwd)
     base_env: Mapping[str, str] = field(default_factory=inherited_env, repr=False)
@@ -86,5 +108,9 @@ class EmulatorOptions:
         ]
         if not 0 <= self.port <= 65535:
             problems.append(f"port is {self.port}; it must be 0 to 65535")
+        if self.runtime not in RUNTIMES:
+            problems.append(
+                f"runtime is {self.runtime!r}; it must be {' or '.join(RUNTIMES)}"
+            )
         if problems:
             raise ConfigError(*problems)

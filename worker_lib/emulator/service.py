@@ -17,6 +17,7 @@ from worker_lib.emulator.options import EmulatorOptions
 from worker_lib.emulator.runtimes.process import ProcessRuntime
 from worker_lib.emulator.server import ApiServer
 from worker_lib.emulator.views import machine_view
+from worker_lib.errors import ConfigError
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _JOIN_TIMEOUT = 5.0
 
 
 class Emulator:
-    """The Machines API on a local port, with machines that are local processes.
+    """The Machines API on a local port, with machines of this computer.
 
     Use it as a context manager, or call `start` and `stop`. It serves once: nothing
     is kept from one emulator to the next but the logs in `state_dir`.
@@ -43,7 +44,7 @@ class Emulator:
         options = options or EmulatorOptions()
         fleet = Fleet(options)
         meter = BillingMeter(Prices())
-        runtime = runtime or ProcessRuntime(options)
+        runtime = runtime or _runtime(options)
         faults = Faults(options.reply_delays)
         faults.script(options.faults.rules, seed=options.faults.seed)
         engine = Engine(
@@ -71,6 +72,7 @@ class Emulator:
         """Listen, and serve from a thread of its own; returns itself.
 
         Raises:
+            ConfigError: What the runtime needs is not there.
             OSError: The address is taken or the state directory cannot be written.
         """
         options = self._options
@@ -82,7 +84,7 @@ class Emulator:
         )
         try:
             self._backend.runtime.open()
-        except OSError:
+        except (ConfigError, OSError):
             server.server_close()
             raise
         self._serve(server)
@@ -148,3 +150,13 @@ class Emulator:
     def requests(self) -> dict[str, Any]:
         """API calls since the start, as `/_emulator/requests` shows them."""
         return request_counts(self._backend)
+
+
+def _runtime(options: EmulatorOptions) -> Runtime:
+    if options.runtime == "process":
+        return ProcessRuntime(options)
+    from worker_lib.emulator.runtimes.docker import (  # noqa: PLC0415 - of an extra
+        DockerRuntime,
+    )
+
+    return DockerRuntime(options)

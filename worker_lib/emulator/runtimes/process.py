@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 
 from worker_lib.emulator.runtimes import ExecResult, Exit, ProcessInfo, procfs
 from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched
-from worker_lib.emulator.runtimes.strays import Guard, machines_dir, mark, reap_strays
+from worker_lib.emulator.runtimes.strays import (
+    REAP,
+    Guard,
+    machines_dir,
+    mark,
+    reap_strays,
+)
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -203,7 +209,7 @@ class ProcessRuntime:
         """Make the directory, end strays of an earlier emulator, post the guard."""
         self._dir.mkdir(parents=True, exist_ok=True)
         reap_strays(self._state_dir)
-        self._guard = Guard(self._state_dir)
+        self._guard = Guard(REAP, str(self._state_dir.resolve()))
 
     def close(self) -> None:
         """Send the guard home."""

@@ -16,19 +16,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.runtimes import procfs
 from worker_lib.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 log = get_logger("emulator")
 
 _NO_SESSION = -1
 _GUARD = 'read -r _ || exec "$@"'
-_REAP = (
+REAP = (
     "import sys; from worker_lib.emulator.runtimes.strays import reap_strays; "
     "reap_strays(sys.argv[1])"
 )
+"""What a guard of local processes runs, with the state directory."""
 
 
 def machines_dir(state_dir: Path | str) -> Path:
@@ -60,18 +64,26 @@ def reap_strays(state_dir: Path | str) -> list[str]:
 
 
 class Guard:
-    """A process that reaps strays as soon as this one is gone."""
+    """A process that reaps strays as soon as this one is gone.
 
-    def __init__(self, state_dir: Path) -> None:
+    Args:
+        code: What it then runs.
+        arguments: In `sys.argv` of the code.
+        env: Variables that the code needs.
+    """
+
+    def __init__(
+        self, code: str, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> None:
         package = Path(__file__).resolve().parents[3]
-        reap = (sys.executable, "-c", _REAP, str(state_dir.resolve()))
+        reap = (sys.executable, "-c", code, *arguments)
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD, "emulator-guard", *reap],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={"PATH": os.defpath, "PYTHONPATH": str(package)},
+            env={**(env or {}), "PATH": os.defpath, "PYTHONPATH": str(package)},
             start_new_session=True,
         )
 

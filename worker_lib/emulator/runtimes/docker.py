@@ -1,0 +1,388 @@
+"""Runs each machine as a container of its image, on a Docker engine.
+
+For each launch a thread makes a new container, so that no disk outlives a run,
+writes the machine's files into it, listens to its output, starts it, waits for its
+end and removes it. Process 1 is the engine's init: it forwards signals and reaps, as
+Fly's does, and once the main process has ended the kernel ends all others.
+
+Images are never pulled: a machine runs what the engine has. Containers carry labels,
+`worker_lib.machine`, `.app` and `.emulator`, by which those of a killed emulator are
+found and removed.
+
+Not promised: a network of its own, by default, as the local stack is on loopback; an
+exit code above 128 that is no signal's, since init reports both alike; more CPUs than
+the engine has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import tarfile
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.runtimes import ExecResult, Exit, ProcessInfo
+from worker_lib.emulator.runtimes.container_streams import RawStream, execute
+from worker_lib.emulator.runtimes.owner import Owner
+from worker_lib.emulator.runtimes.strays import Guard, machines_dir
+from worker_lib.errors import ConfigError
+from worker_lib.logs import get_logger
+
+try:
+    import docker
+    from docker import errors as docker_errors
+except ImportError as exc:
+    raise ConfigError(
+        "machines as containers need Docker's SDK: pip install 'worker-lib[docker]'"
+    ) from exc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from io import RawIOBase
+    from pathlib import Path
+
+    from worker_lib.emulator.options import DockerOptions, EmulatorOptions
+    from worker_lib.emulator.runtimes import GuestFile, LaunchSpec, Observer
+
+__all__ = ["DockerInstance", "DockerRuntime", "reap_containers"]
+
+log = get_logger("emulator")
+
+# An engine that is gone shows as an OSError: requests' errors are OSErrors.
+_TROUBLE = (docker_errors.DockerException, OSError)
+_LABEL = "worker_lib."
+_OWNER = f"{_LABEL}emulator"
+_MACHINE = f"{_LABEL}machine"
+_KILLED = Exit(code=128 + signal.SIGKILL, signal=signal.SIGKILL)
+_ENGINE_LOST = Exit(code=255)
+_NO_LONGER_THERE = (404, 409)
+_OUTPUT = {"stdout": True, "stderr": True, "stream": True}
+_NANO = 1_000_000_000
+_PS = "-eo pid,rss,etimes,times,args"
+_CLOSE_TIMEOUT = 10.0
+_GUARD_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "HOME")
+_REAP = (
+    "from worker_lib.emulator.runtimes.docker import reap_containers; reap_containers()"
+)
+
+
+def connect() -> Any:
+    """A client of the engine that `DOCKER_HOST` names, else of this computer's.
+
+    Raises:
+        ConfigError: it does not answer.
+    """
+    try:
+        client = docker.from_env()
+        client.ping()
+    except _TROUBLE as exc:
+        raise ConfigError(
+            "no Docker engine answers: start it, or set DOCKER_HOST to one that runs, "
+            "or run machines as processes (--runtime process, WORKER_LIB_RUNTIME="
+            f"process); {_reason(exc)}"
+        ) from exc
+    return client
+
+
+def reap_containers(client: Any = None) -> list[str]:
+    """Remove the containers whose emulator is gone; return their machines' ids.
+
+    Safe beside living emulators, and when called twice.
+    """
+    client = client or connect()
+    reaped = []
+    for container in client.containers.list(
+        all=True, filters={"label": _OWNER}, ignore_removed=True
+    ):
+        owner = Owner.parse(container.labels[_OWNER])
+        if owner is None or not owner.is_dead():
+            continue
+        with contextlib.suppress(docker_errors.APIError):
+            container.remove(force=True)
+        reaped.append(container.labels.get(_MACHINE, ""))
+        log.info("stray_killed", extra={"machine_id": reaped[-1]})
+    return reaped
+
+
+class DockerInstance:
+    """One run of a machine: a container, once there is one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._container: Any = None
+        self._unwanted = threading.Event()
+
+    def start(self, container: Any) -> bool:
+        """Start the container; False if the run was told to end before it began."""
+        if self._unwanted.is_set():
+            return False
+        container.start()
+        with self._lock:
+            self._container = container
+        if self._unwanted.is_set():
+            self.signal(signal.SIGKILL)
+        return True
+
+    def signal(self, number: int) -> None:
+        """Send a signal to init, which hands it to the main process."""
+        with self._lock:
+            if self._container is None:
+                self._unwanted.set()
+                return
+        with _if_it_runs():
+            self._container.kill(signal=number)
+
+    def suspend(self) -> None:
+        """Freeze the container's cgroup."""
+        with _if_it_runs():
+            self._container.pause()
+
+    def resume(self) -> None:
+        """Thaw it."""
+        with _if_it_runs():
+            self._container.unpause()
+
+    def processes(self) -> list[ProcessInfo]:
+        """What `ps` shows of the container; init is left out."""
+        found: list[ProcessInfo] = []
+        with _if_it_runs():
+            found = [
+                _info(row) for row in self._container.top(ps_args=_PS)["Processes"]
+            ]
+            self._container.reload()
+        init = self._container.attrs["State"]["Pid"]
+        return [process for process in found if process.pid != init]
+
+    def execute(
+        self, command: Sequence[str], *, stdin: str, timeout: float
+    ) -> ExecResult:
+        """Run a command in the container."""
+        api, container_id = self._container.client.api, self._container.id
+        return execute(api, container_id, command, stdin=stdin, timeout=timeout)
+
+
+class DockerRuntime:
+    """Launches machines as containers."""
+
+    def __init__(self, options: EmulatorOptions) -> None:
+        self._state_dir = options.state_dir
+        self._dir = machines_dir(options.state_dir)
+        self._options = options.docker
+        self._client: Any = None
+        self._engine_cpus = 1
+        self._guard: Guard | None = None
+        self._threads: list[threading.Thread] = []
+
+    def open(self) -> None:
+        """Find the engine, remove strays of earlier emulators, post the guard.
+
+        Raises:
+            ConfigError: no engine answers.
+        """
+        self._dir.mkdir(parents=True, exist_ok=True)
+        self._client = connect()
+        self._engine_cpus = self._client.info()["NCPU"]
+        reap_containers(self._client)
+        environ = {n: os.environ[n] for n in _GUARD_VARIABLES if n in os.environ}
+        self._guard = Guard(_REAP, env=environ)
+
+    def check_image(self, image: str) -> None:
+        """See whether the engine has an image.
+
+        Raises:
+            ConfigError: it has not, or no engine answers.
+        """
+        client = connect()
+        try:
+            client.images.get(image)
+        except docker_errors.ImageNotFound as exc:
+            raise ConfigError(_no_image(image)) from exc
+        finally:
+            client.close()
+
+    def close(self) -> None:
+        """Wait until the last containers are removed."""
+        deadline = time.monotonic() + _CLOSE_TIMEOUT
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if self._guard is not None:
+            self._guard.dismiss()
+            self._guard = None
+            self._client.close()
+
+    def log_path(self, machine_id: str) -> Path:
+        """Output and errors of all runs of a machine, one file."""
+        return self._dir / f"{machine_id}.log"
+
+    def discard(self, machine_id: str) -> None:
+        """Do nothing: each run's disk went with its container."""
+
+    def launch(self, spec: LaunchSpec, observer: Observer) -> DockerInstance:
+        """Start a thread that sees to the run from its beginning to its end."""
+        instance = DockerInstance()
+        thread = threading.Thread(
+            target=self._run,
+            args=(spec, instance, observer),
+            name=f"machine-{spec.machine_id}",
+            daemon=True,
+        )
+        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        thread.start()
+        return instance
+
+    def _run(
+        self, spec: LaunchSpec, instance: DockerInstance, observer: Observer
+    ) -> None:
+        try:
+            container = self._create(spec)
+        except docker_errors.ImageNotFound:
+            observer.failed(_no_image(spec.image))
+            return
+        except _TROUBLE as exc:
+            observer.failed(_reason(exc))
+            return
+        with _removed_in_the_end(container):
+            self._attend(container, spec, instance, observer)
+
+    def _create(self, spec: LaunchSpec) -> Any:
+        options, memory = self._options, f"{spec.memory_mb}m"
+        container = self._client.containers.create(
+            spec.image,
+            entrypoint=list(spec.entrypoint) or None,
+            command=list(spec.cmd) or None,
+            environment=dict(spec.env),
+            user=spec.user or options.user or None,
+            labels=_labels(spec),
+            init=True,
+            # As much memory with swap as without: there is no swap.
+            mem_limit=memory,
+            memswap_limit=memory,
+            nano_cpus=min(spec.cpus, self._engine_cpus) * _NANO,
+            network_mode=options.network,
+            volumes=_binds(options),
+            # Its output is read here, as it comes; the engine need not keep it too.
+            log_config={"Type": "none"},
+        )
+        if spec.files:
+            container.put_archive("/", _archive(spec.files))
+        return container
+
+    def _attend(
+        self,
+        container: Any,
+        spec: LaunchSpec,
+        instance: DockerInstance,
+        observer: Observer,
+    ) -> None:
+        """Start a container, keep what it prints, and tell of its end."""
+        try:
+            printed = RawStream(container.attach_socket(params=_OUTPUT))
+        except _TROUBLE as exc:
+            observer.failed(_reason(exc))
+            return
+        path = self.log_path(spec.machine_id)
+        with printed, path.open("ab", buffering=0) as output:
+            try:
+                if not instance.start(container):
+                    observer.exited(_KILLED)
+                    return
+            except _TROUBLE as exc:
+                observer.failed(_reason(exc))
+                return
+            observer.started()
+            for _, data in printed.frames():
+                output.write(data)
+            ended = _end_of(container, output)
+        observer.exited(ended)
+
+
+def _end_of(container: Any, output: RawIOBase) -> Exit:
+    """Wait for a container's end; how it ended, with a line of output if badly."""
+    try:
+        code = container.wait(timeout=None)["StatusCode"]
+        container.reload()
+    except _TROUBLE as exc:
+        output.write(f"the Docker engine is gone: {_reason(exc)}\n".encode())
+        return _ENGINE_LOST
+    number, is_out_of_memory = code - 128, container.attrs["State"]["OOMKilled"]
+    if is_out_of_memory:
+        limit = container.attrs["HostConfig"]["Memory"] >> 20
+        output.write(f"Out of memory: Killed process limit:{limit}MB\n".encode())
+    return Exit(
+        code=code,
+        signal=number if number in signal.valid_signals() else -1,
+        oom_killed=is_out_of_memory,
+    )
+
+
+def _labels(spec: LaunchSpec) -> dict[str, str]:
+    return {
+        **{f"metadata.{name}": value for name, value in spec.metadata.items()},
+        _MACHINE: spec.machine_id,
+        f"{_LABEL}app": spec.app,
+        _OWNER: str(Owner.current()),
+    }
+
+
+def _binds(options: DockerOptions) -> dict[str, dict[str, str]]:
+    """Folders at their own paths, to be read; a socket in one can still be used."""
+    return {str(path): {"bind": str(path), "mode": "ro"} for path in options.mounts}
+
+
+def _archive(files: Sequence[GuestFile]) -> bytes:
+    """Files as a tar archive; the engine makes the folders that are missing."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for file in files:
+            entry = tarfile.TarInfo(file.path)
+            entry.size, entry.mode = len(file.content), file.mode
+            archive.addfile(entry, io.BytesIO(file.content))
+    return packed.getvalue()
+
+
+@contextlib.contextmanager
+def _if_it_runs() -> Iterator[None]:
+    """Pass over the engine's refusal to do something with an ended container."""
+    try:
+        yield
+    except docker_errors.APIError as exc:
+        if exc.status_code not in _NO_LONGER_THERE:
+            raise
+
+
+@contextlib.contextmanager
+def _removed_in_the_end(container: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with contextlib.suppress(*_TROUBLE):
+            container.remove(force=True, v=True)
+
+
+def _info(row: Sequence[str]) -> ProcessInfo:
+    pid, rss_kb, age, cpu, command = row
+    return ProcessInfo(
+        pid=int(pid),
+        command=command,
+        directory="",
+        rss_bytes=int(rss_kb) * 1024,
+        cpu_ms=int(cpu) * 1000,
+        system_ms=0,
+        age_ms=int(age) * 1000,
+    )
+
+
+def _no_image(image: str) -> str:
+    return (
+        f"the Docker engine has no image {image}: build it (make image in this "
+        "project), pull it (docker pull), or set WORKER_IMAGE to one that it has"
+    )
+
+
+def _reason(error: Exception) -> str:
+    told = getattr(error, "explanation", None) or str(error)
+    return " ".join(str(told).split())
