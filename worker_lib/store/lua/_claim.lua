@@ -1,27 +1,29 @@
 -- What a machine takes next; shared by claim and finish.
 
-local function hand_over(job, known_code)
-  local record = key('job', job)
-  local got = redis.call('HMGET', record, 'fence', 'attempt', 'timeout', 'task',
-    'code', 'policy', 'call', 'lost')
-  local code = ''
-  if got[5] ~= '' and got[5] ~= known_code then
-    code = redis.call('GET', key('code', got[5])) or ''
-  end
-  return {'job', job, got[1], got[2], got[3], got[4], got[5], code, got[6],
-    got[7] or '', got[8]}
+local function read(job)
+  return redis.call('HMGET', key('job', job), 'status', 'fence', 'attempt', 'timeout',
+    'task', 'code', 'policy', 'call', 'lost')
 end
 
-local function start(slot, pool, job, lease, boot)
-  local record = key('job', job)
-  local where = redis.call('HMGET', key('slot', slot), 'machine', 'region')
-  local fence = redis.call('HINCRBY', record, 'fence', 1)
-  redis.call('HINCRBY', record, 'attempt', 1)
-  redis.call('HSET', record, 'status', 'running', 'slot', slot, 'started', text(now),
-    'machine', where[1] or '', 'region', where[2] or '', 'boot', boot)
-  redis.call('HSET', key('slot', slot), 'state', 'busy', 'job', job, 'fence', fence)
-  redis.call('SADD', key('busy', pool), slot)
-  redis.call('SREM', key('idle', pool), slot)
+local function hand_over(job, got, known_code)
+  local code = ''
+  if got[6] ~= '' and got[6] ~= known_code then
+    code = redis.call('GET', key('code', got[6])) or ''
+  end
+  return {'job', job, got[2], got[3], got[4], got[5], got[6], code, got[7],
+    got[8] or '', got[9]}
+end
+
+local function start(slot, held, job, got, lease, boot)
+  got[2], got[3] = tostring(got[2] + 1), tostring(got[3] + 1)
+  redis.call('HSET', key('job', job), 'status', 'running', 'fence', got[2],
+    'attempt', got[3], 'slot', slot, 'started', text(now), 'machine', held[5] or '',
+    'region', held[6] or '', 'boot', boot)
+  redis.call('HSET', key('slot', slot), 'state', 'busy', 'job', job, 'fence', got[2])
+  if held[4] ~= 'busy' then
+    redis.call('SADD', key('busy', held[1]), slot)
+    redis.call('SREM', key('idle', held[1]), slot)
+  end
   set_timer('s:' .. slot, now + lease)
   announce(job)
 end
@@ -64,25 +66,25 @@ end
 -- gives the same job again: the reply to the first question may have been lost.
 -- `mood` is 'stay', 'rested' (it has lingered long enough) or 'leave'.
 local function claim_next(slot, known_code, lease, boot, mood)
-  local held = redis.call('HMGET', key('slot', slot), 'pool', 'job', 'fence')
+  local held = redis.call('HMGET', key('slot', slot), 'pool', 'job', 'fence', 'state',
+    'machine', 'region')
   local pool = held[1]
   if not pool then return {'gone'} end
   if held[2] and held[2] ~= '' then
-    local state = redis.call('HMGET', key('job', held[2]), 'status', 'fence')
-    if state[1] == 'running' and state[2] == held[3] then
-      return hand_over(held[2], known_code)
+    local got = read(held[2])
+    if got[1] == 'running' and got[2] == held[3] then
+      return hand_over(held[2], got, known_code)
     end
   end
   if mood == 'leave' then return leave(pool, slot) end
   local due_in = promote(pool)
   while true do
-    local first = redis.call('ZPOPMIN', key('ready', pool))
-    if not first[1] then 
-      return rest(slot, pool, due_in, lease, mood == 'rested')
-    end
-    if redis.call('HGET', key('job', first[1]), 'status') == 'queued' then
-      start(slot, pool, first[1], lease, boot)
-      return hand_over(first[1], known_code)
+    local job = redis.call('ZPOPMIN', key('ready', pool))[1]
+    if not job then return rest(slot, pool, due_in, lease, mood == 'rested') end
+    local got = read(job)
+    if got[1] == 'queued' then
+      start(slot, held, job, got, lease, boot)
+      return hand_over(job, got, known_code)
     end
   end
 end

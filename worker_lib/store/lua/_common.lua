@@ -134,29 +134,28 @@ local function promote(pool)
   return math.max(0, tonumber(first[2]) - now)
 end
 
--- The running attempt as one JSON line, appended to the record.
-local function close_attempt(job, outcome, error, output)
-  local record = key('job', job)
-  local got = redis.call('HMGET', record, 'attempt', 'machine', 'region', 'boot',
-    'started', 'attempts')
+-- The record's attempts with the running one closed, a JSON line each.
+local function closed_attempts(job, outcome, error, output)
+  local got = redis.call('HMGET', key('job', job), 'attempt', 'machine', 'region',
+    'boot', 'started', 'attempts')
   local line = cjson.encode({n = tonumber(got[1]), machine = got[2] or '',
     region = got[3] or '', boot = tonumber(got[4] or '') or -1,
     started = tonumber(got[5]), ended = now, outcome = outcome,
     error = error, output = output})
   local lines = (got[6] or '') .. line .. '\n'
   if #lines > 65536 then lines = string.gsub(lines, '^[^\n]*\n', '') end
-  redis.call('HSET', record, 'attempts', lines)
-  redis.call('HDEL', record, 'started', 'boot')
+  return lines
 end
 
 -- The one way into a final status. `outcome` is '' where nothing was returned.
-local function finish(job, status, outcome, error)
+local function finish(job, status, outcome, error, attempts)
   local record, out = key('job', job), key('out', job)
-  local got = redis.call('HMGET', record, 'ttl', 'fence')
+  local got = redis.call('HMGET', record, 'ttl', 'fence', 'attempts')
   local keep = ms(got[1] or '86400')
-  redis.call('HSET', record, 'status', status, 'ended', text(now), 'error', error)
-  redis.call('HDEL', record, 'progress', 'due', 'slot')
-  if status == 'succeeded' then redis.call('HDEL', record, 'call') end
+  redis.call('HSET', record, 'status', status, 'ended', text(now), 'error', error,
+    'attempts', attempts or got[3] or '')
+  redis.call('HDEL', record, 'started', 'boot', 'progress', 'due', 'slot',
+    status == 'succeeded' and 'call' or '')
   local element = status .. ' ' .. (got[2] or '0') .. ' ' .. outcome
   redis.call('DEL', out)
   redis.call('RPUSH', out, element, #outcome > 1024 and '' or element)
@@ -166,11 +165,12 @@ local function finish(job, status, outcome, error)
   announce(job)
 end
 
-local function requeue(job, pool)
+local function requeue(job, pool, attempts)
   local record = key('job', job)
   redis.call('HINCRBY', record, 'fence', 1)
-  redis.call('HSET', record, 'status', 'queued')
-  redis.call('HDEL', record, 'slot', 'progress')
+  redis.call('HINCRBY', record, 'attempt', -1)
+  redis.call('HSET', record, 'status', 'queued', 'attempts', attempts)
+  redis.call('HDEL', record, 'started', 'boot', 'slot', 'progress')
   make_ready(pool, job, redis.call('HGET', record, 'order'))
   announce(job)
 end

@@ -6,11 +6,11 @@ local record = key('job', job)
 local got = redis.call('HMGET', record, 'status', 'pool', 'slot')
 if not got[1] then return -1 end
 if FINAL[got[1]] then return 0 end
-if got[1] == 'running' then close_attempt(job, 'cancelled', '', '') end
+local attempts = got[1] == 'running' and closed_attempts(job, 'cancelled', '', '')
 redis.call('ZREM', key('ready', got[2]), job)
 redis.call('ZREM', key('due', got[2]), job)
 promote(got[2])
 redis.call('HINCRBY', record, 'fence', 1)
-finish(job, 'cancelled', '', '')
+finish(job, 'cancelled', '', '', attempts)
 tell_slot(got[3], 'c')
 return 1

@@ -12,13 +12,12 @@ local record = key('job', job)
 local about = redis.call('HMGET', record, 'fence', 'status', 'policy')
 if job ~= '' and about[2] == 'running' and about[1] == ARGV[2] then
   local lost = redis.call('HINCRBY', record, 'lost', 1)
-  close_attempt(job, ARGV[5], ARGV[4], '')
+  local attempts = closed_attempts(job, ARGV[5], ARGV[4], '')
   count('lost')
   if cjson.decode(about[3]).on_lost == 'fail' or lost >= tonumber(ARGV[6]) then
-    finish(job, 'failed', ARGV[3], ARGV[4])
+    finish(job, 'failed', ARGV[3], ARGV[4], attempts)
   else
-    redis.call('HINCRBY', record, 'attempt', -1)
-    requeue(job, pool)
+    requeue(job, pool, attempts)
   end
 end
 if slot_owed(pool) then

@@ -6,9 +6,8 @@ local pool = redis.call('HGET', key('slot', slot), 'pool')
 if pool then free_slot(pool, slot) end
 local ours = got[1] == fence and got[2] == 'running'
 if ours then
-  close_attempt(job, 'released', 'the machine was stopped', '')
-  redis.call('HINCRBY', key('job', job), 'attempt', -1)
-  requeue(job, got[3])
+  requeue(job, got[3],
+    closed_attempts(job, 'released', 'the machine was stopped', ''))
 end
 -- Even if the job was cancelled meanwhile, others may have waited for this machine.
 pool = pool or (ours and got[3])
