@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser(words).parse_args(words)
     try:
         status: int = args.run(args)
+        sys.stdout.flush()
     except WorkerLibError as error:
         print(f"worker-lib: {error}", file=sys.stderr)
         return exits.exit_code(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.cli import exits
@@ -11,10 +12,15 @@ from worker_lib.cli.output import print_json
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+
+    from worker_lib.client import Client
+    from worker_lib.sweeper import Sweeper
 
 __all__ = ["add_parser"]
 
 _LAUNCH_WITHIN = 60.0
+_AREAS = ("sweeper", "launcher")
 # Of a record's facts, those that are worth a word.
 _FACTS = ("machine_id", "slot", "job_id", "region", "reason", "error")
 
@@ -36,27 +42,64 @@ def add_parser(
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Sweep, and wait until what it found owed was launched."""
+    """Sweep, and wait until what it found owed was launched.
+
+    Raises:
+        ConfigError: no machine could be launched: without a token a sweep would take
+            up what others could launch.
+    """
     from worker_lib.client import default_client  # noqa: PLC0415 - not for --help
 
     client = default_client()
-    done = _Recorder()
-    logger = logging.getLogger("worker_lib")
-    level = logger.level
-    logger.addHandler(done)
-    logger.setLevel(logging.INFO)
-    try:
-        next_in = client.sweeper.sweep()
+    client.settings.require_machines()
+    with _recorded() as events:
+        next_in = _backstop(client).sweep()
         is_done = client.launcher.flush(_LAUNCH_WITHIN)
-    finally:
-        logger.setLevel(level)
-        logger.removeHandler(done)
-    _show(done.events, next_in, as_json=args.json)
+    _show(events, next_in, as_json=args.json)
     return exits.OK if is_done else exits.TIMEOUT
 
 
+def _backstop(client: Client) -> Sweeper:
+    """Return a sweeper that looks for stray machines even if nothing is overdue."""
+    from worker_lib.codec import Codec  # noqa: PLC0415 - not for --help
+    from worker_lib.sweeper import Sweeper  # noqa: PLC0415
+
+    class Backstop(Sweeper):
+        def sweep(self) -> float | None:
+            next_in = super().sweep()
+            if self._launcher is not None:
+                self._reap(self._launcher)
+            return next_in
+
+    settings = client.settings
+    keys = Codec(
+        settings.secret,
+        settings.namespace,
+        max_bytes=settings.max_payload_bytes,
+        old_secret=settings.old_secret,
+    )
+    return Backstop(client.store, client.launcher, keys, settings, set())
+
+
+@contextmanager
+def _recorded() -> Iterator[list[dict[str, Any]]]:
+    """Yield a list of what the sweeper and the launcher say that they do."""
+    recorder = _Recorder()
+    loggers = [logging.getLogger(f"worker_lib.{area}") for area in _AREAS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(recorder)
+        logger.setLevel(logging.INFO)
+    try:
+        yield recorder.events
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(recorder)
+            logger.setLevel(level)
+
+
 class _Recorder(logging.Handler):
-    """Keeps what the sweeper and the launcher say that they did."""
+    """Keeps the fixed word and the facts of each record."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)

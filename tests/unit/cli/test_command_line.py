@@ -1,0 +1,175 @@
+"""The command line itself: what it loads, how it ends, where it prints."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import worker_lib
+from worker_lib import cli, errors
+from worker_lib.cli import exits, main
+from worker_lib.cli.output import painted
+
+ROOT = Path(__file__).resolve().parents[3]
+HEAVY = {"redis", "requests", "urllib3", "cloudpickle", "flask", "asyncio", "ssl"}
+
+
+def test_help_loads_no_command() -> None:
+    """`--help` answers at once: no client of anything is imported."""
+    code = f"""
+import contextlib, sys
+from worker_lib.cli import main
+with contextlib.suppress(SystemExit):
+    main(["--help"])
+print("loaded:", *({HEAVY!r} & set(sys.modules)))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "loaded:" == ran.stdout.splitlines()[-1]
+    for name in cli._COMMANDS:
+        assert f"    {name} " in ran.stdout
+
+
+@pytest.mark.parametrize("name", cli._COMMANDS)
+def test_each_command_tells_the_help_that_the_overview_has(name: str) -> None:
+    """The overview repeats the help of modules that it does not load."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+
+    importlib.import_module(f"worker_lib.cli.{name}").add_parser(commands)
+
+    helps = [choice.help for choice in commands._choices_actions]
+    assert [cli._COMMANDS[name]] == helps
+
+
+@pytest.mark.parametrize("name", cli._COMMANDS)
+def test_each_command_has_a_help_of_its_own(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`worker-lib COMMAND --help` names the command and exits with 0."""
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+
+    assert 0 == end.value.code
+    assert f"usage: worker-lib {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"], ["--nonsense"], ["run"]])
+def test_a_wrong_call_exits_with_2(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Usage goes to stderr."""
+    with pytest.raises(SystemExit) as end:
+        main(words)
+
+    assert 2 == end.value.code
+    assert "usage: worker-lib" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("x"), 2),
+        (errors.TaskNotRegistered("x"), 3),
+        (errors.JobNotFound("x"), 3),
+        (errors.JobLost("x"), 3),
+        (errors.WaitTimeout("x"), 4),
+        (errors.StoreUnavailable("x"), 5),
+        (errors.Unauthorized("x"), 5),
+        (errors.NoCapacity("x"), 5),
+        (errors.PayloadTooLarge("x"), 1),
+    ],
+)
+def test_each_error_has_its_exit_code(error: errors.WorkerLibError, code: int) -> None:
+    """Scripts can tell ends apart."""
+    assert code == exits.exit_code(error)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (errors.ConfigError("set it"), 2, "worker-lib: set it\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_an_end_is_told_in_one_sentence(
+    raised: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Never a traceback, not even after Ctrl-C."""
+
+    def fail(args: argparse.Namespace) -> int:
+        raise raised
+
+    monkeypatch.setattr("worker_lib.cli.version._run", fail)
+
+    assert code == main(["version"])
+    assert ("", said) == capsys.readouterr()
+
+
+def test_output_that_nobody_reads_to_the_end_is_no_traceback() -> None:
+    """`worker-lib ... | head -1` ends quietly."""
+    line = f"{sys.executable} -m worker_lib version | true"
+    code = f"import time, subprocess; subprocess.run({line!r}, shell=True)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "" == ran.stderr
+
+
+def test_version_names_what_both_sides_need(capsys: pytest.CaptureFixture[str]) -> None:
+    """As text, and as JSON for comparing."""
+    assert 0 == main(["version"])
+    text = capsys.readouterr().out
+    assert 0 == main(["version", "--json"])
+    told = json.loads(capsys.readouterr().out)
+
+    assert text.startswith(f"worker_lib {worker_lib.__version__}\n")
+    assert {"worker_lib", "python", "redis", "requests", "cloudpickle"} == set(told)
+
+
+class Terminal(io.StringIO):
+    """A stream that claims to be watched."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "no_color", "shown"),
+    [
+        (Terminal(), "", "\033[31mx\033[0m"),
+        (Terminal(), "1", "x"),
+        (io.StringIO(), "", "x"),
+    ],
+)
+def test_colours_are_for_terminals_that_want_them(
+    stream: Any, no_color: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None in a pipe, none with NO_COLOR."""
+    monkeypatch.setenv("NO_COLOR", no_color)
+
+    assert shown == painted("x", "red", stream)
