@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := worker_lib worker demo app.py examples tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench ci clean
+.PHONY: help demo test interop lint format types bench ci clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -16,6 +16,9 @@ demo: $(VENV)/.demo  ## Serve the demo at http://127.0.0.1:8080 (ONCE=1: drive i
 
 test: $(VENV)/.dev  ## Run all tests
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+interop: $(VENV)/.interop  ## Drive the emulator with Fly clients that others wrote (needs npm)
+	@$(BIN)/python -m pytest tests/interop $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style, types and import layers
 	@$(BIN)/ruff check $(CODE)
@@ -51,3 +54,13 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what the tests need into $(VENV) (once)"
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+# Clients want different versions of what they share, so each has a folder of its own.
+$(VENV)/.interop: tests/interop/package.json | $(VENV)/.dev
+	@echo "installing other Fly clients into $(VENV)/interop (once)"
+	@rm -rf $(VENV)/interop
+	@$(PIP) --target $(VENV)/interop/fly-python-sdk fly-python-sdk==0.3.4
+	@$(PIP) --target $(VENV)/interop/flaude flaude==0.6.1
+	@cp tests/interop/package.json $(VENV)/interop/
+	@npm install --prefix $(VENV)/interop --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
