@@ -61,9 +61,13 @@ class Wire:
             self._socket, greeting = _dial(self._url)
         except OSError as error:
             raise StoreUnavailable(f"Redis cannot be reached: {error}") from error
-        for command in greeting:
-            self.send(*command)
-            self.receive()
+        try:
+            for command in greeting:
+                self.send(*command)
+                self.receive()
+        except StoreError as error:
+            self.close()
+            raise StoreUnavailable(f"Redis refused our login: {error}") from error
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for poll(); -1 while closed."""
@@ -75,8 +79,13 @@ class Wire:
             self._socket.close()
             self._socket = None
 
-    def run(self, script: Script, *args: bytes | str | float) -> Reply:
-        """Run a script and return its reply.
+    def run(
+        self,
+        script: Script,
+        *args: bytes | str | float,
+        patience: float = _ANSWER_TIMEOUT,
+    ) -> Reply:
+        """Run a script and return its reply, which may take `patience` seconds.
 
         Raises:
             StoreUnavailable: the reply did not come; the script may have run, and may
@@ -85,16 +94,18 @@ class Wire:
         self.connect()
         if script.name not in self._known:
             # Sent whole, it need not be hashed here, and is known from then on.
-            return self._whole(script, *args)
+            return self._whole(patience, script, *args)
         self.send(b"EVALSHA", script.sha, b"1", self._prefix, *args)
         try:
-            return self.receive()
+            return self.receive(patience)
         except NoScript:
-            return self._whole(script, *args)
+            return self._whole(patience, script, *args)
 
-    def _whole(self, script: Script, *args: bytes | str | float) -> Reply:
+    def _whole(
+        self, patience: float, script: Script, *args: bytes | str | float
+    ) -> Reply:
         self.send(b"EVAL", script.source, b"1", self._prefix, *args)
-        reply = self.receive()
+        reply = self.receive(patience)
         self._known.add(script.name)
         return reply
 
@@ -212,8 +223,9 @@ def _dial(url: str) -> tuple[socket.socket, list[tuple[str, ...]]]:
     scheme, _, rest = url.partition("://")
     if scheme == "unix":
         return _dial_unix(rest)
-    where, _, tail = rest.partition("/")
-    database, _, _ = tail.partition("?")
+    place, _, query = rest.partition("?")
+    where, _, path = place.partition("/")
+    database = _database(query) or path
     login, _, host_port = where.rpartition("@")
     host, port = _host_and_port(host_port)
     connection = socket.create_connection((host, port), _CONNECT_TIMEOUT)
@@ -228,8 +240,9 @@ def _dial(url: str) -> tuple[socket.socket, list[tuple[str, ...]]]:
 
 def _dial_unix(rest: str) -> tuple[socket.socket, list[tuple[str, ...]]]:
     path, _, query = rest.partition("?")
-    login, _, path = path.rpartition("@") if "@" in path else ("", "", path)
-    database = query.partition("db=")[2].partition("&")[0]
+    before, slash, tail = path.partition("/")
+    login, _, start = before.rpartition("@")
+    path, database = start + slash + tail, _database(query)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(_CONNECT_TIMEOUT)
     try:
@@ -238,6 +251,14 @@ def _dial_unix(rest: str) -> tuple[socket.socket, list[tuple[str, ...]]]:
         connection.close()
         raise
     return connection, _greeting(login, database)
+
+
+def _database(query: str) -> str:
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if name == "db":
+            return value
+    return ""
 
 
 def _host_and_port(text: str) -> tuple[str, int]:

@@ -19,6 +19,8 @@ else:
 
 __all__ = ["Claim", "ClaimedJob", "MachineStore"]
 
+# Meanwhile nobody looks at the job's timeout, so a frozen Redis must not hold up long.
+_BEAT_PATIENCE = 2.0
 # A retry that is due so soon is waited for: a machine costs less than a boot.
 _NEAR = 5.0
 
@@ -143,7 +145,8 @@ class MachineStore:
     def heartbeat(self, job: ClaimedJob, progress: str = "") -> bool:
         """Renew the lease; False if the job is no longer ours."""
         words = (self._slot, job.id, job.fence, self._lease, progress)
-        return self.wire.run(script("heartbeat"), *words) == 1
+        reply = self.wire.run(script("heartbeat"), *words, patience=_BEAT_PATIENCE)
+        return reply == 1
 
     def release(self, job: ClaimedJob) -> bool:
         """Hand a job back, no attempt charged, and give the slot back."""
