@@ -133,6 +133,22 @@ def test_a_frozen_redis_delays_a_job_and_does_not_fail_it(
     assert 1 == [one.outcome for one in job.attempts].count("succeeded")
 
 
+def test_a_timeout_is_kept_though_redis_is_frozen(
+    client: Client, own_server: OwnServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    """No machine needs Redis to know that a task's time is over."""
+    task = jobs.works.options(timeout="2s")
+    job = task.delay(str(ledger), gate=str(tmp_path / "never"))
+    (started,) = until(lambda: ledger.starts)
+    until(lambda: job.info().started_at)
+    own_server.freeze()
+    try:
+        until(lambda: not is_running(started.pid))
+        assert time.monotonic() - started.at < 2 + 5
+    finally:
+        own_server.thaw()
+
+
 def test_waiting_ends_in_time_though_redis_is_frozen(
     client: Client, own_server: OwnServer, tmp_path: Path
 ) -> None:
