@@ -21,7 +21,12 @@ __all__ = ["MIN_SECRET_BYTES", "Settings"]
 MIN_SECRET_BYTES = 32
 _SCHEMES = ("redis", "rediss", "unix")
 # Set by the launcher for its machines; never by people.
-_INTERNAL = frozenset({"WORKER_LIB_SLOT", "WORKER_LIB_POOL"})
+_INTERNAL = frozenset(
+    {
+        *("WORKER_LIB_SLOT", "WORKER_LIB_POOL"),
+        *("WORKER_LIB_MACHINE_ROOT", "WORKER_LIB_MACHINE_API"),
+    }
+)
 
 
 def _env(*names: str, secret: bool = False, default: Any = "") -> Any:

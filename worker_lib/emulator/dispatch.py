@@ -41,13 +41,18 @@ class Dispatcher:
             ApiRefusal: It is answered with an error.
             ReplyLost: It is not answered at all.
         """
-        if not is_let_in(request.headers.get("authorization", ""), self._tokens):
+        header = request.headers.get("authorization", "")
+        if not request.door and not is_let_in(header, self._tokens):
             raise ApiRefusal(401, "unauthenticated: invalid or missing token")
         found = routes.find(request.method, request.path)
         if found is None:
             self._backend.calls[_UNKNOWN] += 1
             raise ApiRefusal(404, f"not_found: no such path: {request.path}")
         route, params = found
+        if request.door and request.door != params.get("app"):
+            raise ApiRefusal(
+                403, f"unauthorized: machines of {request.door} have their own app only"
+            )
         request = dataclasses.replace(request, params=params)
         if route.is_admin:
             return route.handler(self._backend, request)

@@ -25,6 +25,7 @@ from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
     from worker_lib.emulator.billing import BillingMeter
+    from worker_lib.emulator.doors import Doors
     from worker_lib.emulator.faults import Faults
     from worker_lib.emulator.fleet import Fleet
     from worker_lib.emulator.options import EmulatorOptions
@@ -51,11 +52,13 @@ class Engine:
         meter: BillingMeter,
         options: EmulatorOptions,
         faults: Faults,
+        doors: Doors,
     ) -> None:
         self._fleet = fleet
         self._runtime = runtime
         self._meter = meter
         self._options = options
+        self._doors = doors
         self.fates = Fates(
             faults,
             fleet,
@@ -156,7 +159,8 @@ class Engine:
             exited=partial(self._exited, machine, run),
             failed=partial(self._not_begun, machine, run),
         )
-        spec = launch_spec(machine, self._fleet.app(machine.app))
+        app = self._fleet.app(machine.app)
+        spec = launch_spec(machine, app, door=self._doors.path(app.name))
         run.instance = self._runtime.launch(spec, observer)
 
     def _charge(self, machine: Machine) -> None:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 _DEFAULT_MODE = 0o644
 
 
-def launch_spec(machine: Machine, app: App) -> LaunchSpec:
+def launch_spec(machine: Machine, app: App, *, door: str) -> LaunchSpec:
     """Everything a runtime needs to boot a machine.
 
     Args:
         machine: Its config says what to run.
         app: Its secrets override the config's `env`.
+        door: Path of the socket that leads to the API.
     """
     config, process = machine.config, _process(machine.config)
     env = {**config["env"], **process.get("env", {})}
@@ -40,6 +41,7 @@ def launch_spec(machine: Machine, app: App) -> LaunchSpec:
         user=process.get("user") or "",
         env=env | fly_variables(machine),
         files=tuple(_files(config, app)),
+        door=door,
         metadata=config["metadata"],
         cpus=config["guest"]["cpus"],
         memory_mb=config["guest"]["memory_mb"],

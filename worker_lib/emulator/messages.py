@@ -68,6 +68,7 @@ class Request:
         headers: By lower-case name.
         params: What the route's pattern found in the path.
         sight: How it sees machines.
+        door: The app by whose machines' own door it came in; "" for the public way.
     """
 
     method: str
@@ -77,6 +78,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
     sight: Sight = CLEAR
+    door: str = ""
 
     def value(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

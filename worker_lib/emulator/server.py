@@ -22,13 +22,23 @@ from worker_lib.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Answer = Callable[[Request], Reply]
+
 log = get_logger("emulator")
 
 _LINGER = struct.Struct("ii")
 
 
 class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Accepts connections and answers requests by a function."""
+    """Accepts connections and answers requests by a function.
+
+    Args:
+        address: Host and port, or the path of a unix socket.
+        answer: Is given each request.
+        max_body_bytes: A longer body is refused.
+        region: Shown in the ids of requests.
+        app: The app whose own door this is; "" for the public server.
+    """
 
     daemon_threads = True
     block_on_close = False
@@ -37,18 +47,22 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(
         self,
-        address: tuple[str, int],
-        answer: Callable[[Request], Reply],
+        address: tuple[str, int] | str,
+        answer: Answer,
         *,
         max_body_bytes: int,
         region: str,
+        app: str = "",
     ) -> None:
         self.answer = answer
         self.max_body_bytes = max_body_bytes
         self.region = region
+        self.app = app
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        super().__init__(address, _Handler)
+        # Nagle's delay is one of TCP, and the types know of TCP's addresses only.
+        handler = _DoorHandler if isinstance(address, str) else _Handler
+        super().__init__(address, handler)  # type: ignore[arg-type]
 
     def accept_forever(self) -> None:
         """Serve until `close`; the base class's loop would wake up twice a second."""
@@ -131,6 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             query=parse_qs(url.query, keep_blank_values=True),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self._body(),
+            door=self._api.app,
         )
 
     def _body(self) -> bytes:
@@ -192,6 +207,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
         """Send what the base class has to say to the log."""
         log.info("http_error", extra={"detail": format % args})
+
+
+class _DoorHandler(_Handler):
+    """The same on a unix socket, which knows no TCP options."""
+
+    disable_nagle_algorithm = False
 
 
 def _mark_for_reset(connection: socket.socket) -> None:

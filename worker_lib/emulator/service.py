@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from worker_lib.emulator.backend import Backend
 from worker_lib.emulator.billing import BillingMeter, Prices
 from worker_lib.emulator.dispatch import Dispatcher
+from worker_lib.emulator.doors import Doors
 from worker_lib.emulator.endpoints.admin import request_counts
 from worker_lib.emulator.engine import Engine
 from worker_lib.emulator.faults import FaultRule, Faults
@@ -47,8 +48,16 @@ class Emulator:
         runtime = runtime or _runtime(options)
         faults = Faults(options.reply_delays)
         faults.script(options.faults.rules, seed=options.faults.seed)
+        self._doors = Doors(
+            max_body_bytes=options.max_body_bytes, region=options.region
+        )
         engine = Engine(
-            fleet=fleet, runtime=runtime, meter=meter, options=options, faults=faults
+            fleet=fleet,
+            runtime=runtime,
+            meter=meter,
+            options=options,
+            faults=faults,
+            doors=self._doors,
         )
         self._options = options
         self._backend = Backend(
@@ -76,14 +85,16 @@ class Emulator:
             OSError: The address is taken or the state directory cannot be written.
         """
         options = self._options
+        answer = Dispatcher(self._backend).answer
         server = ApiServer(
             (options.host, options.port),
-            Dispatcher(self._backend).answer,
+            answer,
             max_body_bytes=options.max_body_bytes,
             region=options.region,
         )
         try:
             self._backend.runtime.open()
+            self._doors.open(answer)
         except (ConfigError, OSError):
             server.server_close()
             raise
@@ -110,6 +121,7 @@ class Emulator:
         self._backend.faults.close()
         self._backend.lifecycle.shut_down(grace)
         self._server.close()
+        self._doors.close()
         self._thread.join(_JOIN_TIMEOUT)
         self._backend.runtime.close()
         self._server = self._thread = None

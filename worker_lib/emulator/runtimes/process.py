@@ -255,6 +255,7 @@ class ProcessRuntime:
 
     def _environment(self, spec: LaunchSpec, root: Path) -> dict[str, str]:
         own = {"WORKER_LIB_MACHINE_ROOT": str(root)} if spec.files else {}
+        own |= {"WORKER_LIB_MACHINE_API": spec.door} if spec.door else {}
         return {**self._base_env, **own, **spec.env}
 
     def _spawn_marked(

@@ -1,0 +1,139 @@
+"""The machines' own way to the API: a socket, no token, their own app."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from worker_lib.settings import Settings
+
+from .client import eventually, python
+
+if TYPE_CHECKING:
+    from .client import Api
+    from .conftest import StartEmulator
+
+# A machine that asks the API about itself, as a program on Fly would.
+ASKS = """
+import http.client, os, socket, sys
+
+class Door(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(os.environ["WORKER_LIB_MACHINE_API"])
+
+app, machine = os.environ["FLY_APP_NAME"], os.environ["FLY_MACHINE_ID"]
+def ask(method, what):
+    door = Door("localhost")
+    door.request(method, f"/v1/apps/{app}/machines/{machine}{what}")
+    return door.getresponse()
+"""
+
+
+class Door(http.client.HTTPConnection):
+    """A connection over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__("localhost", timeout=10)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+def ask(path: str, method: str, what: str) -> tuple[int, dict[str, Any]]:
+    """Send a request by a door without any token; return status and body."""
+    door = Door(path)
+    door.request(method, what)
+    reply = door.getresponse()
+    body = json.loads(reply.read())
+    door.close()
+    return reply.status, body
+
+
+def door_of(api: Api, **options: Any) -> str:
+    """Return where a new machine's door is."""
+    command = python("import os; print(os.environ['WORKER_LIB_MACHINE_API'], 'end')")
+    machine_id = api.create(command, **options)["id"]
+    return api.printed(machine_id, "end").split()[0]
+
+
+def test_a_machine_suspends_itself_and_is_resumed_by_start(api: Api) -> None:
+    """It goes on where it was, with the reply to its request."""
+    code = f"{ASKS}print('before', flush=True); print(ask('POST', '/suspend').status)"
+    machine_id = api.create(python(code))["id"]
+
+    api.wait(machine_id, "suspended")
+    assert "before" == api.log(machine_id).strip()
+    assert "suspended" == api.post(machine_id, "start").json()["previous_state"]
+    api.wait(machine_id, "stopped")
+    assert ["before", "200"] == api.log(machine_id).split()
+
+
+def test_a_machine_reads_and_destroys_itself(api: Api) -> None:
+    """Same paths as outside, and as much may be done."""
+    code = f"{ASKS}print(ask('GET', '').read()); ask('DELETE', '?force=true')"
+    machine_id = api.create(python(code))["id"]
+
+    eventually(lambda: "destroyed" == api.get(machine_id)["state"])
+
+
+def test_a_door_needs_no_token(start_emulator: StartEmulator) -> None:
+    """Where the public way takes only those it knows."""
+    api = start_emulator(tokens=("any",))
+
+    status, body = ask(door_of(api), "GET", "/v1/apps/demo")
+
+    assert (200, "demo") == (status, body["name"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/apps/other", "/v1/apps", "/v1/orgs/personal/machines", "/_emulator/faults"],
+)
+def test_a_door_leads_to_its_own_app_only(
+    start_emulator: StartEmulator, path: str
+) -> None:
+    """Not to others, not to all of them, not to the emulator's own paths."""
+    api = start_emulator(apps=("demo", "other"))
+
+    assert 403 == ask(door_of(api), "GET", path)[0]
+
+
+def test_a_door_is_limited_as_the_public_way_is(start_emulator: StartEmulator) -> None:
+    """One count for both: Fly limits what is asked for, not who asks."""
+    api = start_emulator(rate_limits=True)
+    path = door_of(api)
+    statuses = [ask(path, "GET", "/v1/apps/demo/machines")[0] for _ in range(3)]
+    statuses.append(api.call("GET", "machines").status_code)
+
+    assert [200, 200, 200, 429] == statuses
+
+
+def test_doors_are_gone_with_their_emulator(start_emulator: StartEmulator) -> None:
+    """No socket and no folder is left."""
+    api = start_emulator()
+    path = Path(door_of(api))
+    assert path.is_socket()
+
+    api.emulator.stop()
+
+    assert not path.parent.exists()
+
+
+def test_a_machine_s_own_variables_are_no_mistakes(api: Api) -> None:
+    """A task that calls others reads settings from the environment it runs in."""
+    names = "print(*(n for n in os.environ if n.startswith('WORKER_LIB_')), 'end')"
+    machine_id = api.create(python(f"import os; {names}"))["id"]
+    found = api.printed(machine_id, "end").split()[:-1]
+
+    assert ["WORKER_LIB_MACHINE_API"] == found
+    assert "WORKER_LIB_MACHINE_API" not in os.environ
+    Settings.load({**dict.fromkeys(found, "x"), "REDIS_URL": "redis://localhost"})

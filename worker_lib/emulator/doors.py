@@ -1,0 +1,93 @@
+"""The machines' own way to the API: a unix socket without any token, one per app.
+
+On Fly it is `/.fly/api` in each machine. A local process has no root directory of its
+own, so it is told the path as `WORKER_LIB_MACHINE_API`; a container may have the
+socket at the path of Fly's.
+
+Source: "Suspend and resume a Machine" (a machine suspends itself by it); "OpenID
+Connect" (same paths as outside). That it leads to the machine's own app only is how
+the emulator understands its having no token.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator.server import ApiServer
+
+if TYPE_CHECKING:
+    from worker_lib.emulator.server import Answer
+
+# A unix path ends at about 107 characters, so not in the state directory; an app's
+# name takes up to 63.
+_FOLDER = "wl-doors-"
+_FOR_ANY_USER = 0o666
+
+
+class _Door(ApiServer):
+    address_family = socket.AF_UNIX
+
+
+class Doors:
+    """The sockets of one emulator, each opened when a machine of its app first boots.
+
+    Args:
+        max_body_bytes: As for the public server.
+        region: The same.
+    """
+
+    def __init__(self, *, max_body_bytes: int, region: str) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._region = region
+        self._lock = threading.Lock()
+        self._open: dict[str, _Door] = {}
+        self._folder: Path | None = None
+        self._answer: Answer | None = None
+
+    def open(self, answer: Answer) -> None:
+        """Have requests answered by a function from now on."""
+        self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+        self._answer = answer
+
+    def path(self, app: str) -> str:
+        """Where the machines of an app find their socket; "" if nobody would answer.
+
+        Raises:
+            OSError: The socket cannot be made.
+        """
+        if self._folder is None or self._answer is None:
+            return ""
+        path = self._folder / app
+        with self._lock:
+            if app not in self._open:
+                self._open[app] = self._opened(app, path, self._answer)
+        return str(path)
+
+    def close(self) -> None:
+        """Take every socket away."""
+        with self._lock:
+            for door in self._open.values():
+                door.close()
+            self._open.clear()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = self._answer = None
+
+    def _opened(self, app: str, path: Path, answer: Answer) -> _Door:
+        door = _Door(
+            str(path),
+            answer,
+            max_body_bytes=self._max_body_bytes,
+            region=self._region,
+            app=app,
+        )
+        path.chmod(_FOR_ANY_USER)  # the user of a container; the folder is ours alone
+        threading.Thread(
+            target=door.accept_forever, name=f"emulator-door-{app}", daemon=True
+        ).start()
+        return door
