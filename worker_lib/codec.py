@@ -30,8 +30,8 @@ _KEY_ID_BYTES = 4
 _MAC_BYTES = 32
 _BODY_AT = _HEADER_BYTES + _KEY_ID_BYTES + _MAC_BYTES
 _COMPRESS_FROM_BYTES = 4096
-# Pickles rarely shrink more than this; a stream that grows further is a bomb.
-_MAX_RATIO = 200
+# What a payload may grow to, in sizes of the largest one: beyond that it is a bomb.
+_MAX_GROWTH = 8
 
 
 def content_hash(body: bytes) -> str:
@@ -72,7 +72,7 @@ class Codec:
         Raises:
             PayloadTooLarge: it is over the limit; the message gives both sizes.
         """
-        flags, body = _compress(body)
+        flags, body = _compress(body, self.max_bytes * _MAX_GROWTH)
         if len(body) + _BODY_AT > self.max_bytes:
             raise PayloadTooLarge(
                 f"the {kind.decode()} is {len(body):,} bytes after compression and "
@@ -108,7 +108,9 @@ class Codec:
                 "or find out who else writes to this Redis"
             )
         _check_versions(header, kind)
-        return _decompress(body, self.max_bytes) if header[3] & _COMPRESSED else body
+        if not header[3] & _COMPRESSED:
+            return body
+        return _decompress(body, self.max_bytes * _MAX_GROWTH)
 
     def _context(self, kind: bytes, job_id: str, fence: str) -> bytes:
         return b"\0".join((kind, self._namespace, job_id.encode(), fence.encode()))
@@ -152,21 +154,18 @@ def _check_versions(header: bytes, kind: bytes) -> None:
         )
 
 
-def _compress(body: bytes) -> tuple[int, bytes]:
-    if len(body) < _COMPRESS_FROM_BYTES:
+def _compress(body: bytes, limit: int) -> tuple[int, bytes]:
+    if not _COMPRESS_FROM_BYTES <= len(body) <= limit:
         return 0, body
     import zlib  # noqa: PLC0415 - most payloads are small
 
     smaller = zlib.compress(body, 1)
-    if len(smaller) > len(body) * 0.9 or len(smaller) * _MAX_RATIO < len(body):
-        return 0, body
-    return _COMPRESSED, smaller
+    return (_COMPRESSED, smaller) if len(smaller) < len(body) * 0.9 else (0, body)
 
 
-def _decompress(body: bytes, max_bytes: int) -> bytes:
+def _decompress(body: bytes, limit: int) -> bytes:
     import zlib  # noqa: PLC0415 - most payloads are small
 
-    limit = min(max_bytes, len(body)) * _MAX_RATIO
     stream = zlib.decompressobj()
     plain = stream.decompress(body, limit)
     if not stream.eof:

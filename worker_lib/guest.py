@@ -160,7 +160,7 @@ def _split(machine: str) -> tuple[str, int, str | None]:
 def _megabytes(memory: int | str) -> int:
     if isinstance(memory, int):
         return memory
-    found = _MEMORY.fullmatch(memory.strip().lower())
+    found = _MEMORY.fullmatch(str(memory).strip().lower())
     if found is None:
         raise ConfigError(
             f"memory_mb {memory!r} is not an amount: "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from worker_lib.errors import JobCancelled, ResultExpired, WaitTimeout
 
@@ -163,23 +164,26 @@ async def _in_thread(function: Callable[[], T]) -> T:
     calls they wait for. A daemon thread does not hold up the interpreter's exit.
     """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
+    # The outcome is handed over as data: a future refuses StopIteration, and who
+    # awaits it would then wait for ever.
+    future: asyncio.Future[Callable[[], T]] = loop.create_future()
 
-    def settle(error: BaseException | None, value: T | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)  # type: ignore[arg-type]  # set where no error is
+    def settle(outcome: Callable[[], T]) -> None:
+        if not future.done():
+            future.set_result(outcome)
 
     def run() -> None:
         try:
-            value, error = function(), None
+            value = function()
+            outcome: Callable[[], T] = lambda: value  # noqa: E731 - typed
         except BaseException as raised:  # noqa: BLE001 - handed to who awaits
-            value, error = None, raised
+            outcome = partial(_raise, raised)
         if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, error, value)
+            loop.call_soon_threadsafe(settle, outcome)
 
     threading.Thread(target=run, name="worker_lib-await", daemon=True).start()
-    return await future
+    return (await future)()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

@@ -11,6 +11,7 @@ import os
 __all__ = [
     "MACHINE_PREFIX",
     "METADATA_NAMESPACE",
+    "METADATA_OWNER",
     "METADATA_POOL",
     "METADATA_SLOT",
     "job_channel",
@@ -18,12 +19,14 @@ __all__ = [
     "machine_name",
     "new_job_id",
     "new_slot_id",
+    "owner",
 ]
 
 MACHINE_PREFIX = "wl-"
 METADATA_SLOT = "worker_lib_slot"
 METADATA_POOL = "worker_lib_pool"
 METADATA_NAMESPACE = "worker_lib_namespace"
+METADATA_OWNER = "worker_lib_owner"
 
 
 def new_job_id() -> str:
@@ -49,3 +52,16 @@ def key_prefix(namespace: str) -> str:
 def job_channel(namespace: str, job_id: str) -> str:
     """Return the pub/sub channel on which the scripts announce a job's changes."""
     return f"{key_prefix(namespace)}:changed:{job_id}"
+
+
+def owner(namespace: str, secret: str) -> str:
+    """Return what marks machines as ours, where others use the same app and namespace.
+
+    Two programs with Redis servers of their own know nothing of each other's machines,
+    and must not take them for lost ones. Tells nothing of the secret.
+    """
+    import hmac  # noqa: PLC0415 - machines never ask
+
+    return hmac.digest(secret.encode(), f"owner {namespace}".encode(), "sha256").hex()[
+        :16
+    ]

@@ -30,9 +30,11 @@ from worker_lib.errors import (
 )
 from worker_lib.keys import (
     METADATA_NAMESPACE,
+    METADATA_OWNER,
     METADATA_POOL,
     METADATA_SLOT,
     machine_name,
+    owner,
 )
 from worker_lib.logs import get_logger
 
@@ -289,6 +291,7 @@ def machine_config(
             METADATA_SLOT: slot,
             METADATA_POOL: pool,
             METADATA_NAMESPACE: settings.namespace,
+            METADATA_OWNER: owner(settings.namespace, settings.secret),
         },
     }
 

@@ -250,10 +250,11 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "old_secret": _secret,
     "namespace": _namespace,
     "max_machines": _whole(1),
-    "max_payload_bytes": _whole(1024),
+    "max_payload_bytes": _whole(256 * 1024),
     "result_ttl": _duration(1),
     "pending_ttl": _duration(60),
     "lease_ttl": _duration(0.2),
     "boot_timeout": _duration(1),
     "max_lifetime": _duration(1),
+    "runtime": _choice("process", "docker"),
 }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib import codec, pickling
 from worker_lib.errors import MachineError, MachineNotFound, StoreError
-from worker_lib.keys import METADATA_NAMESPACE, METADATA_SLOT, machine_name
+from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, machine_name, owner
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -213,7 +213,8 @@ class Sweeper:
 
     def _reap(self, launcher: Launcher) -> None:
         """Destroy machines whose slot nobody knows, once they are old enough."""
-        ours = {METADATA_NAMESPACE: self._settings.namespace}
+        tag = owner(self._settings.namespace, self._settings.secret)
+        ours = {METADATA_OWNER: tag}
         try:
             machines = launcher.api.list_machines(metadata=ours)
         except MachineError as error:

@@ -9,7 +9,13 @@ import pytest
 
 from worker_lib.emulator import FaultRule
 from worker_lib.errors import ConfigError, MachineError, Unauthorized
-from worker_lib.keys import METADATA_NAMESPACE, METADATA_POOL, METADATA_SLOT
+from worker_lib.keys import (
+    METADATA_NAMESPACE,
+    METADATA_OWNER,
+    METADATA_POOL,
+    METADATA_SLOT,
+    owner,
+)
 from worker_lib.launcher import Launcher, machine_config, rebuild
 
 from .fly import TOKEN
@@ -54,6 +60,7 @@ def test_a_machine_ends_for_good_and_a_deploy_leaves_it_alone(fly: Fly) -> None:
         METADATA_SLOT: "51",
         METADATA_POOL: "pool",
         METADATA_NAMESPACE: fly.settings.namespace,
+        METADATA_OWNER: owner(fly.settings.namespace, fly.settings.secret),
     } == config["metadata"]
 
 

@@ -29,7 +29,7 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("WORKER_LIB_SECRET_OLD", "old_secret", OLD, OLD),
     ("WORKER_LIB_NAMESPACE", "namespace", "my-app_2", "my-app_2"),
     ("WORKER_LIB_MAX_MACHINES", "max_machines", "25", 25),
-    ("WORKER_LIB_MAX_PAYLOAD", "max_payload_bytes", "2048", 2048),
+    ("WORKER_LIB_MAX_PAYLOAD", "max_payload_bytes", "300000", 300000),
     ("WORKER_LIB_RESULT_TTL", "result_ttl", "2h", 7200.0),
     ("WORKER_LIB_PENDING_TTL", "pending_ttl", "1d", 86400.0),
     ("WORKER_LIB_LEASE_TTL", "lease_ttl", "5s", 5.0),
@@ -41,7 +41,7 @@ VARIABLES: list[tuple[str, str, str, object]] = [
 BOUNDS = [
     ("WORKER_LIB_MAX_MACHINES", "0", "use a whole number from 1"),
     ("WORKER_LIB_MAX_MACHINES", "many", "use a whole number from 1"),
-    ("WORKER_LIB_MAX_PAYLOAD", "1023", "use a whole number from 1024"),
+    ("WORKER_LIB_MAX_PAYLOAD", "262143", "use a whole number from 262144"),
     ("WORKER_LIB_RESULT_TTL", "0.5s", "it must be 1 s or more"),
     ("WORKER_LIB_PENDING_TTL", "59s", "it must be 60 s or more"),
     ("WORKER_LIB_LEASE_TTL", "100ms", "it must be 0.2 s or more"),

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, OutOfMemoryError
 from redis.retry import Retry as RedisRetry
 
-from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.errors import ConfigError, StoreError, StoreUnavailable
 from worker_lib.store.wire import pack
 
 if TYPE_CHECKING:
@@ -146,13 +146,19 @@ class _Connections:
     """A free list of redis-py connections; forgets those made before a fork."""
 
     def __init__(self, url: str, answer_timeout: float) -> None:
-        self._pool = redis.ConnectionPool.from_url(
-            url,
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=answer_timeout,
-            retry=RedisRetry(NoBackoff(), 0),
-            protocol=2,
-        )
+        try:
+            self._pool = redis.ConnectionPool.from_url(
+                url,
+                socket_connect_timeout=CONNECT_TIMEOUT,
+                socket_timeout=answer_timeout,
+                retry=RedisRetry(NoBackoff(), 0),
+                protocol=2,
+            )
+        except ValueError:  # whose text may show the password
+            raise ConfigError(
+                "REDIS_URL cannot be read: write redis://user:password@host:port/0, "
+                "with %-escapes for special characters of the password"
+            ) from None
         self._free: deque[Any] = deque()
         self._pid = os.getpid()
         known = self._pool.connection_kwargs

@@ -183,7 +183,7 @@ class Store:
 
     def cancel(self, job_id: str) -> bool | None:
         """End a job; False if it was final already, None if there is none."""
-        done = self._connection.run(script("cancel"), job_id)
+        done = self._connection.run(script("cancel"), job_id, new_slot_id())
         return None if done < 0 else bool(done)
 
     def look(self, *job_ids: str) -> list[Seen | None]:
@@ -317,7 +317,7 @@ def _seen(job_id: str, reply: Sequence[Any]) -> Seen:
 
 
 def _attempts(text: Sequence[str]) -> tuple[Attempt, ...]:
-    closed = [_attempt(json.loads(line)) for line in text[14].splitlines()]
+    closed = [_attempt(json.loads(line)) for line in text[14].split("\n")[:-1]]
     if text[0] == "running":
         closed.append(
             Attempt(

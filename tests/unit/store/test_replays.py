@@ -32,11 +32,11 @@ class Echo:
         self.replies: list[tuple[Any, Any]] = []
         self.stored: list[tuple[Any, Any]] = []
 
-    def run(self, script: Script, *words: Any) -> Any:
+    def run(self, script: Script, *words: Any, **options: Any) -> Any:
         """Send a script twice."""
-        first = self._real.run(script, *words)
+        first = self._real.run(script, *words, **options)
         before = _without_times(self._ground.snapshot())
-        second = self._real.run(script, *words)
+        second = self._real.run(script, *words, **options)
         after = _without_times(self._ground.snapshot())
         self.replies.append((first, second))
         self.stored.append((before, after))

@@ -22,6 +22,7 @@ local function start(slot, held, job, got, lease, boot)
   redis.call('HSET', key('slot', slot), 'state', 'busy', 'job', job, 'fence', got[2])
   if held[4] ~= 'busy' then
     redis.call('SADD', key('busy', held[1]), slot)
+    keep_alive(key('busy', held[1]), LONG_MS)
     redis.call('SREM', key('idle', held[1]), slot)
   end
   set_timer('s:' .. slot, now + lease)
@@ -47,7 +48,7 @@ local function rest(slot, pool, due_in, lease, rested)
   end
   redis.call('HSET', key('slot', slot), 'state', 'idle', 'job', '', 'fence', '')
   redis.call('SADD', key('idle', pool), slot)
-  redis.call('PEXPIRE', key('idle', pool), DAY_MS)
+  keep_alive(key('idle', pool), LONG_MS)
   set_timer('s:' .. slot, now + wait + lease)
   return {'idle', text(wait)}
 end

@@ -16,6 +16,8 @@ local function key(kind, id) return P .. ':' .. kind .. ':' .. id end
 local TIMERS, CALLS, JOBS = P .. ':timers', P .. ':calls', P .. ':jobs'
 local FINAL = {succeeded = true, failed = true, cancelled = true, expired = true}
 local DAY_MS = 86400000
+-- For what empties itself: longer than any job waits.
+local LONG_MS = 400 * DAY_MS
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1e6
 
@@ -30,11 +32,11 @@ local function count(what)
   end
 end
 
--- Every write is sent to the append-only file, so a long life is renewed half-way.
+-- Every write is sent to the append-only file, so a life is given twice and renewed
+-- half-way: what a job needs never ends before the job.
 local function keep_alive(name, life)
-  local left = redis.call('PTTL', name)
-  if left >= 0 and left > life / 2 then return true end
-  return redis.call('PEXPIRE', name, life) == 1
+  if redis.call('PTTL', name) >= life then return true end
+  return redis.call('PEXPIRE', name, 2 * life) == 1
 end
 
 local function announce(job) redis.call('PUBLISH', key('changed', job), '1') end
@@ -65,9 +67,9 @@ end
 local function add_slot(pool, slot, look_at)
   redis.call('HSET', key('slot', slot), 'pool', pool, 'state', 'owed',
     'owed_at', text(now))
-  redis.call('PEXPIRE', key('slot', slot), DAY_MS)
+  redis.call('PEXPIRE', key('slot', slot), LONG_MS)
   redis.call('SADD', key('slots', pool), slot)
-  redis.call('PEXPIRE', key('slots', pool), 14 * DAY_MS)
+  redis.call('PEXPIRE', key('slots', pool), LONG_MS)
   set_timer('s:' .. slot, look_at)
 end
 
@@ -100,12 +102,12 @@ end
 
 local function make_ready(pool, job, order)
   redis.call('ZADD', key('ready', pool), order, job)
-  keep_alive(key('ready', pool), 14 * DAY_MS)
+  keep_alive(key('ready', pool), LONG_MS)
 end
 
 local function make_due(pool, job, at)
   redis.call('ZADD', key('due', pool), text(at), job)
-  redis.call('PEXPIRE', key('due', pool), 14 * DAY_MS)
+  keep_alive(key('due', pool), LONG_MS)
   look_at_pool(pool, at)
 end
 

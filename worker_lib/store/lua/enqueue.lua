@@ -13,9 +13,10 @@ end
 local known = redis.call('HGET', record, 'status')
 if known then
   local mine = redis.call('HGET', key('slot', ARGV[13]), 'state') == 'owed'
-  return stored(known, mine and ARGV[13] or '', '')
+  return stored(known, mine and ARGV[13] or '',
+    redis.call('HGET', key('pool', pool), 'trouble') or '')
 end
-local keep = ms(ARGV[14])
+local keep = ms(ARGV[14] + delay)
 if ARGV[10] ~= '' then
   local code = key('code', ARGV[10])
   if ARGV[11] ~= '' then

@@ -3,7 +3,6 @@
 -- Returns 1, or 0 if the job is no longer this machine's.
 local got = redis.call('HMGET', key('job', ARGV[2]), 'fence', 'status')
 if got[1] ~= ARGV[3] or got[2] ~= 'running' then return 0 end
-redis.call('PEXPIRE', key('slot', ARGV[1]), DAY_MS)
 set_timer('s:' .. ARGV[1], now + tonumber(ARGV[4]))
 if ARGV[5] ~= '' then
   redis.call('HSET', key('job', ARGV[2]), 'progress', ARGV[5])

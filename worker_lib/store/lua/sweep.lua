@@ -22,6 +22,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', TIMERS, '-inf', text(now),
       if not wake_idle(id) then break end
     end
     while owe(id) do end
+    if slot_owed(id) then look_at_pool(id, now) end  -- the candidates ran out
   else
     local got = redis.call('HMGET', key('slot', id), 'state', 'machine', 'pool', 'job',
       'fence', 'launched_at')

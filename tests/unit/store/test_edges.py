@@ -1,0 +1,146 @@
+"""Odd texts, long waits, many pools, failed logins: what users meet one day."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+
+from worker_lib import handle
+from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.store import wire as wire_module
+from worker_lib.store.wire import Wire
+
+from .ground import new_job
+from .test_wire import server_of_one, words
+
+if TYPE_CHECKING:
+    from .ground import Ground
+
+
+@pytest.mark.parametrize("text", ["a\u2028b", "a\x85b", "a\u2029b"])
+def test_any_text_of_a_task_can_be_looked_at(ground: Ground, text: str) -> None:
+    """What people print has line ends that only Unicode knows."""
+    machine, job = ground.running()
+    machine.finish(job, "failed", error=text, kind="error", output=text)
+    (seen,) = ground.store.look(job.id)
+    assert seen is not None
+    assert (text, text) == (seen.info.error, seen.info.attempts[0].output)
+
+
+def test_the_set_of_busy_slots_has_an_end(ground: Ground) -> None:
+    """While a job runs, every key but the timers has a time to live."""
+    ground.running()
+    endless = {n for n in ground.names() if ground.redis.pttl(ground.key(n)) < 0}
+    assert {"timers"} == endless
+
+
+def test_a_slot_lives_as_long_as_its_place_among_the_slots(ground: Ground) -> None:
+    """Else it takes a machine's place for ever: with max_machines=1, no other comes."""
+    _, stored = ground.enqueue(max_machines=1)
+    slot, slots = (
+        ground.redis.pttl(ground.key(*parts))
+        for parts in (("slot", stored.slot), ("slots", "pool"))
+    )
+    assert slot >= slots - 1000
+
+
+def test_a_running_job_whose_slot_expired_is_not_stuck(ground: Ground) -> None:
+    """Its machine and its caller died, and somebody comes two days later."""
+    _, job = ground.running(pending_ttl=14 * 86400.0)
+    (slot,) = ground.slots()
+    ttl = ground.redis.pttl(ground.key("slot", slot))
+    assert ttl >= ground.redis.pttl(ground.key("job", job.id))
+
+
+def test_a_delay_longer_than_pending_ttl_is_kept(ground: Ground) -> None:
+    """A call whose delay() returned reaches a final status."""
+    job, _ = ground.enqueue(delay=1000.0, pending_ttl=60.0)
+    assert ground.redis.pttl(ground.key("job", job)) > 1_000_000
+
+
+@pytest.mark.parametrize("key", ["ready:pool", "pool:pool", "code:h", "jobs"])
+def test_what_a_job_needs_lives_as_long_as_the_job(ground: Ground, key: str) -> None:
+    """Renewing half-way must not leave the newest job with half a life."""
+    life = 14 * 86400
+    ground.store.enqueue(new_job(code_hash="h", code=b"x", pending_ttl=float(life)))
+    ground.redis.pexpire(ground.key(key), life * 1000 * 6 // 10)
+    ground.store.enqueue(new_job(code_hash="h", code=b"x", pending_ttl=float(life)))
+    assert ground.redis.pttl(ground.key(key)) > life * 990
+
+
+def test_a_sweep_forgets_no_pool_when_it_runs_out_of_candidates(ground: Ground) -> None:
+    """Twenty-five pools become due together: all of them get a machine."""
+    for n in range(25):
+        ground.enqueue(pool=f"p{n}", delay=10.0)
+    ground.pass_time(20)
+    launched = []
+    for _ in range(4):
+        launched += ground.store.sweep().launches
+    assert 25 == len(launched)
+
+
+def test_a_path_with_an_at_sign_is_no_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """redis-py reads it as a path; so must the machine."""
+    made = mock.MagicMock()
+    monkeypatch.setattr("worker_lib.store.wire.socket.socket", made)
+    wire_module._dial("unix:///tmp/a@b/sock")
+    made.return_value.connect.assert_called_with("/tmp/a@b/sock")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:{}/?db=2", "redis://127.0.0.1:{}?db=2"]
+)
+def test_a_database_in_the_query_is_that_of_redis_py(url: str) -> None:
+    """Both sides must speak to the same database, or no job is ever found."""
+    with server_of_one() as (port, heard):
+        wire = Wire(url.format(port), "{x}")
+        try:
+            wire.connect()
+        finally:
+            wire.close()
+            import socket
+
+            with socket.socket() as s:
+                s.connect_ex(("127.0.0.1", port))
+    assert ["SELECT", "2"] == words(heard)
+
+
+def test_a_refused_password_leaves_no_connection(ground: Ground) -> None:
+    """As `connect` promises; the next command must not run unauthenticated."""
+    path = ground.settings.redis_url.removeprefix("unix://")
+    wire = Wire(f"unix://:wrong@{path}", "{x}")
+    with pytest.raises(StoreError) as caught:
+        wire.connect()
+    assert -1 == wire.fileno()
+    assert isinstance(caught.value, StoreUnavailable)
+
+
+def test_awaiting_a_job_that_raised_stop_iteration_ends() -> None:
+    """A future does not take StopIteration: the caller would wait for ever."""
+
+    def function() -> None:
+        raise StopIteration("no more")
+
+    async def wait() -> None:
+        await asyncio.wait_for(handle._in_thread(function), 2)
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(wait())
+
+
+def test_a_cancel_sent_again_after_a_lost_reply_says_yes(ground: Ground) -> None:
+    """ "True if this call did it"."""
+    job, _ = ground.enqueue()
+    store: Any = ground.store
+    real = store._connection
+
+    class Twice:
+        def run(self, *words: Any) -> Any:
+            real.run(*words)
+            return real.run(*words)
+
+    store._connection = Twice()
+    assert ground.store.cancel(job) is True
