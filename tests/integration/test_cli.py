@@ -8,13 +8,13 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waiting import until
 
 from worker_lib.cli import main
 from worker_lib.emulator.faults import FaultRule
-from worker_lib.keys import METADATA_NAMESPACE, METADATA_SLOT
+from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from worker_lib.client import Client
     from worker_lib.emulator import Emulator
+    from worker_lib.handle import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -97,6 +98,20 @@ def test_run_out_of_time_exits_with_4_and_names_the_job(
     printed = capsys.readouterr()
     assert (4, "") == (status, printed.out)
     assert "goes on without this command" in printed.err
+
+
+def test_run_that_is_interrupted_exits_with_130_and_names_the_job(
+    client: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C ends the command, not the job."""
+
+    def interrupted(job: Job[Any], timeout: float | None = None) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("worker_lib.handle.Job.result", interrupted)
+
+    assert 130 == main(["run", "jobs:add", "1"])
+    assert "goes on without this command" in capsys.readouterr().err
 
 
 def test_run_without_redis_exits_with_5(
@@ -196,11 +211,12 @@ def test_sweep_destroys_a_machine_that_nobody_knows(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Also when no job is overdue: that is what an hourly sweep is for."""
+    settings = client.settings
     config = {
         "image": "local",
         "init": {"exec": ["sleep", "60"]},
         "metadata": {
-            METADATA_NAMESPACE: client.settings.namespace,
+            METADATA_OWNER: owner(settings.namespace, settings.secret),
             METADATA_SLOT: "0123456789ab",
         },
     }

@@ -20,7 +20,7 @@ from waiting import until
 from worker_lib.cli import main
 from worker_lib.doctor import examine, passed
 from worker_lib.emulator.faults import FaultRule
-from worker_lib.keys import METADATA_NAMESPACE, METADATA_SLOT
+from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, owner
 from worker_lib.machines.api import MachinesApi
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ def configures(name: str, value: str) -> Callable[[Scene], None]:
 
 
 def stray(scene: Scene) -> None:
-    metadata = {METADATA_NAMESPACE: scene.namespace, METADATA_SLOT: "0123456789ab"}
+    tag = owner(scene.namespace, scene.secret)
+    metadata = {METADATA_OWNER: tag, METADATA_SLOT: "0123456789ab"}
     scene.create_machine(**metadata)
 
 
@@ -325,6 +326,10 @@ FAULTS: dict[str, tuple[Callable[[Scene], Any], str, str, str, str]] = {
         lambda scene: scene.set(FLY_API_HOSTNAME=f"http://127.0.0.1:{free_port()}"),
         *("fly api", "failed", "no connection", "FLY_API_HOSTNAME"),
     ),
+    "an API in trouble": (
+        refuses(action="app_get", status=500),
+        *("fly api", "failed", "500", "status.flyio.net"),
+    ),
     "a revoked token": (
         lambda scene: scene.use(tokens=("another",)),
         *("fly token", "failed", "refused", "fly tokens create deploy -a tests"),
@@ -406,6 +411,16 @@ def test_every_problem_with_the_settings_has_a_line_of_its_own(scene: Scene) -> 
     problems = [one for one in findings if one.name == "settings"]
     assert ["failed", "failed"] == [one.verdict for one in problems]
     assert "ok" == found_by_name(findings, "redis writes").verdict
+
+
+def test_a_machine_needs_no_token(scene: Scene) -> None:
+    """Inside a machine of the tasks app the rest is examined without it."""
+    scene.set(FLY_API_TOKEN="", WORKER_IMAGE="", WORKER_LIB_SLOT="0123456789ab")
+
+    findings = scene.examine()
+
+    assert passed(findings), findings
+    assert "fly token" not in [one.name for one in findings]
 
 
 def test_a_probe_shows_that_both_sides_agree(scene: Scene) -> None:

@@ -108,7 +108,7 @@ class _Reader:
             raise ConfigError("FLY_TASKS_APP is empty: name the app to run machines in")
         path = f"/v1/apps/{segment(settings.fly_app)}"
         app = self._ask(path, dict)
-        if app.error is not None and app.error.status in (0, 401):
+        if app.error is not None and app.error.status not in (403, 404):
             return app
         home = image_app(settings.image)
         elsewhere = home and home != settings.fly_app

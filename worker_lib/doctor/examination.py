@@ -14,14 +14,21 @@ from worker_lib.doctor.configuration import check_secret_strength, check_url, lo
 from worker_lib.doctor.findings import Finding, bad, unknown
 from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.errors import ConfigError, StoreError
-from worker_lib.keys import key_prefix
+from worker_lib.keys import key_prefix, owner
 from worker_lib.local.place import Place
 from worker_lib.ping import versions
 from worker_lib.store.connection import Connection
 from worker_lib.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import (
+        Callable,
+        Collection,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
 
     from worker_lib.doctor.answers import FlyFacts
     from worker_lib.settings import Settings
@@ -66,12 +73,10 @@ class _Examination:
         settings, findings = load(self._environ)
         yield from self._counted(findings)
         if settings.local:
-            if self._is_healthy():
-                yield from self._counted(self._stack())
-            if not self._is_healthy():
+            joined = yield from self._joined(settings)
+            if joined is None:
                 return
-            self._local, settings = True, local.join(settings)
-            self.hidden = secrets_of(local.environment())
+            self._local, settings = True, joined
         yield from self._counted(self._services(settings))
         yield from self._probe(settings, probing=probing)
         # Last, since a probe is the best evidence there can be.
@@ -95,11 +100,22 @@ class _Examination:
         if settings.fly_api_token:
             yield from self._fly(settings)
 
-    def _stack(self) -> Iterator[Finding]:
-        place = Place.of(Path.cwd())
-        yield ground.check_binary()
-        yield ground.check_folders(place)
-        yield ground.check_sockets(place)
+    def _joined(self, settings: Settings) -> Generator[Finding, None, Settings | None]:
+        """Return settings that point at the local stack; None if it has none."""
+        if self._is_healthy():
+            place = Place.of(Path.cwd())
+            yield from self._counted(ground.check_place(place))
+        if not self._is_healthy():
+            return None
+        try:
+            joined = local.join(settings)
+        except ConfigError as error:
+            text, _, remedy = str(error).partition(": ")
+            yield bad("local stack", text, remedy)
+            return None
+        known = {"FLY_API_TOKEN": joined.fly_api_token}
+        self.hidden += secrets_of({**known, "WORKER_LIB_SECRET": joined.secret})
+        return joined
 
     def _redis(self, settings: Settings) -> Iterator[Finding]:
         redis = server.RedisServer(settings.redis_url)
@@ -123,7 +139,7 @@ class _Examination:
             found = sides.outcome_evidence(settings)
             found += sides.read_marks(redis, settings, side)
             sides.write_mark(redis, settings, side)
-        except (StoreError, ValueError) as error:
+        except (StoreError, ConfigError) as error:
             remedy = "mend Redis first, then look again"
             return unknown("secret shared", f"Redis refused: {error}", remedy)
         finally:
@@ -186,10 +202,10 @@ def _judge_info(redis: server.RedisServer) -> Iterator[Finding]:
 
 
 def _leftovers(facts: FlyFacts, settings: Settings) -> Finding:
-    slots = fly.slots_of(facts.machines, settings.namespace)
+    slots = fly.slots_of(facts.machines, owner(settings.namespace, settings.secret))
     try:
         strays = _unknown_slots(settings, slots)
-    except (StoreError, ValueError) as error:
+    except (StoreError, ConfigError) as error:
         remedy = "mend Redis first, then look again"
         return unknown("machines", f"Redis does not tell their slots: {error}", remedy)
     return fly.check_leftovers(facts.machines, slots, strays)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.doctor.answers import FlyFacts, Reply, parts_of_image
 from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
-from worker_lib.keys import METADATA_NAMESPACE, METADATA_SLOT
+from worker_lib.keys import METADATA_OWNER, METADATA_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -126,12 +126,12 @@ def check_secrets(reply: Reply, app: str) -> Finding:
     return good(name, f"{' and '.join(_NEEDED_SECRETS)} are set")
 
 
-def slots_of(reply: Reply, namespace: str) -> dict[str, str]:
-    """Return slot and machine id of each machine of this namespace."""
+def slots_of(reply: Reply, tag: str) -> dict[str, str]:
+    """Return slot and machine id of each machine that has this owner's tag."""
     return {
         _metadata(one).get(METADATA_SLOT, ""): str(one.get("id"))
         for one in reply.objects()
-        if _metadata(one).get(METADATA_NAMESPACE) == namespace
+        if _metadata(one).get(METADATA_OWNER) == tag
         and one.get("state") not in ("destroyed", "destroying")
     }
 
@@ -143,7 +143,7 @@ def check_leftovers(
 
     Args:
         reply: The tasks app's machines.
-        slots: Slot and machine id of those of this namespace.
+        slots: Slot and machine id of those that are ours.
         unknown_slots: Those of them that Redis knows nothing of.
     """
     name = "machines"
@@ -155,7 +155,7 @@ def check_leftovers(
         text = f"{len(strays)} without a slot: {', '.join(strays[:5])}"
         remedy = "worker-lib sweep destroys those that are older than 11 minutes"
         return poor(name, text, remedy)
-    return good(name, f"{len(slots)} of this namespace, each with its slot")
+    return good(name, f"{len(slots)} of ours, each with its slot")
 
 
 def check_image(image: str, known: Iterable[Reply]) -> Finding:

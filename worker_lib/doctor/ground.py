@@ -11,14 +11,22 @@ from worker_lib.errors import ConfigError
 from worker_lib.local.valkey import find_server
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from worker_lib.local.place import Place
 
-__all__ = ["check_binary", "check_folders", "check_sockets"]
+__all__ = ["check_binary", "check_folders", "check_place", "check_sockets"]
 
 # The size of `sun_path`, less the byte that ends it; macOS has 104.
 _LONGEST_SOCKET_PATH = 103
+
+
+def check_place(place: Place) -> Iterator[Finding]:
+    """Look at all that a stack in this place would need."""
+    yield check_binary()
+    yield check_folders(place)
+    yield check_sockets(place)
 
 
 def check_binary() -> Finding:
