@@ -132,7 +132,7 @@ def test_awaiting_a_job_that_raised_stop_iteration_ends() -> None:
 
 
 def test_a_cancel_sent_again_after_a_lost_reply_says_yes(ground: Ground) -> None:
-    """ "True if this call did it"."""
+    """It was this call that did it, only the reply was lost."""
     job, _ = ground.enqueue()
     store: Any = ground.store
     real = store._connection
