@@ -114,7 +114,7 @@ def test_a_create_whose_answer_was_lost_is_adopted(
     emulator.script_faults(
         [FaultRule(action="create", effect="drop", after_commit=True, times=1)]
     )
-    job = jobs.works.delay(str(ledger), value=5)
+    job = jobs.works.delay(str(ledger), seconds=2.0, value=5)
 
     assert 5 == job.result(timeout=20)
     assert (1, 1) == (creates(emulator), len(emulator.billing()["machines"]))

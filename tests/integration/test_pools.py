@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 
 def test_fifty_jobs_drain_through_one_machine_in_their_order(
-    client: Client, emulator: Emulator, ledger: Ledger
+    client: Client, emulator: Emulator, ledger: Ledger, tmp_path: Path
 ) -> None:
     """With one machine allowed there is one, and first in is first out."""
+    gate = tmp_path / "gate"
     works = jobs.works.options(max_machines=1)
-    running = [works.delay(str(ledger), value=n) for n in range(50)]
+    running = [works.delay(str(ledger), gate=str(gate), value=n) for n in range(50)]
+    gate.touch()
 
     assert list(range(50)) == [job.result(timeout=30) for job in running]
     assert [job.id for job in running] == [entry.job for entry in ledger.starts]
