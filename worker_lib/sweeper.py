@@ -81,6 +81,7 @@ class Sweeper:
         self._overdue = False
         self._watching = False
         self._stopped = False
+        self._doomed: set[str] = set()  # to be destroyed, which has not worked yet
 
     def arm(self, next_in: float) -> None:
         """Sweep from now on until no deadline is left; returns at once.
@@ -115,6 +116,8 @@ class Sweeper:
         Raises:
             StoreUnavailable: Redis cannot be reached.
         """
+        for machine_id in tuple(self._doomed):
+            self._destroy(machine_id)
         found = self._store.sweep()
         for check in found.checks:
             self._check(check)
@@ -123,6 +126,8 @@ class Sweeper:
                 self._launcher.launch(slot)
             if found.checks:  # where one machine went astray, look for others
                 self._reap(self._launcher)
+        if self._doomed:
+            return min(_PATIENCE, _MAX_WAIT if found.next_in is None else found.next_in)
         return found.next_in
 
     def _watch(self) -> None:
@@ -173,8 +178,8 @@ class Sweeper:
                     return
         if self._still_booting(check, machine) or self._merely_idle(check, machine):
             return
-        if machine is not None and machine.state in _ALIVE and self._launcher:
-            self._destroy(self._launcher, machine)
+        if machine is not None and machine.state in _ALIVE:
+            self._destroy(machine.id)
         self._lose(check, machine)
 
     def _find(self, launcher: Launcher, check: Check) -> Machine | None:
@@ -202,14 +207,20 @@ class Sweeper:
         self._store.extend(check, self._settings.lease_ttl)
         return True
 
-    def _destroy(self, launcher: Launcher, machine: Machine) -> None:
+    def _destroy(self, machine_id: str) -> None:
+        """Destroy a machine; where that may work later, it is tried at each sweep."""
+        if self._launcher is None:
+            return
+        self._doomed.add(machine_id)
         try:
-            launcher.api.destroy_machine(machine.id, force=True)
+            self._launcher.api.destroy_machine(machine_id, force=True)
         except MachineError as error:
             log.warning(
-                "destroy_failed",
-                extra={"machine_id": machine.id, "error": str(error)},
+                "destroy_failed", extra={"machine_id": machine_id, "error": str(error)}
             )
+            if getattr(error, "refusal", "person") != "person":
+                return
+        self._doomed.discard(machine_id)
 
     def _reap(self, launcher: Launcher) -> None:
         """Destroy machines whose slot nobody knows, once they are old enough."""
@@ -228,7 +239,7 @@ class Sweeper:
             machine = slots[slot]
             if now - _born(machine) > _ORPHAN_AFTER + self._settings.boot_timeout:
                 log.warning("orphan_destroyed", extra={"machine_id": machine.id})
-                self._destroy(launcher, machine)
+                self._destroy(machine.id)
 
     def _lose(self, check: Check, machine: Machine | None) -> None:
         kind, error = cause_of(check, machine)
