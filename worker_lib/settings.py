@@ -64,6 +64,8 @@ class Settings:
             creation to its first claim.
         max_lifetime: `WORKER_LIB_MAX_LIFETIME`. A machine older than this takes no
             further job.
+        runtime: `WORKER_LIB_RUNTIME`. What the local stack's machines are: `process`
+            of this computer, or `docker`: containers of `image`.
         local_path: `WORKER_LIB_LOCAL_PATH`. Where the local stack's machines find the
             modules of this process; set by the stack, empty on Fly.
     """
@@ -86,6 +88,7 @@ class Settings:
     lease_ttl: float = _env("WORKER_LIB_LEASE_TTL", default=30.0)
     boot_timeout: float = _env("WORKER_LIB_BOOT_TIMEOUT", default=60.0)
     max_lifetime: float = _env("WORKER_LIB_MAX_LIFETIME", default=6 * 3600.0)
+    runtime: str = _env("WORKER_LIB_RUNTIME", default="process")
     local_path: str = _env("WORKER_LIB_LOCAL_PATH")
 
     @classmethod
@@ -219,6 +222,16 @@ def _namespace(value: Any, source: str) -> str:
             "Redis key)"
         )
     return text
+
+
+def _choice(*names: str) -> Callable[[Any, str], str]:
+    def parse(value: Any, source: str) -> str:
+        text = str(value).strip()
+        if text not in names:
+            raise ConfigError(f"{source}={text!r}: use {' or '.join(names)}")
+        return text
+
+    return parse
 
 
 def _whole(low: int) -> Callable[[Any, str], int]:

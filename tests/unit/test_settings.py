@@ -35,10 +35,12 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("WORKER_LIB_LEASE_TTL", "lease_ttl", "5s", 5.0),
     ("WORKER_LIB_BOOT_TIMEOUT", "boot_timeout", "90", 90.0),
     ("WORKER_LIB_MAX_LIFETIME", "max_lifetime", "1h", 3600.0),
+    ("WORKER_LIB_RUNTIME", "runtime", "docker", "docker"),
     ("WORKER_LIB_LOCAL_PATH", "local_path", "/srv", "/srv"),
 ]
 
 BOUNDS = [
+    ("WORKER_LIB_RUNTIME", "podman", "use process or docker"),
     ("WORKER_LIB_MAX_MACHINES", "0", "use a whole number from 1"),
     ("WORKER_LIB_MAX_MACHINES", "many", "use a whole number from 1"),
     ("WORKER_LIB_MAX_PAYLOAD", "262143", "use a whole number from 262144"),

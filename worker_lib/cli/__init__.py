@@ -28,7 +28,7 @@ _COMMANDS = {
     "doctor": "check the settings against the real Redis and the real Fly",
     "sweep": "put right what was lost, once",
     "init": "write the files that a deploy on Fly needs",
-    "emulator": "serve Fly's Machines API here, with machines as local processes",
+    "emulator": "serve Fly's Machines API here, with machines of this computer",
     "version": "print the versions of what is installed",
 }
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator import Emulator, EmulatorOptions, FaultPlan
+from worker_lib.emulator import DockerOptions, Emulator, EmulatorOptions, FaultPlan
+from worker_lib.emulator.options import RUNTIMES
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def add_parser(
     """Add the command with its options."""
     parser = subparsers.add_parser(
         "emulator",
-        help="serve Fly's Machines API here, with machines as local processes",
+        help="serve Fly's Machines API here, with machines of this computer",
         description=__doc__,
     )
     add = parser.add_argument
@@ -35,6 +36,10 @@ def add_parser(
     add("--project-dir", type=Path, help="where machines run (here)")
     add("--region", default="iad", help="where machines go by default (%(default)s)")
     add("--faults", type=Path, metavar="FILE", help="JSON: what is to go wrong")
+    add("--runtime", choices=RUNTIMES, default="process", help="what machines are")
+    add("--docker-image", default="", help="an image that the engine must have")
+    add("--docker-mount", type=Path, action="append", help="a folder containers read")
+    add("--docker-user", default="", help="who runs in containers (as the image says)")
     add("--no-rate-limits", action="store_true", help="never answer 429")
     _add_delays(parser)
     parser.set_defaults(run=run)
@@ -105,6 +110,12 @@ def _options(args: argparse.Namespace) -> EmulatorOptions:
         apps=tuple(args.app or ("demo",)),
         tokens=tuple(args.token) if args.token else None,
         region=args.region,
+        runtime=args.runtime,
+        docker=DockerOptions(
+            image=args.docker_image,
+            mounts=tuple(path.resolve() for path in args.docker_mount or ()),
+            user=args.docker_user,
+        ),
         state_dir=state_dir,
         project_dir=args.project_dir or Path.cwd(),
         rate_limits=not args.no_rate_limits,

@@ -31,6 +31,7 @@ class DockerOptions:
     """What machines that are containers have in common.
 
     Attributes:
+        image: What the engine must have for the emulator to start; empty: nothing.
         network: The engine's network mode. `host`: what listens on this computer's
             loopback, such as the emulator itself, can be reached.
         mounts: Folders that containers can read, at the same path as here.
@@ -38,6 +39,7 @@ class DockerOptions:
             says.
     """
 
+    image: str = ""
     network: str = "host"
     mounts: tuple[Path, ...] = ()
     user: str = ""

@@ -9,7 +9,8 @@ In order: `place` says where a project's stack keeps its things; `join` finds or
 starts it; `stack` is the process that holds a Valkey server (`valkey`) and the
 emulator, and watches over its users.
 
-What it does not promise: isolation. Machines are processes of the present user.
+What it does not promise: isolation. Machines are processes of the present user, or
+(`WORKER_LIB_RUNTIME=docker`) containers that share this computer's network.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from worker_lib.errors import ConfigError
 from worker_lib.local.place import Place
 from worker_lib.logs import get_logger
-
-if TYPE_CHECKING:
-    from worker_lib.settings import Settings
+from worker_lib.settings import Settings
 
 __all__ = ["environment", "find_modules_here", "join"]
 
 log = get_logger("local")
 
 _START_TIMEOUT = 15.0
+# What processes of this computer run from; the API wants a name.
+_NO_IMAGE = "local"
 
 
 def join(settings: Settings) -> Settings:
@@ -45,7 +46,7 @@ def join(settings: Settings) -> Settings:
     Raises:
         ConfigError: it cannot be started; the message says why and what to do.
     """
-    found = _details(Place.of(Path.cwd()))
+    found = _details(settings)
     return dataclasses.replace(
         settings,
         redis_url=found["REDIS_URL"],
@@ -55,7 +56,7 @@ def join(settings: Settings) -> Settings:
         fly_app=found["FLY_TASKS_APP"],
         image=found["WORKER_IMAGE"],
         region="",
-        local_path=_search_path(),
+        local_path=_search_path() if settings.runtime == "process" else "",
     )
 
 
@@ -63,9 +64,15 @@ def environment() -> dict[str, str]:
     """Return the variables that point another program at this folder's stack.
 
     It lives as long as this process does.
+
+    Raises:
+        ConfigError: it cannot be started, or a variable is not as it should be.
     """
-    details = _details(Place.of(Path.cwd()))
-    return {**details, "WORKER_LIB_LOCAL_PATH": _search_path()}
+    settings = Settings.load(os.environ)
+    details = _details(settings)
+    if settings.runtime == "process":
+        details["WORKER_LIB_LOCAL_PATH"] = _search_path()
+    return details
 
 
 def find_modules_here(settings: Settings) -> Settings:
@@ -73,17 +80,32 @@ def find_modules_here(settings: Settings) -> Settings:
     return dataclasses.replace(settings, local_path=_search_path())
 
 
-def _details(place: Place) -> dict[str, str]:
+def _details(settings: Settings) -> dict[str, str]:
+    image = _image(settings)
+    place = Place.of(Path.cwd(), settings.runtime)
     place.make()
     with place.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        channel = _connect(place) or _start(place)
+        channel = _connect(place) or _start(place, image)
     with channel.makefile("rb") as stream:
         details: dict[str, str] = json.loads(stream.readline())
+    # Whoever started the stack may have named another one.
+    details["WORKER_IMAGE"] = image
     channel.settimeout(None)
     channel.detach()  # open for as long as this process is there: that tells the stack
     log.info("local_stack_joined", extra={"folder": str(place.project)})
     return details
+
+
+def _image(settings: Settings) -> str:
+    if settings.runtime == "process":
+        return _NO_IMAGE
+    if not settings.image:
+        raise ConfigError(
+            "WORKER_IMAGE is not set, and WORKER_LIB_RUNTIME=docker runs machines as "
+            "containers: set it to an image that the Docker engine has"
+        )
+    return settings.image
 
 
 def _connect(place: Place) -> socket.socket | None:
@@ -100,11 +122,12 @@ def _connect(place: Place) -> socket.socket | None:
     return None
 
 
-def _start(place: Place) -> socket.socket:
+def _start(place: Place, image: str) -> socket.socket:
     began = time.monotonic()
+    module = "worker_lib.local.stack"
     with place.log.open("ab") as output:
         stack = subprocess.Popen(
-            [sys.executable, "-m", "worker_lib.local.stack", str(place.project)],
+            [sys.executable, "-m", module, str(place.project), place.runtime, image],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,

@@ -21,16 +21,18 @@ class Place:
 
     Attributes:
         project: The project's folder.
+        runtime: What machines are; a project has a stack for each kind that it uses.
         data: Jobs, logs and the signing key; kept between runs.
         run: Sockets. Its path is short, since a socket's may have 107 characters.
     """
 
     project: Path
+    runtime: str
     data: Path
     run: Path
 
     @classmethod
-    def of(cls, folder: Path) -> Place:
+    def of(cls, folder: Path, runtime: str = "process") -> Place:
         """Return the place of the project that `folder` is in.
 
         The project is the nearest folder upwards that has a pyproject.toml, setup.py,
@@ -44,11 +46,15 @@ class Place:
         )
         project = next(marked, here)
         name = hashlib.sha256(str(project).encode()).hexdigest()[:12]
+        name += "" if runtime == "process" else f"-{runtime}"
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        runtime = os.environ.get("XDG_RUNTIME_DIR")
-        top = Path(runtime or tempfile.gettempdir()) / f"worker_lib-{os.getuid()}"
+        sockets = os.environ.get("XDG_RUNTIME_DIR")
+        top = Path(sockets or tempfile.gettempdir()) / f"worker_lib-{os.getuid()}"
         return cls(
-            project=project, data=Path(state) / "worker_lib" / name, run=top / name
+            project=project,
+            runtime=runtime,
+            data=Path(state) / "worker_lib" / name,
+            run=top / name,
         )
 
     def make(self) -> None:

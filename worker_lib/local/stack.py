@@ -1,4 +1,7 @@
-"""The process that is the local stack: `python -m worker_lib.local.stack FOLDER`."""
+"""The process that is the local stack.
+
+`python -m worker_lib.local.stack FOLDER RUNTIME IMAGE` is what `local` starts.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,12 @@ import sys
 import time
 from pathlib import Path
 
-from worker_lib.emulator import Emulator, EmulatorOptions, reap_strays
+from worker_lib.emulator import (
+    DockerOptions,
+    Emulator,
+    EmulatorOptions,
+    reap_strays,
+)
 from worker_lib.errors import WorkerLibError
 from worker_lib.local.place import Place
 from worker_lib.local.valkey import start_server
@@ -25,7 +33,6 @@ __all__ = ["Stack"]
 log = get_logger("local")
 
 _APP = "local"
-_IMAGE = "local"
 # From the last user's going to the end; a program is often started twice in a row.
 _LINGER = 2.0
 _GRACE = 3.0
@@ -38,10 +45,12 @@ class Stack:
 
     Args:
         place: Where to keep things.
+        image: Of machines that are containers: it must be there.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, image: str) -> None:
         self._place = place
+        self._image = image
         self._token = secrets.token_hex(16)
         self._users: dict[int, socket.socket] = {}
         self._poller = select.poll()
@@ -52,25 +61,17 @@ class Stack:
         Raises:
             ConfigError: something does not start.
         """
-        machines = self._place.data / "machines"
-        reap_strays(machines)
+        options = self._options()
+        reap_strays(options.state_dir)
         self._valkey = start_server(self._place.redis, self._place.data / "redis")
-        self._emulator = Emulator(
-            EmulatorOptions(
-                apps=(_APP,),
-                tokens=(self._token,),
-                state_dir=machines,
-                project_dir=self._place.project,
-                base_env=_machine_env(),
-            )
-        ).start()
+        self._emulator = Emulator(options).start()
         self._details = {
             "REDIS_URL": f"unix://{self._place.redis}",
             "WORKER_LIB_SECRET": self._signing_key(),
             "FLY_API_TOKEN": self._token,
             "FLY_API_HOSTNAME": self._emulator.url,
             "FLY_TASKS_APP": _APP,
-            "WORKER_IMAGE": _IMAGE,
+            "WORKER_IMAGE": self._image,
         }
         self._emulator.set_secrets(_APP, self._details)
         self._listen()
@@ -119,6 +120,22 @@ class Stack:
         self._poller.unregister(descriptor)
         self._users.pop(descriptor).close()
 
+    def _options(self) -> EmulatorOptions:
+        return EmulatorOptions(
+            apps=(_APP,),
+            tokens=(self._token,),
+            state_dir=self._place.data / "machines",
+            project_dir=self._place.project,
+            base_env=_machine_env(),
+            runtime="docker" if self._place.runtime == "docker" else "process",
+            # The server's socket is in that folder, and only this user may use it.
+            docker=DockerOptions(
+                image=self._image,
+                mounts=(self._place.run,),
+                user=f"{os.getuid()}:{os.getgid()}",
+            ),
+        )
+
     def _signing_key(self) -> str:
         path = self._place.data / "secret"
         if not path.exists():
@@ -141,7 +158,8 @@ def main() -> int:
     """Serve until the last user has gone; tell the starter on stdout."""
     logging.basicConfig(level=logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the users' business
-    stack = Stack(Place.of(Path(sys.argv[1])))
+    folder, runtime, image = sys.argv[1:]
+    stack = Stack(Place.of(Path(folder), runtime), image)
     try:
         stack.start()
     except (WorkerLibError, OSError) as error:

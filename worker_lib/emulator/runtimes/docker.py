@@ -181,28 +181,16 @@ class DockerRuntime:
         """Find the engine, remove strays of earlier emulators, post the guard.
 
         Raises:
-            ConfigError: no engine answers.
+            ConfigError: no engine answers, or it has not the image it should have.
         """
         self._dir.mkdir(parents=True, exist_ok=True)
         self._client = connect()
+        if self._options.image:
+            _check_image(self._client, self._options.image)
         self._engine_cpus = self._client.info()["NCPU"]
         reap_containers(self._client)
         environ = {n: os.environ[n] for n in _GUARD_VARIABLES if n in os.environ}
         self._guard = Guard(_REAP, env=environ)
-
-    def check_image(self, image: str) -> None:
-        """See whether the engine has an image.
-
-        Raises:
-            ConfigError: it has not, or no engine answers.
-        """
-        client = connect()
-        try:
-            client.images.get(image)
-        except docker_errors.ImageNotFound as exc:
-            raise ConfigError(_no_image(image)) from exc
-        finally:
-            client.close()
 
     def close(self) -> None:
         """Wait until the last containers are removed."""
@@ -298,6 +286,13 @@ class DockerRuntime:
                 output.write(data)
             ended = _end_of(container, output)
         observer.exited(ended)
+
+
+def _check_image(client: Any, image: str) -> None:
+    try:
+        client.images.get(image)
+    except docker_errors.ImageNotFound as exc:
+        raise ConfigError(_no_image(image)) from exc
 
 
 def _end_of(container: Any, output: RawIOBase) -> Exit:
