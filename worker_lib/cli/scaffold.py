@@ -30,12 +30,12 @@ _REQUIREMENTS = "requirements.txt"
 _PROJECT = "pyproject.toml"
 _WORKFLOW = ".github/workflows/deploy.yml"
 _NEEDED = ("worker-lib", "gunicorn")
-_PIP = "RUN python -m pip --python /venv/bin/python install --no-compile"
+_PIP = "RUN python3 -m pip --python /venv/bin/python install --no-compile"
 _FROM_REQUIREMENTS = f"""COPY requirements.txt ./
 {_PIP} -r requirements.txt"""
 # As in the repository's own Dockerfile, but for its extra.
 _FROM_PROJECT = rf"""COPY pyproject.toml ./
-RUN python -c "import tomllib; \
+RUN python3 -c "import tomllib; \
 project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 print(*project['dependencies'], sep='\n')" \
       > requirements.txt \
