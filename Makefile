@@ -3,16 +3,33 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-CODE := worker_lib worker demo app.py examples tests
+CODE := worker_lib worker demo app.py examples tests tools
+# The image that `make image` makes, and that machines of the demo run with RUNTIME=docker.
+IMAGE ?= worker-lib-demo
+BASE_IMAGE ?= python:3.11-slim-bookworm
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop lint format types bench ci clean
+.PHONY: help demo image wheels test interop lint format types bench ci clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
 
-demo: $(VENV)/.demo  ## Serve the demo at http://127.0.0.1:8080 (ONCE=1: drive it and check)
-	@$(BIN)/python -m $(if $(ONCE),demo.drive,demo.serve)
+demo: $(VENV)/.demo$(if $(filter docker,$(RUNTIME)),-docker)  ## Serve the demo at http://127.0.0.1:8080 (ONCE=1: drive it and check; RUNTIME=docker: machines are containers)
+	@$(if $(RUNTIME),WORKER_LIB_RUNTIME=$(RUNTIME) WORKER_IMAGE=$${WORKER_IMAGE:-$(IMAGE)}) \
+	  $(BIN)/python -m $(if $(ONCE),demo.drive,demo.serve)
+
+image:  ## Build the image of app and machines (BASE_IMAGE=, IMAGE=, BUILD_ARGS=)
+	@docker build --file worker/Dockerfile --tag $(IMAGE) \
+	  --build-arg BASE_IMAGE=$(BASE_IMAGE) $(BUILD_ARGS) .
+
+# Fetched by the base's own Python, as versions and platforms depend on it.
+wheels:  ## Fetch what the image installs, if its build has no network (CA_CERT=)
+	@docker run --rm --network host --user "$$(id -u):$$(id -g)" --env HOME=/tmp \
+	  --env PIP_INDEX_URL --env PIP_EXTRA_INDEX_URL \
+	  $(if $(CA_CERT),--env PIP_CERT=/ca.crt --volume $(abspath $(CA_CERT)):/ca.crt:ro) \
+	  --volume $(CURDIR):/src --workdir /src $(BASE_IMAGE) sh -c '\
+	    python3 tools/requirements.py --build > /tmp/needed.txt && \
+	    python3 -m pip wheel --quiet --wheel-dir wheels --requirement /tmp/needed.txt'
 
 test: $(VENV)/.dev  ## Run all tests
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -37,7 +54,7 @@ bench: $(VENV)/.dev  ## Measure it, each figure beside the machine's own limit
 ci: lint test  ## What CI runs
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist wheels .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -48,6 +65,11 @@ $(VENV)/bin/python:
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what the demo needs into $(VENV) (once)"
 	@$(PIP) -e '.[demo-local]'
+	@touch $@
+
+$(VENV)/.demo-docker: $(VENV)/.demo
+	@echo "installing Docker's SDK into $(VENV) (once)"
+	@$(PIP) -e '.[demo-local,docker]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python

@@ -25,7 +25,7 @@ from PIL import Image
 
 from demo import standins
 from demo.checks import CheckFailed, check_mail, check_picture, check_report
-from demo.serve import CannotServe, end_politely, gunicorn
+from demo.serve import CannotServe, check_machines, end_politely, gunicorn
 from worker.services import MailSettings
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ _SUBJECT, _TITLE, _PAGES = "A drive through the demo", "A drive in figures", 12
 def main() -> int:
     """Drive the demo once; return 0 if everything came out as ordered, else 1."""
     end_politely()
+    try:
+        check_machines()
+    except CannotServe as error:
+        _say(str(error))
+        return 1
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's line per request
     with tempfile.TemporaryDirectory(prefix="demo-drive-") as folder:
         log = Path(folder, "app.log")

@@ -20,12 +20,15 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from demo import standins
+from worker_lib import local
+from worker_lib.errors import ConfigError
+from worker_lib.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["CannotServe", "end_politely", "gunicorn", "main"]
+__all__ = ["CannotServe", "check_machines", "end_politely", "gunicorn", "main"]
 
 _HOST = "127.0.0.1"
 _DEFAULT_PORT = 8080
@@ -44,6 +47,7 @@ def main() -> int:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's line per request
     try:
         port = _port(os.environ.get("PORT", ""))
+        check_machines()
         with standins.running() as stood_in, gunicorn(port) as (url, server):
             _say(_greeting(url, stood_in))
             return server.wait()
@@ -59,6 +63,20 @@ def end_politely() -> None:
     """Make SIGTERM and a closed terminal do what Ctrl-C does: clean up, then end."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+
+
+def check_machines() -> None:
+    """Start the stack now if machines are containers: much may be missing for that.
+
+    Raises:
+        CannotServe: there is no engine, no image, or no SDK; says what to do.
+    """
+    try:
+        settings = Settings.load(os.environ)
+        if settings.local and settings.runtime == "docker":
+            local.environment()
+    except ConfigError as error:
+        raise CannotServe(str(error)) from error
 
 
 @contextmanager
