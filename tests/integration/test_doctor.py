@@ -581,6 +581,19 @@ def test_a_local_setup_is_examined_on_its_own_stack(tmp_path: Path) -> None:
     assert "token scope" not in names
 
 
+def test_a_local_setup_of_containers_without_an_image_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the stack itself refuses is a line too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    found = list(examine({"WORKER_LIB_RUNTIME": "docker"}))[-1]
+
+    assert ("local stack", "failed") == (found.name, found.verdict)
+    assert "WORKER_IMAGE is not set" in found.text
+
+
 def test_a_local_setup_without_a_server_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

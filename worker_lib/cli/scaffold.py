@@ -33,7 +33,7 @@ _NEEDED = ("worker-lib", "gunicorn")
 _PIP = "RUN python3 -m pip --python /venv/bin/python install --no-compile"
 _FROM_REQUIREMENTS = f"""COPY requirements.txt ./
 {_PIP} -r requirements.txt"""
-# As in the repository's own Dockerfile, but for its extra.
+# pip alone installs a project's dependencies only together with the project.
 _FROM_PROJECT = rf"""COPY pyproject.toml ./
 RUN python3 -c "import tomllib; \
 project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \

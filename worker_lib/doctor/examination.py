@@ -103,7 +103,7 @@ class _Examination:
     def _joined(self, settings: Settings) -> Generator[Finding, None, Settings | None]:
         """Return settings that point at the local stack; None if it has none."""
         if self._is_healthy():
-            place = Place.of(Path.cwd())
+            place = Place.of(Path.cwd(), settings.runtime)
             yield from self._counted(ground.check_place(place))
         if not self._is_healthy():
             return None
