@@ -413,6 +413,18 @@ def test_every_problem_with_the_settings_has_a_line_of_its_own(scene: Scene) -> 
     assert "ok" == found_by_name(findings, "redis writes").verdict
 
 
+def test_a_misspelt_variable_is_told_beside_what_is_missing_for_it(
+    scene: Scene,
+) -> None:
+    """Both lines are needed to see the mistake; a wrong value is told once."""
+    scene.set(WORKER_LIB_SECRET="", WORKER_LIB_SECERT="x" * 40, REDIS_URL="nowhere")
+
+    findings = scene.examine()
+
+    texts = [one.text.split()[0] for one in findings if one.name == "settings"]
+    assert ["unknown", "REDIS_URL", "WORKER_LIB_SECRET"] == texts
+
+
 def test_a_machine_needs_no_token(scene: Scene) -> None:
     """Inside a machine of the tasks app the rest is examined without it."""
     scene.set(FLY_API_TOKEN="", WORKER_IMAGE="", WORKER_LIB_SLOT="0123456789ab")

@@ -33,10 +33,12 @@ def load(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     settings = Settings.load(
         {name: value for name, value in given.items() if name not in wrong}
     )
-    if not settings.local and not wrong:
-        problems += _complaints(settings.require_remote)
+    if not settings.local:
+        missing = _complaints(settings.require_remote)
         if _ON_MACHINE not in environ:  # there, no token is as it should be
-            problems += _complaints(settings.require_machines)
+            missing += _complaints(settings.require_machines)
+        # What is there and wrong was told of already.
+        problems += [one for one in missing if one.split(" ")[0] not in wrong]
     if not problems:
         where = "local stack" if settings.local else f"app {settings.fly_app!r}"
         text = f"loaded ({where}, namespace {settings.namespace!r})"
