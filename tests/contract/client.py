@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import pytest
 import requests
 
+from .facts import odd_reply
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,6 +44,14 @@ def eventually(look: Callable[[], Found]) -> Found:
     return found
 
 
+def _hold_to_the_table(reply: requests.Response, method: str, path: str) -> None:
+    """Refuse a reply that Fly's would not look like, whatever a test is about."""
+    is_json = reply.headers.get("Content-Type") == "application/json"
+    if is_json and path.startswith("/v1"):
+        body = reply.json() if reply.content else None
+        assert [] == odd_reply(method, path, reply.status_code, body)
+
+
 class Api:
     """Talks to one app of one emulator."""
 
@@ -63,9 +73,11 @@ class Api:
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send any request; a path without a leading slash is one of the app."""
         path = path if path.startswith("/") else f"{self._app}/{path}"
-        return self._session.request(
+        reply = self._session.request(
             method, self.emulator.url + path, timeout=30, **options
         )
+        _hold_to_the_table(reply, method, path)
+        return reply
 
     def create_raw(self, **body: Any) -> requests.Response:
         """Send a create as it is."""

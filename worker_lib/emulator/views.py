@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+import zlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,7 @@ def app_view(app: App, machine_count: int) -> dict[str, Any]:
     """An app."""
     return {
         "id": app.id,
+        "internal_numeric_id": zlib.crc32(app.id.encode()),
         "name": app.name,
         "status": "deployed" if machine_count else "pending",
         "machine_count": machine_count,

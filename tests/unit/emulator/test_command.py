@@ -37,11 +37,14 @@ def parse(*words: str) -> argparse.Namespace:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_a_signal_and_tells_where(tmp_path: Path, number: int) -> None:
-    """One line with the URL, secrets set, and exit code 0."""
+    """One line with the URL, secrets set, faults in force, and exit code 0."""
     secrets = tmp_path / "secrets"
     secrets.write_text("# for tests\n\nWORD=a=b\n")
     words = ["emulator", "--port", "0", "--state-dir", str(tmp_path), "--app", "one"]
     words += ["--token", "right", "--secrets-file", str(secrets)]
+    faults = tmp_path / "faults"
+    faults.write_text('{"seed": 1, "rules": [{"action": "list", "status": 502}]}')
+    words += ["--faults", str(faults)]
     process = subprocess.Popen(
         [sys.executable, "-c", MAIN, *words],
         stdout=subprocess.PIPE,
@@ -55,6 +58,8 @@ def test_it_serves_until_a_signal_and_tells_where(tmp_path: Path, number: int) -
     headers = {"Authorization": "Bearer right", "Connection": "close"}
     url = f"{found[1]}/v1/apps/one/secrets"
     body = requests.get(url, headers=headers, timeout=5).json()
+    machines = url.replace("secrets", "machines")
+    assert 502 == requests.get(machines, headers=headers, timeout=5).status_code
 
     process.send_signal(number)
 
