@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
+# Read at once: no variable of ours is there while a test runs.
+IMAGE = os.environ.get("WORKER_LIB_DEMO_IMAGE", "")
 
 
 def test_the_drive_finds_everything_in_order(tmp_path: Path) -> None:
@@ -27,6 +31,36 @@ def test_the_drive_says_why_it_failed(tmp_path: Path) -> None:
     assert "The demo failed" in done.stdout
     assert "The end of the app's log" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(
+    not IMAGE, reason="set WORKER_LIB_DEMO_IMAGE to what `make image` has made"
+)
+def test_the_drive_finds_everything_in_order_in_containers(tmp_path: Path) -> None:
+    """The same three jobs, on machines that are containers of the demo's image."""
+    variables = {"WORKER_LIB_RUNTIME": "docker", "WORKER_IMAGE": IMAGE}
+
+    done = _drive(tmp_path, **variables)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({}, "WORKER_IMAGE is not set"),
+        ({"WORKER_IMAGE": "x", "DOCKER_HOST": "tcp://127.0.0.1:1"}, "start it"),
+    ],
+)
+def test_the_drive_says_what_containers_lack(
+    tmp_path: Path, variables: dict[str, str], told: str
+) -> None:
+    """One sentence before anything is started, and exit status 1."""
+    done = _drive(tmp_path, WORKER_LIB_RUNTIME="docker", **variables)
+
+    assert 1 == done.returncode
+    assert told in done.stdout
+    assert 1 == len(done.stdout.splitlines())
 
 
 def _drive(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
