@@ -181,6 +181,31 @@ def test_a_machine_destroyed_while_its_container_is_made_leaves_none(
     eventually(lambda: not containers_of(engine, machine_id))
 
 
+def test_a_container_that_somebody_else_removes_ends_its_machine(
+    api: Api, engine: Any
+) -> None:
+    """As a machine whose host is lost; the log says so."""
+    machine_id = api.run()
+
+    containers_of(engine, machine_id)[0].remove(force=True)
+
+    api.wait(machine_id, "stopped")
+    assert api.exit_event(machine_id)["exit_code"] in {137, 255}
+
+
+def test_what_the_engine_refuses_is_told(
+    start_emulator: StartEmulator, engine: Any
+) -> None:
+    """The engine's own words are in the event, and no container is left."""
+    api = start_emulator(docker=DockerOptions(network="no-such-network"))
+    machine_id = api.create()["id"]
+
+    api.wait(machine_id, "destroyed")
+
+    assert "no-such-network" in api.log(machine_id)
+    eventually(lambda: not containers_of(engine, machine_id))
+
+
 def test_nothing_is_left_when_the_emulator_stops(
     start_emulator: StartEmulator, engine: Any
 ) -> None:

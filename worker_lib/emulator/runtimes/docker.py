@@ -58,8 +58,10 @@ _LABEL = "worker_lib."
 _OWNER = f"{_LABEL}emulator"
 _MACHINE = f"{_LABEL}machine"
 _KILLED = Exit(code=128 + signal.SIGKILL, signal=signal.SIGKILL)
-_ENGINE_LOST = Exit(code=255)
+_CONTAINER_LOST = Exit(code=255)
 _NO_LONGER_THERE = (404, 409)
+# Where Fly has the socket of its API. Source: "Suspend and resume a Machine".
+_DOOR = "/.fly/api"
 _OUTPUT = {"stdout": True, "stderr": True, "stream": True}
 _NANO = 1_000_000_000
 _PS = "-eo pid,rss,etimes,times,args"
@@ -238,7 +240,7 @@ class DockerRuntime:
 
     def _create(self, spec: LaunchSpec) -> Any:
         options, memory = self._options, f"{spec.memory_mb}m"
-        container = self._client.containers.create(
+        return self._client.containers.create(
             spec.image,
             entrypoint=list(spec.entrypoint) or None,
             command=list(spec.cmd) or None,
@@ -251,13 +253,10 @@ class DockerRuntime:
             memswap_limit=memory,
             nano_cpus=min(spec.cpus, self._engine_cpus) * _NANO,
             network_mode=options.network,
-            volumes=_binds(options),
+            volumes=_binds(options, spec.door),
             # Its output is read here, as it comes; the engine need not keep it too.
             log_config={"Type": "none"},
         )
-        if spec.files:
-            container.put_archive("/", _archive(spec.files))
-        return container
 
     def _attend(
         self,
@@ -267,24 +266,23 @@ class DockerRuntime:
         observer: Observer,
     ) -> None:
         """Start a container, keep what it prints, and tell of its end."""
-        try:
-            printed = RawStream(container.attach_socket(params=_OUTPUT))
-        except _TROUBLE as exc:
-            observer.failed(_reason(exc))
-            return
-        path = self.log_path(spec.machine_id)
-        with printed, path.open("ab", buffering=0) as output:
+        with contextlib.ExitStack() as stack:
             try:
-                if not instance.start(container):
-                    observer.exited(_KILLED)
-                    return
+                if spec.files:
+                    container.put_archive("/", _archive(spec.files))
+                log_file = self.log_path(spec.machine_id).open("ab", buffering=0)
+                output = stack.enter_context(log_file)
+                attached = RawStream(container.attach_socket(params=_OUTPUT))
+                printed = stack.enter_context(attached)
+                has_started = instance.start(container)
             except _TROUBLE as exc:
                 observer.failed(_reason(exc))
                 return
-            observer.started()
-            for _, data in printed.frames():
-                output.write(data)
-            ended = _end_of(container, output)
+            ended = _KILLED
+            if has_started:
+                observer.started()
+                _keep(printed, output)
+                ended = _end_of(container, output)
         observer.exited(ended)
 
 
@@ -295,18 +293,32 @@ def _check_image(client: Any, image: str) -> None:
         raise ConfigError(_no_image(image)) from exc
 
 
+def _keep(printed: RawStream, output: RawIOBase) -> None:
+    """Write down all output; neither a full disk nor a lost engine may end the run."""
+    with contextlib.suppress(OSError):
+        for _, data in printed.frames():
+            _write(output, data)
+
+
+def _write(output: RawIOBase, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        output.write(data)
+
+
 def _end_of(container: Any, output: RawIOBase) -> Exit:
     """Wait for a container's end; how it ended, with a line of output if badly."""
     try:
         code = container.wait(timeout=None)["StatusCode"]
         container.reload()
     except _TROUBLE as exc:
-        output.write(f"the Docker engine is gone: {_reason(exc)}\n".encode())
-        return _ENGINE_LOST
+        _write(
+            output, f"the Docker engine lost the container: {_reason(exc)}\n".encode()
+        )
+        return _CONTAINER_LOST
     number, is_out_of_memory = code - 128, container.attrs["State"]["OOMKilled"]
     if is_out_of_memory:
         limit = container.attrs["HostConfig"]["Memory"] >> 20
-        output.write(f"Out of memory: Killed process limit:{limit}MB\n".encode())
+        _write(output, f"Out of memory: Killed process limit:{limit}MB\n".encode())
     return Exit(
         code=code,
         signal=number if number in signal.valid_signals() else -1,
@@ -323,9 +335,12 @@ def _labels(spec: LaunchSpec) -> dict[str, str]:
     }
 
 
-def _binds(options: DockerOptions) -> dict[str, dict[str, str]]:
-    """Folders at their own paths, to be read; a socket in one can still be used."""
-    return {str(path): {"bind": str(path), "mode": "ro"} for path in options.mounts}
+def _binds(options: DockerOptions, door: str) -> dict[str, dict[str, str]]:
+    """What is seen in the container, to be read; a socket can be used all the same."""
+    paths = {str(path): str(path) for path in options.mounts}
+    if door:
+        paths[door] = _DOOR
+    return {path: {"bind": there, "mode": "ro"} for path, there in paths.items()}
 
 
 def _archive(files: Sequence[GuestFile]) -> bytes:
