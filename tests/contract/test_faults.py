@@ -164,6 +164,7 @@ def test_faults_are_replaced_and_shown(api: Api) -> None:
         ({"status": 500, "nth": 0}, "the first is 1"),
         ({"status": 500, "probability": 2}, "must be 0 to 1"),
         ({"delay": [2, 1]}, "least and most"),
+        ({"action": "create", "region": "ams", "delay": 1}, "refuses it there"),
         ({"delay": -1}, "least and most"),
     ],
 )

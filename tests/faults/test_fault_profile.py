@@ -22,8 +22,11 @@ from worker_lib import (
     MachinesApiError,
     Unauthorized,
     WaitTimeout,
+    launcher,
+    sweeper,
 )
 from worker_lib.emulator import FaultRule
+from worker_lib.keys import METADATA_OWNER, METADATA_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,9 +71,9 @@ PASSING: dict[str, list[FaultRule]] = {
     "half a reply": [fault("create", "truncate", times=1)],
     "a garbled reply": [fault("create", "garble", after_commit=True, times=1)],
     "a slow create": [fault("create", delay=1.5, times=1)],
-    "a lost reply and slow lists": [LOST, fault("list", delay=1.0)],
+    "a lost reply and slow lists": [LOST, fault("list", delay=0.5)],
     "a lost reply and an empty list": [LOST, fault("list", "omit", times=1)],
-    "a lost reply and a stale list": [LOST, fault("list", "stale", delay=1.0)],
+    "a lost reply and a stale list": [LOST, fault("list", "stale", delay=0.3)],
     "a lost reply and a list without configs": [LOST, fault("list", "partial")],
     "a lost reply and no list": [LOST, fault("list", status=500, times=1)],
     "a lost reply and the other words for a clash": [
@@ -109,9 +112,14 @@ def settle(running: Sequence[Job[int]], emulator: Emulator, within: float = 25) 
 
 @pytest.mark.parametrize("rules", PASSING.values(), ids=PASSING.keys())
 def test_what_passes_costs_neither_a_job_nor_a_second_machine(
-    client: Client, emulator: Emulator, ledger: Ledger, rules: list[FaultRule]
+    client: Client,
+    emulator: Emulator,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    rules: list[FaultRule],
 ) -> None:
     """Retried or adopted: every job runs once, on the one machine of its slot."""
+    monkeypatch.setattr(launcher, "_backoff", lambda _attempt: 0.1)
     emulator.script_faults(rules)
 
     settle(run(ledger), emulator)
@@ -362,6 +370,56 @@ def test_a_machine_that_could_not_be_destroyed_at_once_is_not_left(
     settle(run(ledger), emulator)
 
 
+def test_a_machine_that_one_list_did_not_show_runs_no_job_twice(
+    make_emulator: Callable[..., Emulator],
+    make_client: Callable[..., Client],
+    ledger: Ledger,
+) -> None:
+    """It was given up while it booted: when it comes it finds no slot, and goes."""
+    emulator = make_emulator()
+    make_client(emulator, boot_timeout=1.0)
+    emulator.script_faults(
+        [fate("starting", delay=1.6), fault("list", "omit", times=1)]
+    )
+
+    settle(run(ledger), emulator)
+
+    assert 2 == len(ledger.starts)
+
+
+def test_nothing_of_others_is_swept(
+    client: Client,
+    emulator: Emulator,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor what is not worker_lib's at all, nor what another secret's owner has."""
+    monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", -1000.0)
+    (job,) = run(ledger, many=1)
+    settle([job], emulator)
+    listed = client.launcher.api.list_machines(include_deleted=True)
+    config = {"image": "local", "init": {"exec": ["sleep", "60"]}}
+    other = {**listed[0].metadata, METADATA_OWNER: "another", METADATA_SLOT: "f00d"}
+    for name, metadata in (("web", {}), ("wl-f00d", other)):
+        client.launcher.api.create_machine(
+            name=name, region=None, config={**config, "metadata": metadata}
+        )
+    emulator.script_faults(
+        [
+            fate("started", "kill", delay=0.8, times=1),
+            fault("list", "stale", delay=0.5),
+        ]
+    )
+    works = jobs.works.options(max_machines=1)
+    lost = works.delay(str(ledger), seconds=1.2, value=5)
+
+    assert 5 == lost.result(timeout=20)
+    assert ["lost", "succeeded"] == [attempt.outcome for attempt in lost.attempts]
+    until(lambda: 2 == len(alive(emulator)))
+    names = {one["name"] for one in emulator.machines() if one["state"] not in GONE}
+    assert {"web", "wl-f00d"} == names
+
+
 def test_thirty_jobs_come_through_everything_at_once(
     client: Client, emulator: Emulator, ledger: Ledger
 ) -> None:
@@ -385,6 +443,4 @@ def test_thirty_jobs_come_through_everything_at_once(
 
 def _hold() -> dict[str, float]:
     """Return the pauses of a pool after a refusal, for a test to shorten."""
-    from worker_lib import launcher
-
     return launcher._HOLD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.faults.rule import FaultRule
 from worker_lib.errors import ConfigError
@@ -30,7 +30,7 @@ class FaultPlan:
         Raises:
             ConfigError: all that is wrong with it, each with the rule's number.
         """
-        table = {"rules": raw} if isinstance(raw, list) else raw
+        table: Any = {"rules": raw} if isinstance(raw, list) else raw
         if not isinstance(table, dict) or "rules" not in table:
             raise ConfigError("faults are a list of rules, or an object with `rules`")
         problems = [

@@ -190,6 +190,8 @@ def _misplaced(rule: FaultRule) -> Iterator[str]:
         yield f"{effect} strikes a request, not a machine in state {state!r}"
     if state and not effect and state not in DWELLS:
         yield f"a delay in state {state!r} needs an effect after it"
+    if rule.is_placement and (effect in BREAKS or rule.delay or rule.after_commit):
+        yield "a fault of create in one region refuses it there, and does nothing else"
     if not (effect or rule.status or rule.delay or rule.is_placement):
         yield "a fault has an effect, a status or a delay: this one does nothing"
     if effect in SIGHTS and rule.action not in READS:
