@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from worker_lib.emulator import Emulator, EmulatorOptions
+from worker_lib.emulator import DockerOptions, Emulator, EmulatorOptions
+from worker_lib.emulator.runtimes import GuestFile, LaunchSpec
+from worker_lib.emulator.runtimes.container_options import container_options, packed
 from worker_lib.emulator.runtimes.owner import Owner
 from worker_lib.errors import ConfigError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+SPEC = LaunchSpec(
+    machine_id="0123456789abcd",
+    app="demo",
+    image="x",
+    entrypoint=(),
+    cmd=(),
+    user="",
+    env={"A": "1"},
+    files=(),
+    door="/run/door",
+    metadata={"team": "x"},
+    cpus=4,
+    memory_mb=512,
+)
 
 
 def test_an_engine_that_does_not_answer_is_told_in_a_sentence(
@@ -72,3 +88,66 @@ def test_what_is_no_owner_is_none(text: str) -> None:
 def test_an_owner_names_this_process() -> None:
     """By its number."""
     assert os.getpid() == Owner.current().pid
+
+
+def test_a_guest_s_limits_are_a_container_s() -> None:
+    """No swap, and no more CPUs than there are."""
+    wanted = container_options(SPEC, DockerOptions(), cpus=2)
+
+    assert ("512m", "512m") == (wanted["mem_limit"], wanted["memswap_limit"])
+    assert 2_000_000_000 == wanted["nano_cpus"]
+
+
+def test_a_container_says_whose_it_is() -> None:
+    """By labels; metadata cannot take their place."""
+    spec = replace(SPEC, metadata={"team": "x", "worker_lib.machine": "forged"})
+
+    labels = container_options(spec, DockerOptions(), cpus=2)["labels"]
+
+    assert "0123456789abcd" == labels["worker_lib.machine"]
+    assert "demo" == labels["worker_lib.app"]
+    assert str(Owner.current()) == labels["worker_lib.emulator"]
+    assert "x" == labels["metadata.team"]
+
+
+def test_what_a_config_leaves_out_is_the_image_s() -> None:
+    """None leaves command and user to the image, an empty list would not."""
+    wanted = container_options(SPEC, DockerOptions(), cpus=2)
+
+    assert [None] * 3 == [wanted[n] for n in ("entrypoint", "command", "user")]
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"), [("", "1000:1000"), ("postgres", "postgres")]
+)
+def test_a_config_s_user_beats_that_of_the_options(user: str, expected: str) -> None:
+    """The options' is for configs that name none."""
+    wanted = container_options(
+        replace(SPEC, user=user), DockerOptions(user="1000:1000"), cpus=2
+    )
+
+    assert expected == wanted["user"]
+
+
+def test_folders_are_at_their_paths_and_the_door_at_fly_s() -> None:
+    """All of them to be read only."""
+    options = DockerOptions(mounts=(Path("/run/redis"),))
+
+    expected = {
+        "/run/redis": {"bind": "/run/redis", "mode": "ro"},
+        "/run/door": {"bind": "/.fly/api", "mode": "ro"},
+    }
+    assert expected == container_options(SPEC, options, cpus=2)["volumes"]
+
+
+def test_files_are_packed_with_their_modes() -> None:
+    """As paths below the root."""
+    files = [GuestFile(path="etc/a.txt", content=b"plain", mode=0o600)]
+
+    with tarfile.open(fileobj=io.BytesIO(packed(files))) as archive:
+        (entry,) = archive.getmembers()
+        content = archive.extractfile(entry)
+
+    assert ("etc/a.txt", 0o600) == (entry.name, entry.mode)
+    assert content is not None
+    assert b"plain" == content.read()

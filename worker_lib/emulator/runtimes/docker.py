@@ -17,15 +17,19 @@ the engine has.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import signal
-import tarfile
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.runtimes import ExecResult, Exit, ProcessInfo
+from worker_lib.emulator.runtimes.container_options import (
+    MACHINE_LABEL,
+    OWNER_LABEL,
+    container_options,
+    packed,
+)
 from worker_lib.emulator.runtimes.container_streams import RawStream, execute
 from worker_lib.emulator.runtimes.owner import Owner
 from worker_lib.emulator.runtimes.strays import Guard, machines_dir
@@ -45,8 +49,8 @@ if TYPE_CHECKING:
     from io import RawIOBase
     from pathlib import Path
 
-    from worker_lib.emulator.options import DockerOptions, EmulatorOptions
-    from worker_lib.emulator.runtimes import GuestFile, LaunchSpec, Observer
+    from worker_lib.emulator.options import EmulatorOptions
+    from worker_lib.emulator.runtimes import LaunchSpec, Observer
 
 __all__ = ["DockerInstance", "DockerRuntime", "reap_containers"]
 
@@ -54,16 +58,10 @@ log = get_logger("emulator")
 
 # An engine that is gone shows as an OSError: requests' errors are OSErrors.
 _TROUBLE = (docker_errors.DockerException, OSError)
-_LABEL = "worker_lib."
-_OWNER = f"{_LABEL}emulator"
-_MACHINE = f"{_LABEL}machine"
 _KILLED = Exit(code=128 + signal.SIGKILL, signal=signal.SIGKILL)
 _CONTAINER_LOST = Exit(code=255)
 _NO_LONGER_THERE = (404, 409)
-# Where Fly has the socket of its API. Source: "Suspend and resume a Machine".
-_DOOR = "/.fly/api"
 _OUTPUT = {"stdout": True, "stderr": True, "stream": True}
-_NANO = 1_000_000_000
 _PS = "-eo pid,rss,etimes,times,args"
 _CLOSE_TIMEOUT = 10.0
 _GUARD_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "HOME")
@@ -98,14 +96,14 @@ def reap_containers(client: Any = None) -> list[str]:
     client = client or connect()
     reaped = []
     for container in client.containers.list(
-        all=True, filters={"label": _OWNER}, ignore_removed=True
+        all=True, filters={"label": OWNER_LABEL}, ignore_removed=True
     ):
-        owner = Owner.parse(container.labels[_OWNER])
+        owner = Owner.parse(container.labels[OWNER_LABEL])
         if owner is None or not owner.is_dead():
             continue
         with contextlib.suppress(docker_errors.APIError):
             container.remove(force=True)
-        reaped.append(container.labels.get(_MACHINE, ""))
+        reaped.append(container.labels.get(MACHINE_LABEL, ""))
         log.info("stray_killed", extra={"machine_id": reaped[-1]})
     return reaped
 
@@ -227,8 +225,9 @@ class DockerRuntime:
     def _run(
         self, spec: LaunchSpec, instance: DockerInstance, observer: Observer
     ) -> None:
+        wanted = container_options(spec, self._options, cpus=self._engine_cpus)
         try:
-            container = self._create(spec)
+            container = self._client.containers.create(spec.image, **wanted)
         except docker_errors.ImageNotFound:
             observer.failed(_no_image(spec.image))
             return
@@ -237,26 +236,6 @@ class DockerRuntime:
             return
         with _removed_in_the_end(container):
             self._attend(container, spec, instance, observer)
-
-    def _create(self, spec: LaunchSpec) -> Any:
-        options, memory = self._options, f"{spec.memory_mb}m"
-        return self._client.containers.create(
-            spec.image,
-            entrypoint=list(spec.entrypoint) or None,
-            command=list(spec.cmd) or None,
-            environment=dict(spec.env),
-            user=spec.user or options.user or None,
-            labels=_labels(spec),
-            init=True,
-            # As much memory with swap as without: there is no swap.
-            mem_limit=memory,
-            memswap_limit=memory,
-            nano_cpus=min(spec.cpus, self._engine_cpus) * _NANO,
-            network_mode=options.network,
-            volumes=_binds(options, spec.door),
-            # Its output is read here, as it comes; the engine need not keep it too.
-            log_config={"Type": "none"},
-        )
 
     def _attend(
         self,
@@ -269,7 +248,7 @@ class DockerRuntime:
         with contextlib.ExitStack() as stack:
             try:
                 if spec.files:
-                    container.put_archive("/", _archive(spec.files))
+                    container.put_archive("/", packed(spec.files))
                 log_file = self.log_path(spec.machine_id).open("ab", buffering=0)
                 output = stack.enter_context(log_file)
                 attached = RawStream(container.attach_socket(params=_OUTPUT))
@@ -324,34 +303,6 @@ def _end_of(container: Any, output: RawIOBase) -> Exit:
         signal=number if number in signal.valid_signals() else -1,
         oom_killed=is_out_of_memory,
     )
-
-
-def _labels(spec: LaunchSpec) -> dict[str, str]:
-    return {
-        **{f"metadata.{name}": value for name, value in spec.metadata.items()},
-        _MACHINE: spec.machine_id,
-        f"{_LABEL}app": spec.app,
-        _OWNER: str(Owner.current()),
-    }
-
-
-def _binds(options: DockerOptions, door: str) -> dict[str, dict[str, str]]:
-    """What is seen in the container, to be read; a socket can be used all the same."""
-    paths = {str(path): str(path) for path in options.mounts}
-    if door:
-        paths[door] = _DOOR
-    return {path: {"bind": there, "mode": "ro"} for path, there in paths.items()}
-
-
-def _archive(files: Sequence[GuestFile]) -> bytes:
-    """Files as a tar archive; the engine makes the folders that are missing."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for file in files:
-            entry = tarfile.TarInfo(file.path)
-            entry.size, entry.mode = len(file.content), file.mode
-            archive.addfile(entry, io.BytesIO(file.content))
-    return packed.getvalue()
 
 
 @contextlib.contextmanager

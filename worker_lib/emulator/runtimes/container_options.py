@@ -1,0 +1,80 @@
+"""What a machine's config means in the words of a Docker engine."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.emulator.runtimes.owner import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker_lib.emulator.options import DockerOptions
+    from worker_lib.emulator.runtimes import GuestFile, LaunchSpec
+
+_LABEL = "worker_lib."
+MACHINE_LABEL = f"{_LABEL}machine"
+"""The machine's id."""
+OWNER_LABEL = f"{_LABEL}emulator"
+"""The emulator's process, as `Owner` writes it."""
+
+_NANO = 1_000_000_000
+# Where Fly has the socket of its API. Source: "Suspend and resume a Machine".
+_DOOR = "/.fly/api"
+
+
+def container_options(
+    spec: LaunchSpec, options: DockerOptions, *, cpus: int
+) -> dict[str, Any]:
+    """What the SDK takes to make a container, but for its image.
+
+    Args:
+        cpus: How many the engine has: it refuses a container that may use more.
+    """
+    memory = f"{spec.memory_mb}m"
+    return {
+        "entrypoint": list(spec.entrypoint) or None,
+        "command": list(spec.cmd) or None,
+        "environment": dict(spec.env),
+        "user": spec.user or options.user or None,
+        "labels": _labels(spec),
+        "init": True,
+        # As much memory with swap as without: there is no swap.
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "nano_cpus": min(spec.cpus, cpus) * _NANO,
+        "network_mode": options.network,
+        "volumes": _binds(options, spec.door),
+        # Its output is read as it comes; the engine need not keep it too.
+        "log_config": {"Type": "none"},
+    }
+
+
+def packed(files: Sequence[GuestFile]) -> bytes:
+    """Files as a tar archive; the engine makes the folders that are missing."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        for file in files:
+            entry = tarfile.TarInfo(file.path)
+            entry.size, entry.mode = len(file.content), file.mode
+            archive.addfile(entry, io.BytesIO(file.content))
+    return whole.getvalue()
+
+
+def _labels(spec: LaunchSpec) -> dict[str, str]:
+    return {
+        **{f"metadata.{name}": value for name, value in spec.metadata.items()},
+        MACHINE_LABEL: spec.machine_id,
+        f"{_LABEL}app": spec.app,
+        OWNER_LABEL: str(Owner.current()),
+    }
+
+
+def _binds(options: DockerOptions, door: str) -> dict[str, dict[str, str]]:
+    """What is seen in the container, to be read; a socket can be used all the same."""
+    paths = {str(path): str(path) for path in options.mounts}
+    if door:
+        paths[door] = _DOOR
+    return {path: {"bind": there, "mode": "ro"} for path, there in paths.items()}
