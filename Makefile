@@ -83,6 +83,7 @@ $(VENV)/.interop: tests/interop/package.json | $(VENV)/.dev
 	@rm -rf $(VENV)/interop
 	@$(PIP) --target $(VENV)/interop/fly-python-sdk fly-python-sdk==0.3.4
 	@$(PIP) --target $(VENV)/interop/flaude flaude==0.6.1
+	@$(PIP) --target $(VENV)/interop/hyperterse-sandboxer hyperterse-sandboxer==0.1.0
 	@cp tests/interop/package.json $(VENV)/interop/
 	@npm install --prefix $(VENV)/interop --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@

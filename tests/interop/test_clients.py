@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
 from worker_lib.emulator import Emulator, EmulatorOptions
 
@@ -28,7 +29,9 @@ _DEADLINE = 50
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[Emulator]:
     """An emulator as strict as Fly: with its rate limits."""
-    options = EmulatorOptions(state_dir=tmp_path, project_dir=tmp_path)
+    options = EmulatorOptions(
+        apps=("by-sandboxer",), state_dir=tmp_path, project_dir=tmp_path
+    )
     with Emulator(options) as running:
         yield running
 
@@ -63,7 +66,7 @@ def test_fly_admin_leads_a_machine_through_its_life(emulator: Emulator) -> None:
     seen = seen_by("node_modules/fly-admin", ["node", script], emulator)
 
     assert ("by-fly-admin", "pending") == (seen["app"]["name"], seen["app"]["status"])
-    assert ["by-fly-admin"] == seen["apps"]
+    assert ["by-sandboxer", "by-fly-admin"] == seen["apps"]
     assert ("created", "ams") == (seen["created"]["state"], seen["created"]["region"])
     assert seen["started"]["ok"]
     assert ["one"] == [machine["name"] for machine in seen["listed"]]
@@ -85,7 +88,7 @@ def test_fly_python_sdk_leads_machines_through_their_lives(emulator: Emulator) -
     script = str(HERE / "fly_python_sdk_life.py")
     seen = seen_by("fly-python-sdk", [sys.executable, script], emulator)
 
-    assert ["by-fly-python-sdk"] == seen["apps"]
+    assert ["by-fly-python-sdk", "by-sandboxer"] == seen["apps"]
     assert ("created", "stopped", 0) == (
         seen["created"],
         seen["state"],
@@ -96,6 +99,19 @@ def test_fly_python_sdk_leads_machines_through_their_lives(emulator: Emulator) -
     ] == seen["events"]
     assert ["fra", {"pool": "a"}] == seen["cloned"]
     assert ["ams", "fra"] == seen["regions"]
+
+
+def test_sandboxer_suspends_and_resumes_a_machine(emulator: Emulator) -> None:
+    """Another launcher of agents on PyPI: it sends fields of a config nobody knows."""
+    script = str(HERE / "sandboxer_life.py")
+    seen = seen_by("hyperterse-sandboxer", [sys.executable, script], emulator)
+
+    assert ("starting", ["running"]) == (seen["created"], seen["paused"])
+    assert ["running", "nginx:alpine", 512] == seen["resumed"]
+    assert "404" in seen["missing"]
+    until(lambda: ["destroyed"] == [one["state"] for one in emulator.machines()])
+    taken = steps(emulator.machines()[0]["events"])
+    assert ["suspend/suspended/flyd", "start/starting/user"] == taken[3:5]
 
 
 def test_flaude_runs_a_machine_to_its_end(emulator: Emulator) -> None:
