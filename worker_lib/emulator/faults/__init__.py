@@ -10,6 +10,9 @@ What it strikes: an `action` (`create`, `list`, `stop`, ...; `*` is any) or mach
 that enter a `state`; of these only a `region`, a `size` (`shared-cpu-2x`), a `machine`
 (how its name begins). In a list these three choose the entries.
 
+A `create` is struck for a region as the machine is placed: another region that was
+named is taken, and without any effect the struck one has no room.
+
 When: with a `probability`, from the `nth` match on, so many `times`, `since` and
 `until` so many seconds after it was scripted.
 
@@ -26,11 +29,10 @@ What happens to a request, `after_commit` meaning when its work is done:
     timed_out, unavailable             408 and 503
     lease_held                         409, somebody else holds the machine's lease
     name_taken                         422 where Fly is also seen to answer 409
-    no_capacity                        422, no host; for `create` with a `region`,
-                                       only there: another that was named is taken
-    host_full                          409, the host has no CPUs left; likewise
+    no_capacity                        422, `insufficient_capacity`: no host has room
+    host_full                          409, the host has no CPUs left
     start_refused                      412 with `insufficient_capacity`
-    quota                              403, the organisation's quota; likewise
+    quota                              403, the organisation's quota
     payment                            403, no payment method
 
 To what a reading request (`get`, `list`, `org_list`) sees of machines:
@@ -39,12 +41,13 @@ To what a reading request (`get`, `list`, `org_list`) sees of machines:
     omit       nothing: not in the list, 404 by id
     partial    no config: `host_status` unreachable, `incomplete_config`
 
-To a machine that enters a state:
+To a machine that enters a `state`:
 
     delay            it stays for so much longer; for `destroyed`: until it is 404
-    wedge            it stays for ever; it can still be destroyed
+    wedge            it stays for ever; unless `destroying`, it can be destroyed
     launch_failed    from created or starting: launch_failed, then destroyed
-    kill             its process is killed after `delay`, without notice
+    kill             its process is killed after `delay`, without notice; in
+                     stopping: whatever its grace
     lose_host        the same, and it stays `started`, its host unreachable
     migrate          after `delay` it is stopped and boots with a new instance_id
 """
