@@ -125,7 +125,7 @@ class Sweeper:
             for slot in found.launches:
                 self._launcher.launch(slot)
             if found.checks:  # where one machine went astray, look for others
-                self._reap(self._launcher)
+                self.reap()
         if self._doomed:
             return min(_PATIENCE, _MAX_WAIT if found.next_in is None else found.next_in)
         return found.next_in
@@ -222,8 +222,14 @@ class Sweeper:
                 return
         self._doomed.discard(machine_id)
 
-    def _reap(self, launcher: Launcher) -> None:
-        """Destroy machines whose slot nobody knows, once they are old enough."""
+    def reap(self) -> None:
+        """Destroy machines whose slot nobody knows, once they are old enough.
+
+        Does nothing in a process without a token.
+        """
+        launcher = self._launcher
+        if launcher is None:
+            return
         tag = owner(self._settings.namespace, self._settings.secret)
         ours = {METADATA_OWNER: tag}
         try:

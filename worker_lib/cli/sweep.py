@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from worker_lib.client import Client
-    from worker_lib.sweeper import Sweeper
-
 __all__ = ["add_parser"]
 
 _LAUNCH_WITHIN = 60.0
@@ -53,32 +50,11 @@ def _run(args: argparse.Namespace) -> int:
     client = default_client()
     client.settings.require_machines()
     with _recorded() as events:
-        next_in = _backstop(client).sweep()
+        next_in = client.sweeper.sweep()
+        client.sweeper.reap()
         is_done = client.launcher.flush(_LAUNCH_WITHIN)
     _show(events, next_in, as_json=args.json)
     return exits.OK if is_done else exits.TIMEOUT
-
-
-def _backstop(client: Client) -> Sweeper:
-    """Return a sweeper that looks for stray machines even if nothing is overdue."""
-    from worker_lib.codec import Codec  # noqa: PLC0415 - not for --help
-    from worker_lib.sweeper import Sweeper  # noqa: PLC0415
-
-    class Backstop(Sweeper):
-        def sweep(self) -> float | None:
-            next_in = super().sweep()
-            if self._launcher is not None:
-                self._reap(self._launcher)
-            return next_in
-
-    settings = client.settings
-    keys = Codec(
-        settings.secret,
-        settings.namespace,
-        max_bytes=settings.max_payload_bytes,
-        old_secret=settings.old_secret,
-    )
-    return Backstop(client.store, client.launcher, keys, settings, set())
 
 
 @contextmanager

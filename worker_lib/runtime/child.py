@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import signal
 import sys
+import time
 
 from worker_lib import codec, context, pickling
 from worker_lib.errors import WorkerLibError
@@ -65,10 +66,11 @@ class Child:
             place["job_id"], int(attempt), task.decode(), self._report
         )
         context.enter(job)
+        began = time.monotonic()
         try:
             value = _await(function(*call.args, **call.kwargs))
         except BaseException as error:  # noqa: BLE001 - whatever the task raised
-            failure = _failure(error)
+            failure = _failure(error, time.monotonic() - began)
             return self._failed(failure, place, retry=_retries(call, error, failure))
         finally:
             context.enter(None)
@@ -124,11 +126,14 @@ def _await(value: Any) -> Any:
     return asyncio.run(wait())
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(error: BaseException, ran: float) -> Failure:
     failure = pickling.describe(error)
     if isinstance(error, _OutOfTime):
+        text = (
+            f"the attempt ran longer than its timeout: it was ended after {ran:.1f} s"
+        )
         return failure._replace(
-            kind="timeout", message=str(error), remote_type="", exception=b""
+            kind="timeout", message=text, remote_type="", exception=b""
         )
     if isinstance(error, SystemExit):
         text = f"the task called sys.exit({error.code!r})"
@@ -165,4 +170,4 @@ def _raise_interrupt(_signal: int, _frame: object) -> None:
 
 
 def _raise_out_of_time(_signal: int, _frame: object) -> None:
-    raise _OutOfTime("the attempt ran longer than its timeout")
+    raise _OutOfTime

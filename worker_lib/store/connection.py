@@ -169,7 +169,10 @@ class _Connections:
 
     def fresh(self) -> Any:
         """Return a connection that nobody else has, and that is not given back."""
-        return self._pool.connection_class(**self._pool.connection_kwargs)
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        # It would introduce itself in two commands, which are billed and waited for.
+        connection.driver_info = connection.lib_name = connection.lib_version = None
+        return connection
 
     def call(self, command: tuple[Any, ...], patience: float = 0.0) -> Any:
         connection = self._take()
