@@ -12,15 +12,15 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.emulator.endings import end_run, tell, wait_ended
 from worker_lib.emulator.environment import launch_spec
 from worker_lib.emulator.events import Event, exit_request
-from worker_lib.emulator.fates import Fates, timer
+from worker_lib.emulator.fates import Fates
 from worker_lib.emulator.identifiers import ulid
 from worker_lib.emulator.messages import ApiRefusal
 from worker_lib.emulator.restarts import RETRY_WINDOW, Next, RestartPolicy
 from worker_lib.emulator.runtimes import Exit, Observer
 from worker_lib.emulator.state import Run
-from worker_lib.emulator.values import seconds, signal_number
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 log = get_logger("emulator")
 
-DEFAULT_SIGNAL = int(signal.SIGINT)
-DEFAULT_GRACE = 5.0
 _CANNOT_EXECUTE = 127
 _KILL_PATIENCE = 5.0
 _MOST_DOUBLINGS = 16
@@ -137,21 +135,21 @@ class Engine:
             self._go_on(machine, "destroy" if intent == "destroy" else "stop")
             return
         machine.run.intent = intent
-        self.fates.meet(machine, partial(_end, number=number, grace=grace))
+        self.fates.meet(machine, partial(end_run, number=number, grace=grace))
 
     def shut_down(self, grace: float) -> None:
         """End every machine: SIGTERM, at most `grace` seconds, then SIGKILL."""
         running = [m for m in self._fleet.machines() if m.run is not None]
         for machine in running:
-            _tell(machine.run, int(signal.SIGTERM))
+            tell(machine.run, int(signal.SIGTERM))
         deadline = time.monotonic() + grace
         for machine in running:
             frozen = machine.run is not None and machine.run.frozen
             left = 0.0 if frozen else deadline - time.monotonic()
-            _wait_ended(machine, max(0.0, left))
+            wait_ended(machine, max(0.0, left))
         for machine in running:
-            _tell(machine.run, int(signal.SIGKILL))
-            _wait_ended(machine, _KILL_PATIENCE)
+            tell(machine.run, int(signal.SIGKILL))
+            wait_ended(machine, _KILL_PATIENCE)
 
     def _launch(self, machine: Machine, run: Run) -> None:
         observer = Observer(
@@ -292,7 +290,7 @@ class Engine:
             return
         if effect == "lose_host":
             machine.host_status = "unreachable"
-        _tell(run, int(signal.SIGKILL))
+        tell(run, int(signal.SIGKILL))
 
     def _migrate(self, machine: Machine) -> None:
         """Stop a machine for it to boot elsewhere, as another version of itself."""
@@ -300,36 +298,3 @@ class Engine:
         machine.versions.append((machine.instance_id, machine.config))
         machine.record(Event(type="update", status="replacing", source="flyd"))
         self.end(machine, "restart", number=int(signal.SIGTERM))
-
-
-def _end(machine: Machine, *, number: int | None, grace: float | None) -> None:
-    run = machine.run
-    if run is None:  # it has ended by itself meanwhile
-        return
-    number, grace = _manner(machine, run, number, grace)
-    _tell(run, number)
-    if grace:
-        run.kill_timer = timer(grace, partial(_tell, run, int(signal.SIGKILL)))
-
-
-def _manner(
-    machine: Machine, run: Run, number: int | None, grace: float | None
-) -> tuple[int, float]:
-    """Return the signal and the grace for ending a run."""
-    stop = machine.config.get("stop_config") or {}
-    if grace is None:
-        grace = seconds(stop["timeout"]) if stop.get("timeout") else DEFAULT_GRACE
-    if run.frozen or not grace:
-        return int(signal.SIGKILL), 0.0
-    if number is None:
-        number = signal_number(stop.get("signal") or DEFAULT_SIGNAL)
-    return number, grace
-
-
-def _tell(run: Run | None, number: int) -> None:
-    if run is not None and run.instance is not None:
-        run.instance.signal(number)
-
-
-def _wait_ended(machine: Machine, timeout: float) -> None:
-    machine.changed.wait_for(lambda: machine.run is None, timeout)
