@@ -218,9 +218,14 @@ class Launcher:
         """Return the slot's machine if the refused or lost request made one."""
         if error.refusal != "ambiguous":
             return None
-        found = self.api.find_machine(
-            machine_name(slot), metadata={METADATA_SLOT: slot}
-        )
+        name = machine_name(slot)
+        try:
+            found = self.api.find_machine(name, metadata={METADATA_SLOT: slot})
+        except MachinesApiError as unknown:
+            if unknown.refusal == "person":
+                raise
+            log.warning("lookup_failed", extra={"slot": slot, "error": str(unknown)})
+            return None  # the next create finds the name taken, if it was made
         if found is not None:
             log.info("machine_adopted", extra={"slot": slot, "machine_id": found.id})
         return found
