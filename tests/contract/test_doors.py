@@ -6,6 +6,8 @@ import http.client
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from .client import Api
     from .conftest import StartEmulator
 
+ROOT = Path(__file__).resolve().parents[2]
 # A machine that asks the API about itself, as a program on Fly would.
 ASKS = """
 import http.client, os, socket, sys
@@ -128,6 +131,31 @@ def test_doors_are_gone_with_their_emulator(start_emulator: StartEmulator) -> No
     api.emulator.stop()
 
     assert not path.parent.exists()
+
+
+def test_the_doors_of_a_killed_emulator_are_removed_by_the_next(
+    start_emulator: StartEmulator, tmp_path: Path
+) -> None:
+    """Those of a living one stay."""
+    alive = Path(door_of(start_emulator())).parent
+    code = (
+        "import os, sys; from pathlib import Path; from worker_lib.emulator import *; "
+        "running = Emulator(EmulatorOptions(state_dir=Path(sys.argv[1]))).start(); "
+        "print(running._doors._folder, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "other")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    dead = Path(done.stdout.strip())
+    assert dead.is_dir(), done.stderr
+
+    start_emulator()
+
+    assert (True, False) == (alive.is_dir(), dead.is_dir())
 
 
 def test_a_machine_s_own_variables_are_no_mistakes(api: Api) -> None:

@@ -11,12 +11,14 @@ the emulator understands its having no token.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import shutil
 import socket
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from worker_lib.emulator.server import ApiServer
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 # name takes up to 63.
 _FOLDER = "wl-doors-"
 _FOR_ANY_USER = 0o666
+_LOCK = ".lock"  # no app's name begins with a dot
 
 
 class _Door(ApiServer):
@@ -47,11 +50,14 @@ class Doors:
         self._lock = threading.Lock()
         self._open: dict[str, _Door] = {}
         self._folder: Path | None = None
+        self._held: BinaryIO | None = None
         self._answer: Answer | None = None
 
     def open(self, answer: Answer) -> None:
         """Have requests answered by a function from now on."""
+        remove_abandoned()
         self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+        self._held = _locked(self._folder)
         self._answer = answer
 
     def path(self, app: str) -> str:
@@ -76,7 +82,9 @@ class Doors:
             self._open.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder = self._answer = None
+        if self._held is not None:
+            self._held.close()
+        self._folder = self._answer = self._held = None
 
     def _opened(self, app: str, path: Path, answer: Answer) -> _Door:
         door = _Door(
@@ -91,3 +99,20 @@ class Doors:
             target=door.accept_forever, name=f"emulator-door-{app}", daemon=True
         ).start()
         return door
+
+
+def remove_abandoned() -> None:
+    """Remove the folders of emulators that were killed: the kernel let go of locks."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError), (folder / _LOCK).open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(folder: Path) -> BinaryIO:
+    """Mark a folder as in use; the mark is there only once it is held."""
+    path = folder / f"{_LOCK}-new"
+    held = path.open("wb")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    path.rename(folder / _LOCK)
+    return held
