@@ -167,6 +167,8 @@ class Launcher:
         config = machine_config(spec, slot, launch.pool, self._settings)
         began = time.monotonic()
         machine = self._create_somewhere(slot, spec["regions"], config)
+        if machine is None:
+            return
         log.info(
             "machine_created",
             extra={
@@ -179,7 +181,7 @@ class Launcher:
 
     def _create_somewhere(
         self, slot: str, regions: list[str], config: dict[str, Any]
-    ) -> Machine:
+    ) -> Machine | None:
         refusals = []
         wishes: list[str | None] = [*regions] or [None]
         for region in wishes:
@@ -196,7 +198,8 @@ class Launcher:
 
     def _create_here(
         self, slot: str, region: str | None, config: dict[str, Any]
-    ) -> Machine:
+    ) -> Machine | None:
+        """Return the machine; None if it came, and perhaps went, all the same."""
         name = machine_name(slot)
         for attempt in range(1, _MAX_TRIES + 1):
             try:
@@ -212,6 +215,8 @@ class Launcher:
                     extra={"slot": slot, "status": error.status, "attempt": attempt},
                 )
                 time.sleep(error.retry_after or _backoff(attempt))
+                if not self._store.is_launching(slot):
+                    return None
         raise AssertionError
 
     def _adopt(self, error: MachinesApiError, slot: str) -> Machine | None:

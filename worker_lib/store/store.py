@@ -168,6 +168,10 @@ class Store:
             return Launch(verdict, wait=float(reply[1]))
         return Launch(verdict, *(part.decode() for part in reply[1:]))
 
+    def is_launching(self, slot: str) -> bool:
+        """Say whether the machine of `slot` was launched and has not claimed yet."""
+        return bool(self._connection.run(script("launching"), slot))
+
     def refuse(
         self, slot: str, reason: str, hold: float, *, who: str, tell: bool
     ) -> None:
