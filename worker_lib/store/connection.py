@@ -169,7 +169,7 @@ class _Connections:
 
     def fresh(self) -> Any:
         """Return a connection that nobody else has, and that is not given back."""
-        connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        connection: Any = self._pool.connection_class(**self._pool.connection_kwargs)
         # It would introduce itself in two commands, which are billed and waited for.
         connection.driver_info = connection.lib_name = connection.lib_version = None
         return connection
