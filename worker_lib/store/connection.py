@@ -130,7 +130,10 @@ class Connection:
     def _refused(self, error: Exception) -> StoreError:
         text = str(error)
         where = f"Redis at {self._quick.address}"
-        if isinstance(error, redis.AuthenticationError) or text.startswith("NOAUTH"):
+        # Told in two ways: a long command is refused before it is read.
+        if isinstance(error, redis.AuthenticationError) or (
+            text.startswith("NOAUTH") or "unauthenticated" in text
+        ):
             return StoreUnavailable(
                 f"{where} refused our password: correct the one in REDIS_URL"
             )
