@@ -19,6 +19,7 @@ from servers import OwnServer
 from worker_lib import client as client_module
 from worker_lib.client import Client
 from worker_lib.emulator import Emulator, EmulatorOptions
+from worker_lib.emulator.options import DockerOptions
 from worker_lib.keys import key_prefix
 from worker_lib.local.valkey import start_server
 from worker_lib.settings import Settings
@@ -28,7 +29,10 @@ from worker_lib.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SUPPORT = Path(__file__).parent / "support"
+ROOT = Path(__file__).parents[1]
+SUPPORT = ROOT / "tests" / "support"
+# Read at once: no variable of ours is there while a test runs.
+_RUNTIME = os.environ.get("WORKER_LIB_TEST_RUNTIME", "process")
 _OURS = ("REDIS_URL", "FLY_", "WORKER_", "AWS_", "S3_", "MAILJET_")
 
 
@@ -52,7 +56,7 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(redis_url: str) -> Settings:
+def settings(redis_url: str, machines: dict[str, Any]) -> Settings:
     """Settings with a namespace of their own, quick deadlines and no machines."""
     return Settings(
         redis_url=redis_url,
@@ -60,7 +64,7 @@ def settings(redis_url: str) -> Settings:
         namespace=f"test-{secrets.token_hex(6)}",
         lease_ttl=1.0,
         boot_timeout=10.0,
-        image="local",
+        image=machines["docker"].image if machines else "local",
         local_path=os.pathsep.join([str(SUPPORT), *filter(None, sys.path)]),
     )
 
@@ -73,14 +77,36 @@ def store(settings: Settings) -> Iterator[Store]:
     connection.close()
 
 
+@pytest.fixture(scope="session")
+def machines() -> dict[str, Any]:
+    """What machines are: processes, or containers with WORKER_LIB_TEST_RUNTIME=docker.
+
+    A container has this computer's Python, sees the folders that this run imports
+    from, and may write where the tests keep their files.
+    """
+    if _RUNTIME != "docker":
+        return {}
+    import docker
+    from images import contract_image
+
+    image = contract_image(docker.from_env())
+    temporary = Path(tempfile.gettempdir())
+    seen = {ROOT, *(Path(path) for path in sys.path if path.endswith("-packages"))}
+    mounts = DockerOptions(image=image, mounts=tuple(seen), writable=(temporary,))
+    return {"runtime": "docker", "docker": mounts}
+
+
 @pytest.fixture
-def emulator(settings: Settings, tmp_path: Path) -> Iterator[Emulator]:
+def emulator(
+    settings: Settings, tmp_path: Path, machines: dict[str, Any]
+) -> Iterator[Emulator]:
     """An emulator without rate limits, whose machines reach the real server."""
     options = EmulatorOptions(
         apps=("tests",),
         rate_limits=False,
         state_dir=tmp_path / "machines",
         project_dir=tmp_path,
+        **machines,
     )
     running = Emulator(options).start()
     running.set_secrets(
@@ -113,7 +139,7 @@ def client(
 
 @pytest.fixture
 def make_emulator(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, machines: dict[str, Any]
 ) -> Iterator[Callable[..., Emulator]]:
     """Emulators with options of the test's choice; their app is `tests`."""
     made: list[Emulator] = []
@@ -124,6 +150,7 @@ def make_emulator(
             "rate_limits": False,
             "state_dir": tmp_path / f"machines-{len(made)}",
             "project_dir": tmp_path,
+            **machines,
             **options,
         }
         running = Emulator(EmulatorOptions(**chosen)).start()

@@ -35,6 +35,7 @@ class DockerOptions:
         network: The engine's network mode. `host`: what listens on this computer's
             loopback, such as the emulator itself, can be reached.
         mounts: Folders that containers can read, at the same path as here.
+        writable: Folders that they can write as well.
         user: Who runs a machine whose config does not say; empty: whom its image
             says.
     """
@@ -42,6 +43,7 @@ class DockerOptions:
     image: str = ""
     network: str = "host"
     mounts: tuple[Path, ...] = ()
+    writable: tuple[Path, ...] = ()
     user: str = ""
 
 

@@ -73,8 +73,12 @@ def _labels(spec: LaunchSpec) -> dict[str, str]:
 
 
 def _binds(options: DockerOptions, door: str) -> dict[str, dict[str, str]]:
-    """What is seen in the container, to be read; a socket can be used all the same."""
+    """What is seen in the container; a socket that is to be read can be used, too."""
     paths = {str(path): str(path) for path in options.mounts}
     if door:
         paths[door] = _DOOR
-    return {path: {"bind": there, "mode": "ro"} for path, there in paths.items()}
+    readable = {path: {"bind": there, "mode": "ro"} for path, there in paths.items()}
+    writable = {
+        str(path): {"bind": str(path), "mode": "rw"} for path in options.writable
+    }
+    return {**readable, **writable}
