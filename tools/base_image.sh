@@ -5,12 +5,11 @@
 #   tools/base_image.sh [TAG] && make image BASE_IMAGE=worker-lib-base:bookworm
 set -eu
 tag=${1:-worker-lib-base:bookworm}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates \
-  "${tag##*:}" "$folder" "$mirror"
+  "${tag##*:}" "$folder" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
 rm -rf "$folder"/var/cache/apt/archives/*.deb "$folder"/var/lib/apt/lists/*
 find "$folder" -xdev -name __pycache__ -prune -exec rm -rf {} +
 tar -C "$folder" --exclude='./proc/*' --exclude='./sys/*' -c . \
