@@ -92,8 +92,10 @@ def machines() -> dict[str, Any]:
     image = contract_image(docker.from_env())
     temporary = Path(tempfile.gettempdir())
     seen = {ROOT, *(Path(path) for path in sys.path if path.endswith("-packages"))}
-    mounts = DockerOptions(image=image, mounts=tuple(seen), writable=(temporary,))
-    return {"runtime": "docker", "docker": mounts}
+    options = DockerOptions(
+        image=image, pids="host", mounts=tuple(seen), writable=(temporary,)
+    )
+    return {"runtime": "docker", "docker": options}
 
 
 @pytest.fixture

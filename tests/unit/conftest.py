@@ -35,7 +35,8 @@ def fly(
     real = launcher.machine_config
 
     def sleeping(*words: Any) -> dict[str, Any]:
-        return real(*words) | {"init": {"exec": ["sleep", "60"]}}
+        init = {"exec": ["sleep", "60"]}
+        return real(*words) | {"image": ground.settings.image, "init": init}
 
     monkeypatch.setattr(launcher, "machine_config", sleeping)
     monkeypatch.setattr(launcher, "_backoff", lambda _attempt: 0.001)

@@ -34,6 +34,8 @@ class DockerOptions:
         image: What the engine must have for the emulator to start; empty: nothing.
         network: The engine's network mode. `host`: what listens on this computer's
             loopback, such as the emulator itself, can be reached.
+        pids: The engine's PID mode. `host`: a machine's processes have here the
+            numbers that they have for themselves.
         mounts: Folders that containers can read, at the same path as here.
         writable: Folders that they can write as well.
         user: Who runs a machine whose config does not say; empty: whom its image
@@ -42,6 +44,7 @@ class DockerOptions:
 
     image: str = ""
     network: str = "host"
+    pids: str = ""
     mounts: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     user: str = ""

@@ -46,6 +46,7 @@ def container_options(
         "memswap_limit": memory,
         "nano_cpus": min(spec.cpus, cpus) * _NANO,
         "network_mode": options.network,
+        "pid_mode": options.pids or None,
         "volumes": _binds(options, spec.door),
         # Its output is read as it comes; the engine need not keep it too.
         "log_config": {"Type": "none"},
