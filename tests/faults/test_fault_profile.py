@@ -398,7 +398,7 @@ def test_nothing_of_others_is_swept(
     (job,) = run(ledger, many=1)
     settle([job], emulator)
     listed = client.launcher.api.list_machines(include_deleted=True)
-    config = {"image": "local", "init": {"exec": ["sleep", "60"]}}
+    config = {"image": client.settings.image, "init": {"exec": ["sleep", "60"]}}
     other = {**listed[0].metadata, METADATA_OWNER: "another", METADATA_SLOT: "f00d"}
     for name, metadata in (("web", {}), ("wl-f00d", other)):
         client.launcher.api.create_machine(

@@ -113,14 +113,14 @@ _MEANINGS: Final = (
         ),
     ),
     _Meaning(
-        refusal="person",
-        remedy="app names are unique in all of Fly: choose another",
-        words=_words("name_taken", "Name has already been taken"),
-    ),
-    _Meaning(
         refusal="ambiguous",
         remedy="look the machine up by its name and adopt it",
         words=_words("already_exists", "unique machine name violation"),
+    ),
+    _Meaning(
+        refusal="person",
+        remedy="app names are unique in all of Fly: choose another",
+        words=_words("name_taken", "Name has already been taken"),
     ),
     _Meaning(
         refusal="retry",
