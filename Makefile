@@ -31,8 +31,8 @@ wheels:  ## Fetch what the image installs, if its build has no network (CA_CERT=
 	    python3 tools/requirements.py --build > /tmp/needed.txt && \
 	    python3 -m pip wheel --quiet --wheel-dir wheels --requirement /tmp/needed.txt'
 
-test: $(VENV)/.dev  ## Run all tests
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+test: $(VENV)/.dev  ## Run all tests (RUNTIME=docker: with machines that are containers)
+	@WORKER_LIB_TEST_RUNTIME=$(RUNTIME) $(BIN)/python -m pytest -n 2 $(ARGS)
 
 interop: $(VENV)/.interop  ## Drive the emulator with Fly clients that others wrote (needs npm)
 	@$(BIN)/python -m pytest tests/interop $(ARGS)

@@ -36,6 +36,14 @@ _RUNTIME = os.environ.get("WORKER_LIB_TEST_RUNTIME", "process")
 _OURS = ("REDIS_URL", "FLY_", "WORKER_", "AWS_", "S3_", "MAILJET_")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what only processes can do, where machines are containers."""
+    for item in items:
+        mark = item.get_closest_marker("processes_only")
+        if mark is not None and _RUNTIME == "docker":
+            item.add_marker(pytest.mark.skip(reason=mark.args[0]))
+
+
 @pytest.fixture(autouse=True)
 def _no_variables_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on what the developer's shell has set."""

@@ -182,6 +182,7 @@ print(jobs.works.options(delay="1s").delay({str(ledger)!r}, value=5).id)
     assert 5 == Job.get(job_id).result(timeout=20)
 
 
+@pytest.mark.processes_only("the tests' own image has no libraries for a script")
 def test_a_script_runs_functions_of_its_own(client: Client, tmp_path: Path) -> None:
     """What is defined in `__main__` travels by value, exceptions included."""
     script = tmp_path / "script.py"
