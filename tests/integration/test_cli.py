@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from waiting import until
 
 from worker_lib.cli import main
@@ -18,8 +19,6 @@ from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from worker_lib.client import Client
     from worker_lib.emulator import Emulator
@@ -204,6 +203,7 @@ def test_sweep_launches_what_is_owed_and_tells_of_it(
     assert 3 == type(job).get(job.id).result(timeout=20)
 
 
+@pytest.mark.processes_only("its machine asks for an image that no engine has")
 def test_sweep_destroys_a_machine_that_nobody_knows(
     client: Client,
     emulator: Emulator,

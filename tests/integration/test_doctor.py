@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from worker_lib.doctor import Finding
     from worker_lib.emulator import Emulator
 
+pytestmark = pytest.mark.processes_only("its machines ask for an image of no engine")
+
 TOKEN = f"fm2_canary{secrets.token_hex(12)}"
 PASSWORD = f"canary{secrets.token_hex(8)}"
 IMAGE = "registry.fly.io/web:v1"
