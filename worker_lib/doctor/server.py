@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
 from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.store.requirements import EVICTION_REMEDY, eviction_risk
 from worker_lib.store.wire import Wire
 
 if TYPE_CHECKING:
@@ -169,13 +170,10 @@ def check_eviction(info: Mapping[str, str], policy: str | None) -> Finding:
     if not found:
         remedy = "see that eviction is off: fly redis status, or your provider's page"
         return unknown(name, "the server does not tell its policy", remedy)
-    if found == "noeviction":
-        return good(name, "noeviction: a full server refuses, and forgets nothing")
-    return bad(
-        name,
-        f"{found}: a full server deletes jobs",
-        "CONFIG SET maxmemory-policy noeviction; at Fly: fly redis update, eviction no",
-    )
+    risk = eviction_risk(found)
+    if risk:
+        return bad(name, risk, EVICTION_REMEDY)
+    return good(name, "noeviction: a full server refuses, and forgets nothing")
 
 
 def check_persistence(info: Mapping[str, str], save: str | None) -> Finding:
