@@ -9,118 +9,22 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from scenes import PASSWORD, TOKEN, Scene, found_by_name
 from waiting import until
 
 from worker_lib.cli import main
 from worker_lib.doctor import examine, passed
 from worker_lib.emulator.faults import FaultRule
 from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, owner
-from worker_lib.machines.api import MachinesApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from servers import OwnServer
-
-    from worker_lib.doctor import Finding
-    from worker_lib.emulator import Emulator
-
 pytestmark = pytest.mark.processes_only("its machines ask for an image of no engine")
-
-TOKEN = f"fm2_canary{secrets.token_hex(12)}"
-PASSWORD = f"canary{secrets.token_hex(8)}"
-IMAGE = "registry.fly.io/web:v1"
-
-
-@dataclass(kw_only=True)
-class Scene:
-    """A healthy setup, for one thing of it to be broken."""
-
-    server: OwnServer
-    emulator: Emulator
-    make_emulator: Callable[..., Emulator]
-    environ: dict[str, str] = field(default_factory=dict)
-    skew: float = 0.0
-
-    @property
-    def secret(self) -> str:
-        return self.environ["WORKER_LIB_SECRET"]
-
-    @property
-    def namespace(self) -> str:
-        return self.environ["WORKER_LIB_NAMESPACE"]
-
-    def set(self, **changes: str) -> None:
-        """Change variables; "" takes one away."""
-        self.environ |= changes
-
-    def use(self, **options: Any) -> None:
-        """Speak to another emulator."""
-        self.emulator = self.make_emulator(**options)
-        self.set(FLY_API_HOSTNAME=self.emulator.url)
-        for app in options.get("apps", ("tests",)):
-            self.emulator.set_secrets(app, self.shared())
-
-    def shared(self) -> dict[str, str]:
-        """Return the secrets of a tasks app."""
-        return {"REDIS_URL": self.server.url, "WORKER_LIB_SECRET": self.secret}
-
-    def user(self, *rules: str) -> None:
-        """Log in as a user of Redis who may do only this."""
-        self.server.ask("ACL", "SETUSER", "narrow", "on", f">{PASSWORD}", *rules)
-        self.set(REDIS_URL=f"unix://narrow:{PASSWORD}@{self.server.path}")
-
-    def api(self) -> MachinesApi:
-        return MachinesApi(self.emulator.url, TOKEN, "tests")
-
-    def create_machine(self, *, image: str = IMAGE, **metadata: str) -> None:
-        """Have a machine that does nothing for a minute."""
-        config = {
-            "image": image,
-            "init": {"exec": ["sleep", "60"]},
-            "auto_destroy": True,
-            "restart": {"policy": "no"},
-            "metadata": metadata,
-        }
-        self.api().create_machine(name="wl-some", region=None, config=config)
-
-    def examine(self, *, probing: bool = False) -> list[Finding]:
-        def clock() -> float:
-            return time.time() + self.skew
-
-        return list(examine(self.environ, probing=probing, clock=clock))
-
-
-@pytest.fixture
-def scene(own_server: OwnServer, make_emulator: Callable[..., Emulator]) -> Scene:
-    """Everything is well, but for an image that is on no machine yet."""
-    secret = secrets.token_hex(32)
-    emulator = make_emulator(redis_url=own_server.url)
-    made = Scene(server=own_server, emulator=emulator, make_emulator=make_emulator)
-    made.set(
-        REDIS_URL=own_server.url,
-        FLY_API_TOKEN=TOKEN,
-        FLY_TASKS_APP="tests",
-        FLY_API_HOSTNAME=emulator.url,
-        WORKER_IMAGE=IMAGE,
-        WORKER_LIB_SECRET=secret,
-        WORKER_LIB_NAMESPACE=f"doctor-{secrets.token_hex(4)}",
-    )
-    emulator.set_secrets("tests", made.shared())
-    return made
-
-
-def found_by_name(findings: list[Finding], name: str) -> Finding:
-    """Return the one line of this name that is not well, or else any."""
-    named = [one for one in findings if one.name == name]
-    assert named, [one.name for one in findings]
-    return next((one for one in named if one.verdict != "ok"), named[0])
 
 
 def test_a_healthy_setup_passes_and_what_was_not_checked_is_said(scene: Scene) -> None:
@@ -437,55 +341,37 @@ def test_a_machine_needs_no_token(scene: Scene) -> None:
     assert "fly token" not in [one.name for one in findings]
 
 
-def test_a_probe_shows_that_both_sides_agree(scene: Scene) -> None:
-    """A real machine answers, with its versions and the same secret."""
-    findings = scene.examine(probing=True)
-
-    assert "ok" == found_by_name(findings, "probe").verdict
-    assert "the same in the image" in found_by_name(findings, "versions").text
-    again = found_by_name(scene.examine(), "secret shared")
-    assert "ok" == again.verdict
-    assert "machine" in again.text
+def asked_too_often(times: int | None, retry_after: float) -> FaultRule:
+    return FaultRule(effect="rate_limited", times=times, retry_after=retry_after)
 
 
-def test_a_probe_meets_a_machine_with_another_secret(scene: Scene) -> None:
-    """What the machine signs does not verify here; the evidence stays in Redis."""
-    other = {**scene.shared(), "WORKER_LIB_SECRET": secrets.token_hex(32)}
-    scene.emulator.set_secrets("tests", other)
+def test_a_rate_limit_is_waited_for_and_is_no_fault(scene: Scene) -> None:
+    """Each question is asked again when Fly says so, and has its answer."""
+    scene.create_machine()
+    scene.emulator.script_faults([asked_too_often(3, 1)])
 
-    findings = scene.examine(probing=True)
+    findings = scene.examine()
 
-    assert "failed" == found_by_name(findings, "probe").verdict
-    assert "WORKER_LIB_SECRET" in found_by_name(findings, "probe").remedy
-    assert "failed" == found_by_name(scene.examine(), "secret shared").verdict
+    not_well = {one.name for one in findings if one.verdict != "ok"}
+    assert {"secret shared", "versions"} == not_well
 
 
-def test_a_probe_of_a_machine_that_never_answers_says_where_to_look(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("action", ["app_get", "list", "*"])
+def test_a_rate_limit_that_lasts_is_unknown_and_not_failed(
+    scene: Scene, action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine without REDIS_URL ends at once; the job is taken back."""
-    monkeypatch.setattr("worker_lib.doctor.examination._PROBE_SPARE", 0.0)
-    scene.set(WORKER_LIB_BOOT_TIMEOUT="1")
-    # The API does not tell names of secrets here, so nothing failed before.
-    scene.emulator.set_secrets("tests", {"REDIS_URL": None})
-    rule = FaultRule(action="secret_list", status=403)
+    """What Fly would not answer is neither well nor wrong."""
+    monkeypatch.setattr("worker_lib.doctor.answers._PATIENCE", 0.5)
+    rule = FaultRule(action=action, effect="rate_limited", retry_after=0.2)
     scene.emulator.script_faults([rule])
 
-    found = found_by_name(scene.examine(probing=True), "probe")
+    findings = scene.examine()
 
-    assert "failed" == found.verdict
-    assert "no answer after 1 s" in found.text
-    assert "fly logs -a tests" in found.remedy
-
-
-def test_no_machine_is_started_while_something_failed(scene: Scene) -> None:
-    """A probe costs money: it would only fail as well."""
-    scene.server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-
-    findings = scene.examine(probing=True)
-
-    assert "unknown" == found_by_name(findings, "probe").verdict
-    assert [] == scene.emulator.machines()
+    assert passed(findings), findings
+    limited = [one for one in findings if "429" in one.text]
+    assert limited
+    assert {"unknown"} == {one.verdict for one in limited}
+    assert "again in a minute" in limited[0].remedy
 
 
 def test_a_mark_under_the_old_secret_is_no_mismatch(scene: Scene) -> None:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from worker_lib.errors import ConfigError, MachinesApiError
+from worker_lib.errors import ConfigError, MachinesApiError, RateLimited
 from worker_lib.machines.address import segment
 from worker_lib.machines.transport import Transport
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["FlyFacts", "Reply", "image_app", "parts_of_image", "read_fly"]
 
 _ANSWER_TIMEOUT = 5.0
+# Seconds that all questions together wait where Fly limits requests.
+_PATIENCE = 20.0
+_PAUSE = 1.0
 _Json = TypeVar("_Json", dict[str, Any], list[Any])
 _FLY_REGISTRY = "registry.fly.io"
 _IMAGE = re.compile(
@@ -102,6 +105,7 @@ class _Reader:
     def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
         self._transport = transport
         self._clock = clock
+        self._give_up_at = time.monotonic() + _PATIENCE
 
     def read(self, settings: Settings) -> FlyFacts | Reply:
         if not settings.fly_app.strip("."):
@@ -126,6 +130,17 @@ class _Reader:
         )
 
     def _ask(self, path: str, kind: type[_Json], **query: str) -> Reply:
+        """Return what `path` answers; a rate limit is waited for."""
+        while True:
+            reply = self._ask_once(path, kind, query)
+            if not isinstance(reply.error, RateLimited):
+                return reply
+            pause = reply.error.retry_after or _PAUSE
+            if time.monotonic() + pause > self._give_up_at:
+                return reply
+            time.sleep(pause)
+
+    def _ask_once(self, path: str, kind: type[_Json], query: dict[str, str]) -> Reply:
         """Return what `path` answers; a body of another kind is an error."""
         try:
             answer = self._transport.send("GET", path, query=query)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.doctor.answers import FlyFacts, Reply, parts_of_image
 from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
+from worker_lib.errors import RateLimited
 from worker_lib.keys import METADATA_OWNER, METADATA_SLOT
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _AREAS = frozenset({"any", "us", "na", "eu", "apac", "sa"})
 _NEEDED_SECRETS = ("REDIS_URL", "WORKER_LIB_SECRET")
 _PLATFORM = "fly_platform_version"
 _TOLD = 3
+_LATER = "look again in a minute: Fly limits how often it may be asked"
 
 
 def check_api(reply: Reply, settings: Settings) -> Finding:
@@ -41,6 +43,8 @@ def check_api(reply: Reply, settings: Settings) -> Finding:
     name, error = "fly token", reply.error
     if error is None or error.status in (403, 404):
         return good(name, f"{settings.api_hostname} accepts it")
+    if isinstance(error, RateLimited):
+        return unknown(name, f"it was not looked at: {error}", _LATER)
     if error.status == 401:
         remedy = f"make another: fly tokens create deploy -a {settings.fly_app}"
         return bad(name, f"it is refused: {error}", remedy)
@@ -147,6 +151,8 @@ def check_leftovers(
         unknown_slots: Those of them that Redis knows nothing of.
     """
     name = "machines"
+    if isinstance(reply.error, RateLimited):
+        return unknown(name, f"they were not listed: {reply.error}", _LATER)
     if reply.error is not None:
         remedy = "try again in a minute"
         return bad(name, f"they cannot be listed: {reply.error}", remedy)
