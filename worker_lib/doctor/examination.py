@@ -140,7 +140,7 @@ class _Examination:
             found += sides.read_marks(redis, settings, side)
             sides.write_mark(redis, settings, side)
         except (StoreError, ConfigError) as error:
-            remedy = "mend Redis first, then look again"
+            remedy = "fix Redis first, then look again"
             return unknown("secret shared", f"Redis refused: {error}", remedy)
         finally:
             redis.close()
@@ -181,12 +181,12 @@ class _Examination:
         here = versions()
         if not probing or not self._is_healthy():
             if probing:
-                remedy = "mend what failed above first"
+                remedy = "fix what failed above first"
                 yield unknown("probe", "no machine was started", remedy)
             yield probe.check_versions({}, here)
             return
         ended = probe.run_probe(settings, settings.boot_timeout + _PROBE_SPARE)
-        yield probe.check_probe(ended, settings.fly_app)
+        yield probe.check_probe(ended, settings)
         yield probe.check_versions(ended.told, here)
 
 
@@ -206,7 +206,7 @@ def _leftovers(facts: FlyFacts, settings: Settings) -> Finding:
     try:
         strays = _unknown_slots(settings, slots)
     except (StoreError, ConfigError) as error:
-        remedy = "mend Redis first, then look again"
+        remedy = "fix Redis first, then look again"
         return unknown("machines", f"Redis does not tell their slots: {error}", remedy)
     return fly.check_leftovers(facts.machines, slots, strays)
 

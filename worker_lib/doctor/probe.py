@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from worker_lib.client import Client
 from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
 from worker_lib.doctor.sides import MISMATCH_REMEDY
 from worker_lib.errors import (
+    InvalidRequest,
     JobError,
+    MachinesApiError,
     SignatureMismatch,
     StoreError,
     UnknownVersion,
     WaitTimeout,
     WorkerLibError,
 )
+from worker_lib.exits import meaning
+from worker_lib.keys import METADATA_OWNER, owner
 from worker_lib.ping import ping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from worker_lib.machines.types import Machine
     from worker_lib.settings import Settings
 
 __all__ = ["Probe", "check_probe", "check_versions", "run_probe"]
@@ -31,6 +38,13 @@ _SILENT = (
     "see what its machines say: fly logs -a {app}; most often REDIS_URL or "
     "WORKER_LIB_SECRET is no secret of that app, or its Redis is another"
 )
+# Source: Fly's guide "Managing Docker images with Fly.io's private registry",
+# "Verifying image existence".
+_NO_IMAGE = (
+    "see whether the image exists and this organization may use it: fly auth docker "
+    "&& docker manifest inspect {image}; then: fly logs -a {app}"
+)
+_ABOUT_IMAGE = re.compile(r"\b(image|manifest|registry)\b", re.IGNORECASE)
 # The first that fits what went wrong.
 _REMEDIES: tuple[tuple[type[BaseException], str], ...] = (
     (SignatureMismatch, MISMATCH_REMEDY),
@@ -40,6 +54,10 @@ _REMEDIES: tuple[tuple[type[BaseException], str], ...] = (
     (JobError, "use an image that has this app and this version of worker_lib"),
     (BaseException, "see the lines on the token, the app and the image"),
 )
+# How often it is looked whether the machine has failed meanwhile, in seconds.
+_LOOK_EVERY = 1.0
+_UNSTARTED = frozenset({"failed", "launch_failed"})
+_ENDED = _UNSTARTED | {"stopped", "destroying", "destroyed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +67,13 @@ class Probe:
     Attributes:
         told: What it returned; empty if it did not.
         error: Why it did not.
+        ended: The machine that ended before it took the task.
         took: Seconds from the call to the answer.
     """
 
     told: Mapping[str, str] = field(default_factory=dict)
     error: BaseException | None = None
+    ended: Machine | None = None
     took: float = 0.0
 
 
@@ -62,29 +82,87 @@ def run_probe(settings: Settings, timeout: float) -> Probe:
     client = Client(settings)
     began = time.monotonic()
     try:
+        boots = _Boots(client)
         job = client.submit(ping, (), {})
-        good_end, value = _outcome(client, job.id, timeout)
+        probe = _outcome(client, job.id, boots, timeout)
     except WorkerLibError as error:
-        return Probe(error=error, took=time.monotonic() - began)
+        probe = Probe(error=error)
     finally:
         client.close(_CANCEL_WITHIN)
-    took = time.monotonic() - began
-    if good_end:
-        return Probe(told=dict(value), took=took)
-    return Probe(error=value, took=took)
+    return dataclasses.replace(probe, took=time.monotonic() - began)
 
 
-def _outcome(client: Client, job_id: str, timeout: float) -> tuple[bool, Any]:
-    try:
-        return client.outcome(job_id, timeout, fresh=True)
-    except WaitTimeout:
-        client.cancel(job_id)
-        raise
+def _outcome(client: Client, job_id: str, boots: _Boots, timeout: float) -> Probe:
+    deadline = time.monotonic() + timeout
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            good_end, value = client.outcome(
+                job_id, max(0.0, min(left, _LOOK_EVERY)), fresh=True
+            )
+        except WaitTimeout as error:
+            ended = boots.failed() if _waits(client, job_id) else None
+            if ended is None and left > _LOOK_EVERY:
+                continue
+            client.cancel(job_id)
+            return Probe(ended=ended, error=error)
+        return Probe(told=dict(value)) if good_end else Probe(error=value)
 
 
-def check_probe(probe: Probe, app: str) -> Finding:
+def _waits(client: Client, job_id: str) -> bool:
+    """Whether no machine has taken the job yet."""
+    return client.look(job_id).info.status == "queued"
+
+
+class _Boots:
+    """Watches the machines that are made from now on."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._owner = owner(client.settings.namespace, client.settings.secret)
+        self._before = self._known()
+        self._suspects: set[str] = set()
+
+    def failed(self) -> Machine | None:
+        """Return a new machine that has ended, if all have; seen so twice.
+
+        Between two looks a machine may have taken the job and finished it.
+        """
+        if self._before is None:
+            return None
+        try:
+            new = [one for one in self._listed() if one.id not in self._before]
+        except MachinesApiError:
+            return None  # it is only asked so as to tell sooner
+        ended = [one for one in new if one.state in _ENDED]
+        sure = [one for one in ended if one.id in self._suspects]
+        self._suspects = {one.id for one in ended}
+        return self._whole(sure[0]) if sure and ended == new else None
+
+    def _known(self) -> set[str] | None:
+        try:
+            return {machine.id for machine in self._listed()}
+        except MachinesApiError:
+            return None
+
+    def _listed(self) -> list[Machine]:
+        wanted = {METADATA_OWNER: self._owner}
+        api = self._client.launcher.api
+        return api.list_machines(metadata=wanted, include_deleted=True)
+
+    def _whole(self, machine: Machine) -> Machine:
+        """Return it with its events, if Fly still tells them."""
+        try:
+            return self._client.launcher.api.get_machine(machine.id)
+        except MachinesApiError:
+            return machine
+
+
+def check_probe(probe: Probe, settings: Settings) -> Finding:
     """Judge whether a machine can boot, take a call and answer."""
     name, error = "probe", probe.error
+    if probe.ended is not None:
+        return _check_ended(name, probe.ended, settings)
     if error is None:
         where = f"machine {probe.told['machine_id']} ({probe.told['region']})"
         return good(name, f"{where} answered after {probe.took:.1f} s")
@@ -92,7 +170,28 @@ def check_probe(probe: Probe, app: str) -> Finding:
     if isinstance(error, WaitTimeout):
         text = f"no answer after {probe.took:.0f} s"
     remedies = (remedy for kind, remedy in _REMEDIES if isinstance(error, kind))
-    return bad(name, text, next(remedies).format(app=app))
+    remedy = next(remedies)
+    if isinstance(error, InvalidRequest) and _ABOUT_IMAGE.search(text):
+        remedy = _NO_IMAGE
+    return bad(name, text, remedy.format(app=settings.fly_app, image=settings.image))
+
+
+def _check_ended(name: str, machine: Machine, settings: Settings) -> Finding:
+    """Tell of a machine that ended before it took the call."""
+    words = {"app": settings.fly_app, "image": settings.image}
+    exits = [one.exit_event for one in machine.events if one.exit_event]
+    states = {machine.state, *(one.status for one in machine.events)}
+    if not exits and (states & _UNSTARTED or not machine.events):
+        text = f"Fly could not start machine {machine.id} of {settings.image}"
+        return bad(name, text, _NO_IMAGE.format(**words))
+    if not exits:
+        text = f"machine {machine.id} was stopped before it took the call"
+        return bad(name, text, _SILENT.format(**words))
+    code = exits[0].exit_code
+    text = f"machine {machine.id} ended with exit code {code} and took no call"
+    known = meaning(code)
+    remedy = _SILENT.format(**words)
+    return bad(name, f"{text}: {known}" if known else text, remedy)
 
 
 def check_versions(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Finding:
@@ -103,25 +202,30 @@ def check_versions(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Findin
         ours: This process's.
     """
     name = "versions"
-    here = ", ".join(f"{what} {version}" for what, version in ours.items())
     if not theirs:
+        here = ", ".join(f"{what} {version}" for what, version in ours.items())
         text = f"here: {here}; no machine was asked for its own"
         return unknown(name, text, "worker-lib doctor --probe asks one")
+    text = _compared(theirs, ours)
     if _minor(theirs["python"]) != _minor(ours["python"]):
-        text = f"Python is {theirs['python']} in the image and {ours['python']} here"
         return bad(name, text, "use one minor version in the app and its image")
-    differing = [
-        what for what in ours if what != "python" and _differ(theirs, ours, what)
-    ]
-    if differing:
-        pairs = (f"{what} is {theirs.get(what)} in the image" for what in differing)
-        text = f"{', '.join(pairs)}; here: {here}"
+    if any(theirs.get(what) != ours[what] for what in ours if what != "python"):
         return poor(name, text, "install the same versions on both sides")
-    return good(name, f"{here}, the same in the image")
+    return good(name, text)
 
 
-def _differ(theirs: Mapping[str, str], ours: Mapping[str, str], what: str) -> bool:
-    return theirs.get(what) != ours[what]
+def _compared(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
+    equal = [what for what in ours if theirs.get(what) == ours[what]]
+    parts = [
+        f"{what} {ours[what]} here and {theirs.get(what, 'none')} in the image"
+        for what in ours
+        if what not in equal
+    ]
+    if equal:
+        parts.append(
+            ", ".join(f"{what} {ours[what]}" for what in equal) + " on both sides"
+        )
+    return "; ".join(parts)
 
 
 def _minor(version: str) -> list[str]:

@@ -18,10 +18,14 @@ from worker_lib.errors import (
     UnknownVersion,
     WaitTimeout,
 )
+from worker_lib.settings import Settings
 
 EMPTY = Reply(body={})
 FORBIDDEN = Reply(error=Unauthorized("not for you", status=403))
 DIGEST = "sha256:" + "a" * 64
+
+
+TASKS = Settings(fly_app="tasks", image="registry.fly.io/web:v1")
 
 
 def facts(**replies: Reply) -> FlyFacts:
@@ -262,20 +266,24 @@ HERE = {"python": "3.11.7", "cloudpickle": "3.1.2", "worker_lib": "0.1.0"}
 @pytest.mark.parametrize(
     ("changes", "verdict", "said"),
     [
-        ({}, "ok", "the same in the image"),
-        ({"python": "3.11.2"}, "ok", "the same"),
-        ({"python": "3.12.1"}, "failed", "3.12.1"),
-        ({"cloudpickle": "2.2.1"}, "warning", "cloudpickle is 2.2.1"),
-        ({"worker_lib": "0.2.0"}, "warning", "worker_lib is 0.2.0"),
+        ({}, "ok", "python 3.11.7, cloudpickle 3.1.2, worker_lib 0.1.0 on both sides"),
+        ({"python": "3.11.2"}, "ok", "python 3.11.7 here and 3.11.2 in the image"),
+        ({"python": "3.12.1"}, "failed", "python 3.11.7 here and 3.12.1 in the image"),
+        ({"cloudpickle": "2.2.1"}, "warning", "cloudpickle 3.1.2 here and 2.2.1 in"),
+        ({"worker_lib": "0.2.0"}, "warning", "worker_lib 0.1.0 here and 0.2.0 in"),
     ],
 )
 def test_versions_are_compared_by_what_pickles_depend_on(
     changes: dict[str, str], verdict: str, said: str
 ) -> None:
-    """Another minor version of Python cannot work, another library may."""
+    """Another minor version of Python cannot work, another library may.
+
+    What differs is never said to be the same, whether it matters or not.
+    """
     found = probe.check_versions({**HERE, **changes}, HERE)
 
     assert (verdict, True) == (found.verdict, said in found.text), found
+    assert ("the same" in found.text) is False
 
 
 @pytest.mark.parametrize(
@@ -290,7 +298,7 @@ def test_versions_are_compared_by_what_pickles_depend_on(
 )
 def test_each_end_of_a_probe_has_its_remedy(error: Exception, remedy: str) -> None:
     """By the class of what went wrong."""
-    found = probe.check_probe(probe.Probe(error=error, took=1.0), "tasks")
+    found = probe.check_probe(probe.Probe(error=error, took=1.0), TASKS)
 
     assert "failed" == found.verdict
     assert remedy in found.remedy
