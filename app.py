@@ -1,16 +1,17 @@
 """The Flask demo: three forms, each of which hands slow work to a machine.
 
 python -m demo.serve            # with stand-ins for what has no credentials
-gunicorn -c python:demo.gunicorn_config app:app
+python -m demo.server          # the same without, as in the image
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cache
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, request
 
 from demo.config import DemoConfig
 from demo.failures import register_failures
@@ -19,6 +20,7 @@ from demo.forms import MAX_BODY, MAX_LINE
 from demo.guard import RateLimit, add_security_headers, csrf_token, refuse_forged
 from demo.jobs import jobs
 from demo.pages import pages
+from demo.server import THREADS
 from demo.streams import StreamSlots
 from worker.reports import MAX_PAGES
 
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
+access_log = logging.getLogger("demo.access")
+
 MAX_UPLOAD = 4 * 1024 * 1024
 _MAILS_PER_MINUTE = 5
 _OTHER_JOBS_PER_MINUTE = 20
-# Each stream holds one of the server's threads (32, see demo.gunicorn_config).
-_STREAMS = 16
+# Each stream holds one of the server's threads; the other half is for pages.
+_STREAMS = THREADS // 2
 
 
 def create_app() -> Flask:
@@ -64,6 +68,15 @@ def create_app() -> Flask:
 
 def _guard(app: Flask, config: DemoConfig) -> None:
     app.before_request(refuse_forged)
+
+    @app.after_request
+    def note(response: Response) -> Response:
+        if request.endpoint != "pages.healthz":
+            # Quoted, so that a line break in an address does not make two lines.
+            access_log.info(
+                "%s %r %s", request.method, request.path, response.status_code
+            )
+        return response
 
     @app.after_request
     def secure(response: Response) -> Response:

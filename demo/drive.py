@@ -12,7 +12,6 @@ import io
 import logging
 import os
 import re
-import socket
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ from PIL import Image
 
 from demo import standins
 from demo.checks import CheckFailed, check_mail, check_picture, check_report
-from demo.serve import CannotServe, check_machines, end_politely, gunicorn
+from demo.serve import CannotServe, check_machines, end_politely, free_port, server
 from worker.services import MailSettings
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def main() -> int:
             with (
                 standins.running(),
                 log.open("wb") as out,
-                gunicorn(_free_port(), out) as (url, _),
+                server(free_port(), out) as (url, _),
                 closing(Browser(url)) as browser,
             ):
                 rows = _drive(browser)
@@ -177,13 +176,6 @@ def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         yield "  ".join(cells).rstrip()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _say(text: str) -> None:

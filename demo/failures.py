@@ -6,7 +6,6 @@ own traceback is shown on its page, since there it is the answer.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flask import current_app, jsonify, render_template, request
@@ -41,9 +40,6 @@ _NO_SUCH_JOB = (
     "is older than its result is kept (a day), or the Redis it was stored in is gone: "
     "a local stack forgets its jobs when it is deleted."
 )
-# Enough for whoever picks a wrong file, not for whoever wants to keep us busy.
-_DRAINED = 64 * 1024 * 1024
-_CHUNK = 64 * 1024
 
 
 def register_failures(app: Flask) -> None:
@@ -72,11 +68,6 @@ def _no_such_job(_: JobNotFound) -> tuple[Response | str, int]:
 
 
 def _too_large(_: RequestEntityTooLarge) -> tuple[Response | str, int]:
-    """Read the rest of the upload first: a browser shows no answer before that."""
-    left = _DRAINED
-    with suppress(OSError):
-        while left > 0 and (chunk := request.environ["wsgi.input"].read(_CHUNK)):
-            left -= len(chunk)
     return _failure(413, _TITLES[413], _SENTENCES[413])
 
 

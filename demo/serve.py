@@ -1,6 +1,6 @@
 """`python -m demo.serve`: the whole demo on this computer, until Ctrl-C.
 
-Starts the stand-ins that are needed, then gunicorn on 127.0.0.1, port `PORT` or 8080;
+Starts the stand-ins that are needed, then the server on 127.0.0.1, port `PORT` or 8080;
 the library's local stack starts by itself with the first job. Everything ends with
 this process.
 """
@@ -20,6 +20,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from demo import standins
+from demo.server import DEFAULT_PORT
 from worker_lib import local
 from worker_lib.errors import ConfigError
 from worker_lib.settings import Settings
@@ -28,10 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["CannotServe", "check_machines", "end_politely", "gunicorn", "main"]
+__all__ = [
+    "CannotServe",
+    "check_machines",
+    "end_politely",
+    "free_port",
+    "main",
+    "server",
+]
 
 _HOST = "127.0.0.1"
-_DEFAULT_PORT = 8080
 _MAX_PORT = 65535
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -48,9 +55,9 @@ def main() -> int:
     try:
         port = _port(os.environ.get("PORT", ""))
         check_machines()
-        with standins.running() as stood_in, gunicorn(port) as (url, server):
+        with standins.running() as stood_in, server(port) as (url, process):
             _say(_greeting(url, stood_in))
-            return server.wait()
+            return process.wait()
     except (CannotServe, standins.MissingDependency) as error:
         _say(str(error))
         return 1
@@ -80,10 +87,10 @@ def check_machines() -> None:
 
 
 @contextmanager
-def gunicorn(
+def server(
     port: int, log: IO[bytes] | None = None
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run the app under gunicorn; yield its URL and process once it answers.
+    """Run the app's server; yield its URL and process once it answers.
 
     Args:
         port: On 127.0.0.1.
@@ -93,28 +100,33 @@ def gunicorn(
         CannotServe: the port is taken, or the app does not come up in 20 s.
     """
     _check_free(port)
-    command = (sys.executable, "-m", "gunicorn", "-c", "python:demo.gunicorn_config")
-    # Streams of events are still open when somebody presses Ctrl-C: do not wait long.
-    options = ("--graceful-timeout", "1", "--log-level", "warning")
-    server = subprocess.Popen(
-        (*command, *options, "--bind", f"{_HOST}:{port}", "app:app"),
+    process = subprocess.Popen(
+        (sys.executable, "-m", "demo.server", "--host", _HOST, "--port", str(port)),
         stdout=log,
         stderr=log,
-        # Ctrl-C reaches a whole process group, and gunicorn would hear it twice.
+        # Ctrl-C reaches a whole process group, and this one is told to end by us.
         start_new_session=True,
     )
     try:
         url = f"http://{_HOST}:{port}/"
-        _wait_until_up(url, server)
-        yield url, server
+        _wait_until_up(url, process)
+        yield url, process
     finally:
-        _stop(server)
+        _stop(process)
 
 
-def _wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody has at present."""
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if server.poll() is not None:
+        if process.poll() is not None:
             break
         try:
             with urlopen(f"{url}healthz", timeout=2):  # noqa: S310 - loopback
@@ -124,18 +136,18 @@ def _wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
     raise CannotServe("The app did not start; its own output says why.")
 
 
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
     try:
-        server.wait(_STOP_SECONDS)
+        process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+        process.kill()
+        process.wait()
 
 
 def _port(given: str) -> int:
     if not given:
-        return _DEFAULT_PORT
+        return DEFAULT_PORT
     if given.isascii() and given.isdigit() and 1 <= int(given) <= _MAX_PORT:
         return int(given)
     raise CannotServe(f"PORT={given!r} is no port; use a number from 1 to {_MAX_PORT}.")

@@ -15,7 +15,7 @@ IMAGE = os.environ.get("WORKER_LIB_DEMO_IMAGE", "")
 
 
 def test_the_drive_finds_everything_in_order(tmp_path: Path) -> None:
-    """Without any account: local stack, stand-ins, gunicorn, three jobs."""
+    """Without any account: local stack, stand-ins, the server, three jobs."""
     done = _drive(tmp_path)
 
     assert 0 == done.returncode, done.stdout + done.stderr

@@ -232,7 +232,7 @@ def test_the_image_agrees_with_the_repositorys_own() -> None:
 
 
 def test_fly_toml_agrees_with_the_repositorys_own() -> None:
-    """Only the Dockerfile's place and the path of the check differ."""
+    """The Dockerfile's place, the check's path and what the server holds differ."""
     own = tomllib.loads((ROOT / "fly.toml").read_text())
     ours = tomllib.loads(rendered("fly.toml", PLAN))
 
@@ -240,6 +240,9 @@ def test_fly_toml_agrees_with_the_repositorys_own() -> None:
     assert "Dockerfile" == ours["build"].pop("dockerfile")
     assert "/healthz" == own["http_service"]["checks"][0].pop("path")
     assert "/" == ours["http_service"]["checks"][0].pop("path")
+    limits = own["http_service"]["concurrency"], ours["http_service"]["concurrency"]
+    assert [900, 30] == [limit.pop("hard_limit") for limit in limits]
+    assert [200, 20] == [limit.pop("soft_limit") for limit in limits]
     assert own == ours
 
 
