@@ -8,6 +8,7 @@ the finishing script wakes it, then verifies and loads what the machine wrote.
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import threading
 import time
@@ -18,6 +19,7 @@ from worker_lib.codec import Codec
 from worker_lib.errors import (
     JobCancelled,
     JobError,
+    JobExpired,
     JobLost,
     JobNotFound,
     ResultExpired,
@@ -49,6 +51,7 @@ _FLUSH_AT_EXIT = 10.0
 _MAX_NAME = 200
 # The next deadline of somebody else's job is not known, but has hardly passed.
 _FIRST_LOOK = 1.0
+_MAX_PLANS = 256
 # Enough to know that jobs are under way, without growing for ever.
 _MAX_OPEN = 10_000
 
@@ -75,7 +78,7 @@ class Client:
             old_secret=settings.old_secret,
         )
         self._may_launch = bool(settings.fly_api_token)
-        self.launcher = Launcher(self.store, self._make_api, settings)
+        self.launcher = Launcher(self.store, self._make_api, self._codec, settings)
         self._open_jobs: set[str] = set()
         self.sweeper = Sweeper(
             self.store,
@@ -84,7 +87,7 @@ class Client:
             settings,
             self._open_jobs,
         )
-        self._plans: dict[TaskOptions, Plan] = {}
+        self._plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
 
     def __repr__(self) -> str:
         """Name the app and the namespace."""
@@ -94,7 +97,7 @@ class Client:
         self, task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Job[R]:
         """Store a call; see `Task.delay`."""
-        plan = self._plan(task.spec)
+        plan = self._plan(task.spec.undelayed)
         new = self._encode(task, plan, args, kwargs)
         stored = self.store.enqueue(new)
         if len(self._open_jobs) < _MAX_OPEN:
@@ -191,12 +194,8 @@ class Client:
             settings.api_hostname, settings.fly_api_token, settings.fly_app
         )
 
-    def _plan(self, options: TaskOptions) -> Plan:
-        plan = self._plans.get(options)
-        if plan is None:
-            plan = Plan.of(options, self.settings)
-            self._plans[options] = plan
-        return plan
+    def _plan_of(self, options: TaskOptions) -> Plan:
+        return Plan.of(options, self.settings, self._codec)
 
     def _encode(
         self,
@@ -213,6 +212,12 @@ class Client:
             code = self._codec.seal(body, kind=codec.CODE, job_id=code_hash)
         retry = options.retry if options.retry.max_attempts > 1 else None
         body = pickling.dump_call(task.name, pickling.Call(args, kwargs, retry))
+        place = codec.call_place(
+            code_hash or shown,
+            pool=plan.pool,
+            timeout=options.timeout,
+            policy=plan.policy,
+        )
         return NewJob(
             id=job_id,
             task=shown,
@@ -224,9 +229,7 @@ class Client:
             result_ttl=plan.result_ttl,
             pending_ttl=self.settings.pending_ttl,
             policy=plan.policy,
-            call=self._codec.seal(
-                body, kind=codec.CALL, job_id=job_id, fence=code_hash or shown
-            ),
+            call=self._codec.seal(body, kind=codec.CALL, job_id=job_id, fence=place),
             code_hash=code_hash,
             code=code,
             delay=options.delay,
@@ -253,6 +256,13 @@ class Client:
             self.look(job_id)
         elif seen.info.final:
             return seen.outcome or Outcome("expired_result", "", b"")
+        elif seen.pool_lost:
+            raise JobLost(
+                f"job {job_id} waits, and Redis no longer has what its machines are to "
+                "be: that was lost or evicted; call the task again, and check Redis's "
+                "persistence and maxmemory-policy",
+                job_id=job_id,
+            )
         elif seen.trouble and seen.info.status in {"queued", "retrying"}:
             error = rebuild(seen.trouble, self.launcher.who)
             if error is not None:
@@ -262,6 +272,13 @@ class Client:
     def _load(self, job_id: str, outcome: Outcome) -> tuple[bool, Any]:
         if outcome.status == "cancelled":
             raise JobCancelled(f"job {job_id} was cancelled", job_id=job_id)
+        if outcome.status == "expired":
+            raise JobExpired(
+                f"job {job_id} expired: it waited for a machine longer than "
+                "WORKER_LIB_PENDING_TTL; Job.info().trouble and worker-lib doctor tell "
+                "why there was none",
+                job_id=job_id,
+            )
         if outcome.status == "expired_result":
             raise ResultExpired(
                 f"job {job_id} ended, but its outcome was kept no longer than its "

@@ -2,11 +2,14 @@
 
 An envelope is `format, python major, python minor, flags, key id (4), MAC (32), body`.
 The MAC (HMAC-SHA256) covers the header, the body and where the bytes belong: what
-kind they are, the namespace, the job and the fence. So bytes cannot be moved to
-another job, namespace or attempt, and nothing is decompressed or unpickled before
-the MAC holds.
+kind they are, the namespace, the job (or pool, or code) and what else decides how they
+are used: for a call, its function, pool, timeout and retry policy; for an outcome, the
+fence of the attempt. So bytes cannot be moved to another place, and nothing is
+decompressed, unpickled or acted upon before the MAC holds.
 
-What this does not promise: secrecy. Whoever can read Redis can read arguments.
+What this does not promise: secrecy (whoever can read Redis can read arguments), or that
+a call runs only as often as it should: whoever can write to Redis can have a genuine
+call of a job run again under the same job id.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ import sys
 
 from worker_lib.errors import PayloadTooLarge, SignatureMismatch, UnknownVersion
 
-__all__ = ["CALL", "CODE", "OUTCOME", "Codec", "content_hash"]
+__all__ = ["CALL", "CODE", "OUTCOME", "SPEC", "Codec", "call_place", "content_hash"]
 
 CALL = b"call"
 CODE = b"code"
 OUTCOME = b"outcome"
+SPEC = b"spec"
 
+_WHOSE = {CODE: "function", SPEC: "pool"}
 _FORMAT = 1
 _COMPRESSED = 1
 _HEADER_BYTES = 4
@@ -37,6 +42,18 @@ _MAX_GROWTH = 8
 def content_hash(body: bytes) -> str:
     """Return the name under which code of this content is stored."""
     return hashlib.sha256(body).hexdigest()[:32]
+
+
+def call_place(target: str, *, pool: str, timeout: float, policy: str) -> str:
+    """Return what is signed along with a call, besides its job.
+
+    Args:
+        target: Hash of its code, or the name of its task.
+        pool: The machines that it may run on.
+        timeout: Seconds.
+        policy: JSON: attempts, backoff, what follows a lost machine.
+    """
+    return "\0".join((target, pool, f"{timeout:g}", policy))
 
 
 class Codec:
@@ -93,19 +110,21 @@ class Codec:
 
         Raises:
             SignatureMismatch: it was not, or it was changed.
-            UnknownVersion: another Python minor version or a newer library wrote it.
+            UnknownVersion: another Python minor version (of what is pickled) or a
+                newer library wrote it.
             PayloadTooLarge: it would grow beyond all measure when decompressed.
         """
         header, key_id, mac, body = _split(envelope)
+        whose = _WHOSE.get(kind, "job")
         keys = self._keys.get(key_id)
         context = self._context(kind, job_id, fence)
         if keys is None or not hmac.compare_digest(
             mac, _mac(keys[kind], context, header, body)
         ):
             raise SignatureMismatch(
-                f"the {kind.decode()} of job {job_id} in Redis is not signed with our "
-                "WORKER_LIB_SECRET: set the same secret in the app and its machines, "
-                "or find out who else writes to this Redis"
+                f"the {kind.decode()} of {whose} {job_id} in Redis is not "
+                "signed with our WORKER_LIB_SECRET: set the same secret in the app "
+                "and its machines, or find out who else writes to this Redis"
             )
         _check_versions(header, kind)
         if not header[3] & _COMPRESSED:
@@ -123,7 +142,7 @@ def _key_id(secret: bytes) -> bytes:
 def _keys_by_kind(secret: bytes) -> dict[bytes, bytes]:
     return {
         kind: hmac.digest(secret, b"worker_lib " + kind, "sha256")
-        for kind in (CALL, CODE, OUTCOME)
+        for kind in (CALL, CODE, OUTCOME, SPEC)
     }
 
 
@@ -146,7 +165,7 @@ def _check_versions(header: bytes, kind: bytes) -> None:
             f"{_FORMAT}: install the same worker_lib in the app and its image"
         )
     theirs, ours = tuple(header[1:3]), sys.version_info[:2]
-    if theirs != ours:
+    if theirs != ours and kind != SPEC:  # which is no pickle
         raise UnknownVersion(
             f"the {kind.decode()} was pickled by Python {theirs[0]}.{theirs[1]} and "
             f"this is Python {ours[0]}.{ours[1]}: use one minor version in the app "

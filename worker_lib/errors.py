@@ -14,6 +14,7 @@ __all__ = [
     "InvalidRequest",
     "JobCancelled",
     "JobError",
+    "JobExpired",
     "JobFailed",
     "JobLost",
     "JobNotFound",
@@ -152,6 +153,10 @@ class JobFailed(JobError):
 
 class JobCancelled(JobError):
     """Somebody cancelled the job."""
+
+
+class JobExpired(JobError):
+    """The job waited for a machine longer than `WORKER_LIB_PENDING_TTL` allows."""
 
 
 class JobNotFound(JobError):

@@ -7,7 +7,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from worker_lib.errors import JobCancelled, ResultExpired, WaitTimeout
+from worker_lib.errors import JobCancelled, JobExpired, ResultExpired, WaitTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -93,6 +93,7 @@ class Job(Generic[R_co]):
                 holds the remote traceback.
             JobFailed: the task ended without an exception that can be raised here.
             JobCancelled: somebody cancelled it.
+            JobExpired: it waited for a machine longer than `pending_ttl`.
             WaitTimeout: not final yet; the job goes on.
             ResultExpired: it ended longer ago than `result_ttl`.
             JobLost: Redis lost it.
@@ -120,7 +121,7 @@ class Job(Generic[R_co]):
             self._client.outcome(self.id, timeout, fresh=self._fresh)
         except WaitTimeout:
             return False
-        except (JobCancelled, ResultExpired):
+        except (JobCancelled, JobExpired, ResultExpired):
             return True
         return True
 

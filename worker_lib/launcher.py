@@ -20,12 +20,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from worker_lib import errors
+from worker_lib import codec, errors
 from worker_lib.errors import (
     ConfigError,
     MachineError,
     MachinesApiError,
     NoCapacity,
+    PayloadError,
     StoreError,
 )
 from worker_lib.keys import (
@@ -66,14 +67,20 @@ class Launcher:
         store: Of this namespace.
         make_api: Returns the API client; called in a background thread, on first use,
             since importing an HTTP library takes longer than a call may.
+        codec_: Verifies what a pool's machines are to be.
         settings: For the machines' environment.
     """
 
     def __init__(
-        self, store: Store, make_api: Callable[[], MachinesApi], settings: Settings
+        self,
+        store: Store,
+        make_api: Callable[[], MachinesApi],
+        codec_: codec.Codec,
+        settings: Settings,
     ) -> None:
         self._store = store
         self._make_api = make_api
+        self._codec = codec_
         self._settings = settings
         self._slots: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._creates: queue.SimpleQueue[tuple[str, Launch]] = queue.SimpleQueue()
@@ -163,7 +170,7 @@ class Launcher:
             self._done()
 
     def _create(self, slot: str, launch: Launch) -> None:
-        spec = json.loads(launch.spec)
+        spec = self._verified_spec(launch)
         config = machine_config(spec, slot, launch.pool, self._settings)
         began = time.monotonic()
         machine = self._create_somewhere(slot, spec["regions"], config)
@@ -178,6 +185,19 @@ class Launcher:
                 "create_s": round(time.monotonic() - began, 3),
             },
         )
+
+    def _verified_spec(self, launch: Launch) -> dict[str, Any]:
+        """Return what the pool's machines are to be.
+
+        Whoever may choose the image or a variable of a machine that holds our secrets
+        owns the app, and Redis may be written to by others.
+        """
+        try:
+            body = self._codec.open(launch.spec, kind=codec.SPEC, job_id=launch.pool)
+        except PayloadError as error:
+            raise ConfigError(f"no machine is started: {error}") from error
+        spec: dict[str, Any] = json.loads(body)
+        return spec
 
     def _create_somewhere(
         self, slot: str, regions: list[str], config: dict[str, Any]

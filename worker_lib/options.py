@@ -60,6 +60,11 @@ class TaskOptions:
         """The machine's size."""
         return Guest.parse(self.machine, self.memory_mb)
 
+    @property
+    def undelayed(self) -> TaskOptions:
+        """The same without `delay`: what all calls with these options share."""
+        return dataclasses.replace(self, delay=0.0) if self.delay else self
+
     def replace(self, **changes: Any) -> TaskOptions:
         """Return these options with some changed, every change checked.
 

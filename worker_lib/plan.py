@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from worker_lib.codec import content_hash
+from worker_lib.codec import SPEC, content_hash
 from worker_lib.options import QUEUES
 
 if TYPE_CHECKING:
+    from worker_lib.codec import Codec
     from worker_lib.options import TaskOptions
     from worker_lib.settings import Settings
 
@@ -26,7 +27,8 @@ class Plan(NamedTuple):
 
     Attributes:
         pool: Id of the pool, 12 hexadecimal digits.
-        spec: The pool as JSON, for whoever launches its machines.
+        spec: The pool as sealed JSON, for whoever launches its machines: what runs
+            where is not for those to say who can merely write to Redis.
         policy: JSON that machines and sweeps read: attempts, backoff, `on_lost`.
         rank: Place of the queue, 0 first.
         max_machines: Of this pool at the same time.
@@ -34,20 +36,25 @@ class Plan(NamedTuple):
     """
 
     pool: str
-    spec: str
+    spec: bytes
     policy: str
     rank: int
     max_machines: int
     result_ttl: float
 
     @classmethod
-    def of(cls, options: TaskOptions, settings: Settings) -> Plan:
-        """Return the plan for these options under these settings."""
+    def of(cls, options: TaskOptions, settings: Settings, codec: Codec) -> Plan:
+        """Return the plan for these options under these settings.
+
+        Raises:
+            PayloadTooLarge: `env` is larger than a call may be.
+        """
         most = options.max_machines or settings.max_machines
-        spec = _spec(options, settings, most)
+        spec = _spec(options, settings, most).encode()
+        pool = content_hash(spec)[:12]
         return cls(
-            pool=content_hash(spec.encode())[:12],
-            spec=spec,
+            pool=pool,
+            spec=codec.seal(spec, kind=SPEC, job_id=pool),
             policy=_policy(options),
             rank=QUEUES.index(options.queue),
             max_machines=most,

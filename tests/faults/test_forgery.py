@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from worker_lib import (
+    ConfigError,
     JobError,
     JobFailed,
     PayloadError,
@@ -70,7 +71,23 @@ class Attacker:
     def plant_code(self, content: bytes) -> None:
         """Overwrite every piece of stored code."""
         for key in self._redis.keys(f"{self._prefix}:code:*"):
-            self._redis.set(key, content)
+            self._redis.hset(key, "body", content)
+
+    def spec(self, job: Job[Any]) -> bytes:
+        """Return what is stored of the machines that a job needs."""
+        found = self._redis.hget(f"{self._prefix}:pool:{job.info().pool}", "spec")
+        assert isinstance(found, bytes)
+        return found
+
+    def plant_spec(self, job: Job[Any], content: bytes) -> None:
+        """Overwrite it."""
+        self._redis.hset(f"{self._prefix}:pool:{job.info().pool}", "spec", content)
+
+    def move(self, job: Job[Any], pool: str) -> None:
+        """Have a job wait for the machines of another pool."""
+        self._redis.zrem(f"{self._prefix}:ready:{job.info().pool}", job.id)
+        self._redis.zadd(f"{self._prefix}:ready:{pool}", {job.id: 0})
+        self.plant(job, pool=pool.encode())
 
     def outcome(self, job: Job[Any]) -> bytes:
         """Return what is stored as a job's outcome."""
@@ -206,6 +223,73 @@ def test_a_genuine_call_cannot_be_given_to_other_code(
 
     assert_refused(harmless)
     assert not canary.exists()
+
+
+@pytest.mark.parametrize("change", ["image", "env", "bare", "another pool's"])
+def test_what_a_machine_is_to_be_cannot_be_changed(
+    attacker: Attacker,
+    held: Callable[[], None],
+    emulator: Emulator,
+    canary: Path,
+    change: str,
+) -> None:
+    """A machine holds our secrets: its image and variables are not for others."""
+    job = jobs.echo.delay(1)
+    other = jobs.echo.options(env={"PYTHONPATH": str(canary)}, delay="1h").delay(1)
+    spec = attacker.spec(job)
+    changed = spec[40:].replace(b'"regions"', b'"x"')
+    forms = {
+        "image": spec.replace(b'"image"', b'"imagE"'),
+        "env": spec.replace(b'"env": {', b'"env": {"PYTHONPATH": "/tmp", '),
+        "bare": changed,
+        "another pool's": attacker.spec(other),
+    }
+    assert spec != forms[change]
+    attacker.plant_spec(job, forms[change])
+    held()
+
+    with pytest.raises(ConfigError, match="is not signed with our WORKER_LIB_SECRET"):
+        job.result(timeout=20)
+    assert [] == emulator.machines()
+    assert "queued" == job.status, "it is lost"
+
+
+def test_the_next_call_puts_a_changed_spec_right(
+    attacker: Attacker, held: Callable[[], None]
+) -> None:
+    """And then all that wait run."""
+    job = jobs.add.delay(1, 2)
+    attacker.plant_spec(job, b"planted")
+    other = jobs.add.delay(3, 4)
+    held()
+
+    assert [3, 7] == [job.result(timeout=20), other.result(timeout=20)]
+
+
+def test_a_call_cannot_be_moved_to_other_machines(
+    attacker: Attacker, held: Callable[[], None]
+) -> None:
+    """Such as those with other variables, which may decide what it does."""
+    job = jobs.add.delay(1, 2)
+    other = jobs.echo.options(env={"MODE": "other"}).delay(1)
+    attacker.move(job, other.info().pool)
+    held()
+
+    assert 1 == other.result(timeout=20)
+    assert_refused(job)
+
+
+@pytest.mark.parametrize("field", ["timeout", "policy"])
+def test_limits_of_a_call_cannot_be_changed(
+    attacker: Attacker, held: Callable[[], None], field: str
+) -> None:
+    """How long it may take, and how often it may run."""
+    job = jobs.add.delay(1, 2)
+    forms = {"timeout": b"999999", "policy": attacker.field(job, "policy") + b" "}
+    attacker.plant(job, **{field: forms[field]})
+    held()
+
+    assert_refused(job)
 
 
 def test_a_planted_outcome_is_never_unpickled(

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 MAX = {"short": 2, "lingers": 1}
 LINGER = {"short": 0.0, "lingers": 60.0}
+STOPPED: Any = {"outcome": b"stopped", "error": "stopped", "kind": "lost"}
 PICK = st.integers(0, 10**6)
 MOODS = st.sampled_from(["stay", "stay", "stay", "rested", "leave"])
 ENDS = st.sampled_from(["succeeded", "failed", "retrying"])
@@ -111,7 +112,7 @@ class Jobs(RuleBasedStateMachine):
             id=f"j{len(self.jobs):03}",
             task="m:f",
             pool=pool,
-            pool_spec="{}",
+            pool_spec=b"{}",
             queue="default",
             rank=rank,
             timeout=5.0,
@@ -233,7 +234,7 @@ class Jobs(RuleBasedStateMachine):
         job = machine.holds
         mine = self.is_held(machine, job)
 
-        assert mine is machine.verbs.release(job)
+        assert mine is machine.verbs.release(job, **STOPPED)
         if mine:
             assert self.fence(job.id) > int(job.fence), "the old holder still holds it"
         self.lost(machine)

@@ -32,7 +32,12 @@ class Fly:
         )
         self.pauses: list[float] = []
         self.api = MachinesApi(emulator.url, TOKEN, "tests", sleep=self.pauses.append)
-        self.launcher = Launcher(ground.store, lambda: self.api, self.settings)
+        self.launcher = self.make_launcher()
+
+    def make_launcher(self) -> Launcher:
+        """Return a launcher with this app's credentials."""
+        store, codec = self.ground.store, self.ground.codec
+        return Launcher(store, lambda: self.api, codec, self.settings)
 
     def launch(self, **changes: Any) -> tuple[str, str]:
         """Store a call and launch its slot; return job and slot."""

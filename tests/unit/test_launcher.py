@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .fly import Fly
     from .store.ground import Ground
 
-TWO_REGIONS = json.dumps(SPEC | {"regions": ["ams", "fra"]})
+TWO_REGIONS = json.dumps(SPEC | {"regions": ["ams", "fra"]}).encode()
 
 
 def look(fly: Fly, job: str) -> Seen:
@@ -194,7 +194,7 @@ def test_a_setting_that_is_missing_is_told_to_who_waits(ground: Ground) -> None:
     def make_api() -> MachinesApi:
         raise ConfigError("WORKER_IMAGE is not set, so no machine can be started")
 
-    launcher = Launcher(ground.store, make_api, ground.settings)
+    launcher = Launcher(ground.store, make_api, ground.codec, ground.settings)
     job, stored = ground.enqueue()
     launcher.launch(stored.slot)
     assert launcher.flush(10)
@@ -216,7 +216,7 @@ def test_a_reason_of_a_newer_library_is_still_told() -> None:
 
 def test_two_launchers_make_one_machine_of_a_slot(fly: Fly) -> None:
     """The process that took it, and the one that thought it dead."""
-    other = Launcher(fly.ground.store, lambda: fly.api, fly.settings)
+    other = fly.make_launcher()
     _, stored = fly.ground.enqueue()
     for launcher in (fly.launcher, other):
         launcher.launch(stored.slot)
@@ -230,7 +230,5 @@ def test_fingerprints_tell_credentials_apart_and_give_nothing_away(fly: Fly) -> 
     """They stand in Redis beside the reason of a refusal."""
     assert 12 == len(fly.launcher.who)
     assert "CANARY" not in fly.launcher.who
-    assert (
-        fly.launcher.who
-        != Launcher(fly.ground.store, lambda: fly.api, fly.ground.settings).who
-    )
+    fly.settings = fly.ground.settings
+    assert fly.launcher.who != fly.make_launcher().who

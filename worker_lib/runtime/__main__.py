@@ -70,7 +70,7 @@ def _supervisor(child: ChildProcess) -> Supervisor:
 def _serve(frames: Frames) -> None:
     from worker_lib.runtime.child import Child  # noqa: PLC0415 - in the child only
 
-    Child(frames, _codec()).serve()
+    Child(frames, _codec(), os.environ.get("WORKER_LIB_POOL", "")).serve()
 
 
 def _seal(job: ClaimedJob, ended: Ended, output: str) -> bytes:

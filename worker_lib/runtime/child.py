@@ -36,11 +36,13 @@ class Child:
     Args:
         frames: To and from the supervisor.
         codec_: Verifies calls and signs outcomes.
+        pool: The machine's own, as its launcher was told by sealed words.
     """
 
-    def __init__(self, frames: Frames, codec_: Codec) -> None:
+    def __init__(self, frames: Frames, codec_: Codec, pool: str) -> None:
         self._frames = frames
         self._codec = codec_
+        self._pool = pool
         self._functions: dict[str, Callable[..., Any]] = {}
 
     def serve(self) -> None:
@@ -55,10 +57,16 @@ class Child:
 
     def _run(self, frame: list[bytes]) -> tuple[bytes, ...]:
         """Return status, kind, error line, whether to retry, and signed outcome."""
-        job_id, fence, attempt, task, code_hash, code, sealed_call = frame
+        job_id, fence, attempt, task, code_hash, code, sealed, timeout, policy = frame
         place = {"job_id": job_id.decode(), "fence": fence.decode()}
         try:
-            call = self._call(place["job_id"], code_hash or task, sealed_call)
+            signed_along = codec.call_place(
+                (code_hash or task).decode(),
+                pool=self._pool,
+                timeout=float(timeout),
+                policy=policy.decode(),
+            )
+            call = self._call(place["job_id"], signed_along, sealed)
             function = self._function(task.decode(), code_hash.decode(), code)
         except Exception as error:  # noqa: BLE001 - user modules may raise anything
             return self._failed(_refused(error), place, retry=False)
@@ -87,10 +95,10 @@ class Child:
                 self._functions[key] = pickling.resolve(task)
         return self._functions[key]
 
-    def _call(self, job_id: str, target: bytes, sealed: bytes) -> Call:
+    def _call(self, job_id: str, signed_along: str, sealed: bytes) -> Call:
         # What is called is signed along: else a genuine argument could be given to
         # `os:system`. So it is checked before any module is imported for it.
-        place = {"job_id": job_id, "fence": target.decode()}
+        place = {"job_id": job_id, "fence": signed_along}
         return pickling.load_call(self._codec.open(sealed, kind=codec.CALL, **place))
 
     def _report(self, progress: str) -> None:

@@ -63,6 +63,9 @@ class Supervisor:
         claim = self._claim_again()
         while claim.verdict in {"job", "idle"}:
             claim = self._work(claim.job) if claim.job else self._rest(claim.wait)
+        if claim.job:
+            text = "the machine was restarted while the task ran"
+            self._release(claim.job, text, charge=True)
         if self._child is not None:
             self._child.kill()
         self._store.close()
@@ -73,11 +76,8 @@ class Supervisor:
         self._child = child
         if job.code:
             self._store.known_code = job.code_hash
-        words = (job.task.encode(), job.code_hash.encode(), job.code, job.call)
         try:
-            child.frames.send(
-                job.id.encode(), job.fence.encode(), b"%d" % job.attempt, *words
-            )
+            child.frames.send(*_words(job))
         except ConnectionError:  # it died while it had nothing to do
             self._discard(child)
             return self._claim_again()
@@ -85,9 +85,16 @@ class Supervisor:
         if ended.status == "dropped":
             return self._claim_again()
         if ended.status == "released":
-            self._store.release(job)
+            self._release(job, "the machine was stopped while the task ran")
             return Claim("empty")
         return self._report(job, ended, child.take_tail())
+
+    def _release(self, job: ClaimedJob, text: str, *, charge: bool = False) -> None:
+        ended = Ended("failed", "lost", text)
+        outcome = self._seal(job, ended, "")
+        self._store.release(
+            job, outcome=outcome, error=text, kind=ended.kind, charge=charge
+        )
 
     def _watch(self, child: ChildProcess, job: ClaimedJob) -> Ended:
         watch = Watch(child, self._store, job, lease_ttl=self._lease_ttl)
@@ -179,6 +186,21 @@ class Supervisor:
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
+
+
+def _words(job: ClaimedJob) -> tuple[bytes, ...]:
+    """Return a job as the child takes it."""
+    return (
+        job.id.encode(),
+        job.fence.encode(),
+        b"%d" % job.attempt,
+        job.task.encode(),
+        job.code_hash.encode(),
+        job.code,
+        job.call,
+        b"%r" % job.timeout,
+        job.policy,
+    )
 
 
 def _retry_in(job: ClaimedJob, ended: Ended) -> float:

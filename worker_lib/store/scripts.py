@@ -11,7 +11,8 @@ import os
 __all__ = ["Script", "script"]
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "lua")
-_CLAIMING = frozenset({"claim", "finish"})
+# What a verb shares with others besides `_common`.
+_PARTS = {"claim": ("_claim",), "finish": ("_claim",), "enqueue": ("_rights",)}
 _loaded: dict[str, Script] = {}
 
 
@@ -44,7 +45,7 @@ class Script:
 def script(name: str) -> Script:
     """Return the script of this verb; read from disk once."""
     if name not in _loaded:
-        parts = ["_common", "_claim", name] if name in _CLAIMING else ["_common", name]
+        parts = ("_common", *_PARTS.get(name, ()), name)
         _loaded[name] = Script(name, b"".join(map(_read, parts)))
     return _loaded[name]
 

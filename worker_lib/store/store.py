@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from worker_lib.errors import StoreError
 from worker_lib.job import Attempt, JobInfo, Progress
 from worker_lib.keys import job_channel, key_prefix, new_slot_id
+from worker_lib.logs import get_logger
+from worker_lib.store.limits import MAX_LOST
+from worker_lib.store.requirements import (
+    EVICTION_REMEDY,
+    eviction_risk,
+    missing_right,
+)
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
@@ -17,11 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Check", "Launch", "NewJob", "Outcome", "Seen", "Store", "Stored", "Sweep"]
 
+log = get_logger("store")
+
 # A slot that its caller's process has not launched by then is anyone's to launch.
 _LAUNCH_GRACE = 10.0
 # How long another sweep leaves alone what one has taken up.
 _SWEEP_LATCH = 10.0
-_MAX_LOST = 3
+# Functions sent by value that this process knows to be stored: a guess that saves
+# sending them again, so forgetting costs little.
+_MAX_CODES_KNOWN = 1000
 _MAX_CANDIDATES = 20
 # A little under the 1 per second that Fly allows, since its clock is not ours.
 CREATES_PER_SECOND = 0.95
@@ -34,7 +48,9 @@ class NewJob:
 
     Attributes:
         rank: Place of its queue, 0 first.
+        pool_spec: Sealed description of the pool's machines.
         policy: JSON that machines and sweeps read: attempts, backoff, `on_lost`.
+        pending_ttl: Seconds that it may wait for a machine before it expires.
         call: Signed arguments.
         code: Signed function; b"" if it travels by name, as `code_hash` then says.
         may_launch: Whether this process can ask for machines.
@@ -43,7 +59,7 @@ class NewJob:
     id: str
     task: str
     pool: str
-    pool_spec: str
+    pool_spec: bytes
     queue: str
     rank: int
     timeout: float
@@ -75,11 +91,11 @@ class Stored(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """`go` with a pool's spec, `wait` some seconds, or `unneeded`."""
+    """`go` with a pool's sealed spec, `wait` some seconds, or `unneeded`."""
 
     verdict: str
     pool: str = ""
-    spec: str = ""
+    spec: bytes = b""
     wait: float = 0.0
 
 
@@ -112,11 +128,16 @@ class Outcome(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A job's record, its outcome if one is kept, and its pool's trouble as JSON."""
+    """A job's record, its outcome if one is kept, and its pool's trouble as JSON.
+
+    Attributes:
+        pool_lost: It waits, and Redis no longer knows what machines it needs.
+    """
 
     info: JobInfo
     outcome: Outcome | None
     trouble: str
+    pool_lost: bool
 
 
 class Store:
@@ -131,20 +152,31 @@ class Store:
         self._connection = connection
         self._namespace = namespace
         self._prefix = key_prefix(namespace)
-        self._codes_sent: set[str] = set()
+        self._codes_known: set[str] = set()
+        self._checked = False
 
     def enqueue(self, job: NewJob) -> Stored:
-        """Store a call and decide whether a machine is owed; twice is once.
+        """Store a call and decide whether a machine is owed; idempotent.
+
+        The first call of a process also checks what this user of Redis may do, and
+        warns once if the server evicts.
 
         Raises:
             StoreUnavailable: nothing is known to be stored.
+            StoreError: the user lacks a right that jobs need; nothing was stored.
         """
-        known = job.code_hash in self._codes_sent
+        known = job.code_hash in self._codes_known
         reply = self._enqueue(job, b"" if known else job.code)
         if reply[0] == b"code":
             reply = self._enqueue(job, job.code)
-        self._codes_sent.add(job.code_hash)
-        status, slot, trouble, next_in = (part.decode() for part in reply[1:])
+        if reply[0] == b"rights":
+            raise StoreError(self._rights_missing(reply[1:]))
+        if job.code_hash:
+            self._remember_code(job.code_hash)
+        status, slot, trouble, next_in, policy = (part.decode() for part in reply[1:])
+        if not self._checked:
+            self._checked = True
+            _warn_of_eviction(policy)
         return Stored(status, slot, trouble, float(next_in))
 
     def launch(self, slot: str, boot_timeout: float, who: str) -> Launch:
@@ -166,7 +198,9 @@ class Store:
         verdict = reply[0].decode()
         if verdict == "wait":
             return Launch(verdict, wait=float(reply[1]))
-        return Launch(verdict, *(part.decode() for part in reply[1:]))
+        if verdict == "unneeded":
+            return Launch(verdict)
+        return Launch(verdict, pool=reply[1].decode(), spec=reply[2])
 
     def is_launching(self, slot: str) -> bool:
         """Say whether the machine of `slot` was launched and has not claimed yet."""
@@ -241,7 +275,7 @@ class Store:
             envelope,
             error,
             kind,
-            _MAX_LOST,
+            MAX_LOST,
             new_slot_id(),
         )
         return slot.decode()
@@ -280,7 +314,33 @@ class Store:
             job.max_machines,
             job.linger,
             job.pool_spec,
+            "" if self._checked else 1,
         )
+
+    def _remember_code(self, code_hash: str) -> None:
+        if len(self._codes_known) >= _MAX_CODES_KNOWN:
+            self._codes_known.clear()
+        self._codes_known.add(code_hash)
+
+    def _rights_missing(self, pairs: Sequence[bytes]) -> str:
+        found = {}
+        for command, refusal in zip(pairs[::2], pairs[1::2], strict=True):
+            name = command.decode().lower()
+            what, rule = missing_right(refusal.decode(), self._prefix) or ("", "")
+            found[rule or f"+{name}"] = what if rule else f"the command {name}"
+        return (
+            f"the user of REDIS_URL may not use {', '.join(found.values())}, which "
+            f"jobs need; nothing was stored: ACL SETUSER <user> {' '.join(found)}"
+        )
+
+
+def _warn_of_eviction(policy: str) -> None:
+    risk = eviction_risk(policy) if policy else ""
+    if not risk:
+        return
+    log.warning("redis_evicts", extra={"reason": risk, "remedy": EVICTION_REMEDY})
+    with contextlib.suppress(RuntimeWarning):  # the call is stored, whatever the filter
+        warnings.warn(f"{risk}: {EVICTION_REMEDY}", RuntimeWarning, stacklevel=2)
 
 
 def _check(reply: Sequence[bytes]) -> Check:
@@ -294,7 +354,7 @@ def _outcome(element: bytes) -> Outcome:
 
 
 def _seen(job_id: str, reply: Sequence[Any]) -> Seen:
-    *fields, outcome, trouble, reason = reply
+    *fields, outcome, trouble, reason, pool_lost = reply
     text = [str(one, "utf-8", "replace") for one in fields]
     policy = json.loads(text[5])
     info = JobInfo(
@@ -317,7 +377,12 @@ def _seen(job_id: str, reply: Sequence[Any]) -> Seen:
         error=text[15],
         trouble=_trouble(trouble or reason),
     )
-    return Seen(info, _outcome(outcome) if outcome else None, trouble.decode())
+    return Seen(
+        info,
+        _outcome(outcome) if outcome else None,
+        trouble.decode(),
+        pool_lost=bool(pool_lost),
+    )
 
 
 def _attempts(text: Sequence[str]) -> tuple[Attempt, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker_lib.keys import key_prefix, new_slot_id
+from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.scripts import script
 from worker_lib.store.wire import Wire
 
@@ -54,9 +55,10 @@ class Claim(NamedTuple):
     """The answer to a machine that asks for work.
 
     Attributes:
-        verdict: `job`, `idle` (wait so many seconds), `empty` (leave; the slot is
-            given back) or `gone` (the slot is no longer ours: leave at once).
-        job: With `job`.
+        verdict: `job`, `interrupted` (the job that this machine held before it was
+            restarted: release it), `idle` (wait so many seconds), `empty` (leave; the
+            slot is given back) or `gone` (the slot is no longer ours: leave at once).
+        job: With `job` and `interrupted`.
         wait: With `idle`.
     """
 
@@ -95,6 +97,8 @@ class MachineStore:
         self._machine_id = machine_id
         self._region = region
         self._lease = lease_ttl
+        # Tells this start of the machine from an earlier one under the same id.
+        self._nonce = new_slot_id()
         self.known_code = ""
 
     def claim(self, mood: Mood) -> Claim:
@@ -148,10 +152,29 @@ class MachineStore:
         reply = self.wire.run(script("heartbeat"), *words, patience=_BEAT_PATIENCE)
         return reply == 1
 
-    def release(self, job: ClaimedJob) -> bool:
-        """Hand a job back, no attempt charged, and give the slot back."""
-        words = (self._slot, job.id, job.fence, new_slot_id())
-        return self.wire.run(script("release"), *words) == 1
+    def release(
+        self,
+        job: ClaimedJob,
+        *,
+        outcome: bytes,
+        error: str,
+        kind: str,
+        charge: bool = False,
+    ) -> bool:
+        """Hand a job back, no attempt charged, and give the slot back; idempotent.
+
+        Args:
+            outcome: Signed failure, for a job that may not run twice.
+            error: What it tells, one line.
+            kind: As `JobFailed.kind`.
+            charge: Count a lost machine; too many of them end the job.
+
+        Returns:
+            Whether the job was still ours.
+        """
+        words = (self._slot, job.id, job.fence, new_slot_id(), int(charge), MAX_LOST)
+        reply = self.wire.run(script("release"), *words, outcome, error, kind)
+        return reply == 1
 
     def listen(self) -> int:
         """Wait in the background for a word to this machine; return what to poll.
@@ -186,6 +209,7 @@ class MachineStore:
             self._lease,
             self.known_code,
             mood,
+            self._nonce,
             _NEAR,
         )
 
@@ -196,8 +220,8 @@ def _array(reply: Reply) -> list[Reply]:
 
 def _claim(reply: Reply) -> Claim:
     verdict, *rest = [_bytes(part) for part in _array(reply)]
-    if verdict == b"job":
-        return Claim("job", job=_job(rest))
+    if verdict in {b"job", b"interrupted"}:
+        return Claim(verdict.decode(), job=_job(rest))
     if verdict == b"idle":
         return Claim("idle", wait=float(rest[0]))
     return Claim(verdict.decode())

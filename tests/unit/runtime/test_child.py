@@ -47,6 +47,7 @@ class Canary:
 
 def frame(
     call: Call,
+    /,
     *,
     task: str = "jobs:add",
     code: bytes = b"",
@@ -56,6 +57,7 @@ def frame(
     """Return a job as the supervisor hands it over."""
     code_hash = codec.content_hash(code) if code else ""
     body = pickling.dump_call(task, call)
+    place = codec.call_place(code_hash or task, pool="p1", timeout=5.0, policy="{}")
     words = {
         "job_id": b"j1",
         "fence": b"1",
@@ -63,9 +65,9 @@ def frame(
         "task": task.encode(),
         "code_hash": code_hash.encode(),
         "code": signer.seal(code, kind=codec.CODE, job_id=code_hash) if code else b"",
-        "call": signer.seal(
-            body, kind=codec.CALL, job_id="j1", fence=code_hash or task
-        ),
+        "call": signer.seal(body, kind=codec.CALL, job_id="j1", fence=place),
+        "timeout": b"5.0",
+        "policy": b"{}",
     }
     return [*(words | changes).values()]
 
@@ -73,7 +75,7 @@ def frame(
 def run(parts: list[bytes], heard: Heard | None = None) -> tuple[bytes, ...]:
     """Return what a child answers."""
     channel: Any = heard or Heard()
-    return Child(channel, CODEC)._run(parts)
+    return Child(channel, CODEC, "p1")._run(parts)
 
 
 def outcome(answer: tuple[bytes, ...]) -> tuple[bool, Any]:
@@ -92,7 +94,7 @@ def test_a_task_of_a_module_is_run_by_its_name() -> None:
 
 def test_a_task_that_was_sent_is_run_from_its_code() -> None:
     """A lambda, for one; the second job needs no code any more."""
-    child = Child(Heard(), CODEC)  # type: ignore[arg-type]  # stands in for a channel
+    child = Child(Heard(), CODEC, "p1")  # type: ignore[arg-type]  # stands in for a channel
     first = frame(Call((4,), {}, None), code=pickling.dump_code(lambda x: x * x))
     second = [*first]
     second[5] = b""
@@ -193,6 +195,9 @@ def test_a_task_that_nobody_signed_is_not_imported(tmp_path: Path) -> None:
         "stranger's call",
         "stranger's code",
         "another job's call",
+        "another pool's call",
+        "a longer timeout",
+        "another policy",
     ],
 )
 def test_nothing_is_unpickled_before_it_is_verified(plant: str, tmp_path: Path) -> None:
@@ -211,7 +216,7 @@ def test_nothing_is_unpickled_before_it_is_verified(plant: str, tmp_path: Path) 
 def _planted(plant: str, bomb: bytes, armed: Call, harmless: Call) -> list[bytes]:
     name = codec.content_hash(bomb)
     if plant == "raw call":
-        return [*frame(harmless)[:-1], bomb]
+        return frame(harmless, call=bomb)
     if plant == "raw code":
         parts = frame(harmless, code=bomb)
         parts[5] = bomb
@@ -222,7 +227,17 @@ def _planted(plant: str, bomb: bytes, armed: Call, harmless: Call) -> list[bytes
         parts = frame(harmless, code=bomb)
         parts[5] = STRANGER.seal(bomb, kind=codec.CODE, job_id=name)
         return parts
-    return frame(armed, job_id=b"j2")
+    if plant == "another pool's call":
+        place = codec.call_place("jobs:add", pool="p2", timeout=5.0, policy="{}")
+        body = pickling.dump_call("jobs:add", armed)
+        call = CODEC.seal(body, kind=codec.CALL, job_id="j1", fence=place)
+        return frame(harmless, call=call)
+    changes: dict[str, dict[str, Any]] = {
+        "another job's call": {"job_id": b"j2"},
+        "a longer timeout": {"timeout": b"3600.0"},
+        "another policy": {"policy": b'{"max_attempts": 99}'},
+    }
+    return frame(armed, **changes[plant])
 
 
 def test_the_canary_would_sing(tmp_path: Path) -> None:
@@ -235,7 +250,7 @@ def test_the_canary_would_sing(tmp_path: Path) -> None:
 
 def test_functions_are_looked_up_once() -> None:
     """A machine that runs the same task again does not import again."""
-    child = Child(Heard(), CODEC)  # type: ignore[arg-type]  # stands in for a channel
+    child = Child(Heard(), CODEC, "p1")  # type: ignore[arg-type]  # stands in for a channel
     for _ in range(2):
         child._run(frame(Call((1,), {}, None)))
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 
+from worker_lib.codec import SPEC as SPEC_KIND
+from worker_lib.codec import Codec
 from worker_lib.keys import key_prefix, new_job_id
 from worker_lib.store.store import NewJob, Store, Stored
 from worker_lib.store.worker import ClaimedJob, MachineStore
@@ -30,7 +32,9 @@ POLICY = {
     "jitter": False,
 }
 SPEC = {"image": "local", "regions": [], "guest": {}, "env": {}}
-FINAL = ("succeeded", "failed", "cancelled")
+# What a machine says that is stopped while it runs a job.
+STOPPED: Any = {"outcome": b"stopped", "error": "stopped", "kind": "lost"}
+FINAL = ("succeeded", "failed", "cancelled", "expired")
 
 
 def new_job(**changes: Any) -> NewJob:
@@ -40,7 +44,7 @@ def new_job(**changes: Any) -> NewJob:
         id=new_job_id(),
         task="jobs:add",
         pool="pool",
-        pool_spec=json.dumps(SPEC),
+        pool_spec=json.dumps(SPEC).encode(),
         queue="default",
         rank=1,
         timeout=5.0,
@@ -74,6 +78,7 @@ class Ground:
         self.settings = settings
         self.store = store
         self.prefix = key_prefix(settings.namespace)
+        self.codec = Codec(settings.secret, settings.namespace, max_bytes=1_000_000)
         self.redis: Any = redis.Redis.from_url(
             settings.redis_url, decode_responses=True, encoding_errors="replace"
         )
@@ -88,6 +93,8 @@ class Ground:
     def enqueue(self, **changes: Any) -> tuple[str, Stored]:
         """Store a call; return its id and what became of it."""
         job = new_job(**changes)
+        spec = self.codec.seal(job.pool_spec, kind=SPEC_KIND, job_id=job.pool)
+        job = replace(job, pool_spec=spec)
         return job.id, self.store.enqueue(job)
 
     def machine(
@@ -161,6 +168,12 @@ class Ground:
         }
         names = [self.key(name) for name in self.names()]
         return {name: readers[self.redis.type(name)](name) for name in names}
+
+    def expire(self, job: str) -> None:
+        """Have a job wait longer than it may."""
+        self.redis.hset(self.key("job", job), "expires", "1")
+        self.redis.zadd(self.key("timers"), {f"j:{job}": 1})
+        self.store.sweep()
 
     def pass_time(self, seconds: float) -> None:
         """Put every deadline so many seconds nearer, as if they had passed."""

@@ -8,7 +8,7 @@ import pytest
 
 from worker_lib.store.store import Check, Outcome
 
-from .ground import FINAL, claimed
+from .ground import FINAL, STOPPED, claimed
 
 if TYPE_CHECKING:
     from worker_lib.store.worker import ClaimedJob, MachineStore
@@ -86,13 +86,14 @@ class TestEnqueue:
         """The second call of a lambda costs no second upload."""
         words = {"code_hash": "c0de", "code": b"sealed code"}
         ground.enqueue(**words)
-        ground.redis.set(ground.key("code", "c0de"), "kept", keepttl=True)
+        code = ground.key("code", "c0de")
+        ground.redis.hset(code, "body", "kept")
         ground.enqueue(**words)
-        assert "kept" == ground.redis.get(ground.key("code", "c0de"))
+        assert "kept" == ground.redis.hget(code, "body")
 
-        ground.redis.delete(ground.key("code", "c0de"))
+        ground.redis.delete(code)
         ground.enqueue(**words)
-        assert "sealed code" == ground.redis.get(ground.key("code", "c0de"))
+        assert "sealed code" == ground.redis.hget(code, "body")
 
     def test_bytes_of_every_value_reach_the_machine_unchanged(
         self, ground: Ground
@@ -331,7 +332,7 @@ class TestFinish:
         machine.finish(job, second, outcome=b"second", retry_in=1.0)
 
         assert ground.store.cancel(job.id) is False
-        assert not machine.release(job)
+        assert not machine.release(job, **STOPPED)
         assert before == ground.snapshot()
 
     def test_finishing_hands_over_the_next_job_in_the_same_step(
@@ -418,6 +419,9 @@ class TestCancel:
             machine.finish(job, status)
         if status == "cancelled":
             ground.store.cancel(job.id)
+        if status == "expired":
+            machine.release(job, **STOPPED)
+            ground.expire(job.id)
         assert status == ground.status(job.id)
         return job.id
 
@@ -564,7 +568,7 @@ class TestRelease:
         """Another machine is called for at once."""
         machine, job = ground.running()
 
-        assert machine.release(job)
+        assert machine.release(job, **STOPPED)
         assert ("queued", "0", "0", "2") == tuple(
             ground.record(job.id)[one] for one in ("status", "attempt", "lost", "fence")
         )
@@ -580,7 +584,7 @@ class TestRelease:
         machine, job = ground.running()
         ground.store.cancel(job.id)
 
-        assert not machine.release(job)
+        assert not machine.release(job, **STOPPED)
         assert ("cancelled", set()) == (ground.status(job.id), ground.slots())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from worker_lib.store.store import Check
 
-from .ground import claimed, new_job
+from .ground import STOPPED, claimed, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,7 +221,7 @@ def release(ground: Ground) -> Echo:
     """Hand a job back."""
     machine, job = ground.running()
     echo = on_machine(machine, ground)
-    machine.release(job)
+    machine.release(job, **STOPPED)
     return echo
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from worker_lib.codec import SPEC
 from worker_lib.store.store import Check
 
 from .ground import claimed, eventually
@@ -68,8 +69,8 @@ class TestOwed:
 
         assert "" == stored.slot
         assert "w" == machine.heard()
-        (timer,) = ground.timers().values()
-        assert 9 < timer <= 10
+        timers = ground.timers()
+        assert 9 < timers[f"s:{machine._slot}"] <= 10
         assert other == claimed(machine).id
 
     def test_two_calls_wake_one_idle_machine_and_own_one_more(
@@ -108,7 +109,12 @@ class TestLaunch:
         first = ground.store.launch(stored.slot, 10.0, WHO)
 
         assert ("go", "pool") == (first.verdict, first.pool)
-        assert "local" == json.loads(first.spec)["image"]
+        assert (
+            "local"
+            == json.loads(ground.codec.open(first.spec, kind=SPEC, job_id="pool"))[
+                "image"
+            ]
+        )
         assert "launching" == ground.slot(stored.slot)["state"]
         assert 9 < ground.timers()[f"s:{stored.slot}"] <= 10
 

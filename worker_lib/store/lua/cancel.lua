@@ -7,11 +7,9 @@ local got = redis.call('HMGET', record, 'status', 'pool', 'slot', 'canceller')
 if not got[1] then return -1 end
 if FINAL[got[1]] then return got[4] == ARGV[2] and 1 or 0 end
 local attempts = got[1] == 'running' and closed_attempts(job, 'cancelled', '', '')
-redis.call('ZREM', key('ready', got[2]), job)
-redis.call('ZREM', key('due', got[2]), job)
-promote(got[2])
 redis.call('HINCRBY', record, 'fence', 1)
 redis.call('HSET', record, 'canceller', ARGV[2])
 finish(job, 'cancelled', '', '', attempts)
 tell_slot(got[3], 'c')
+promote(got[2])
 return 1

@@ -1,13 +1,20 @@
 -- A machine that is up asks for a job.
--- ARGV: slot, machine, region, lease, known code hash, mood, near seconds
-local slot = ARGV[1]
-local got = redis.call('HMGET', key('slot', slot), 'pool', 'launched_at', 'machine')
+-- ARGV: slot, machine, region, lease, known code hash, mood, boot nonce, near seconds
+-- Fly may restart a machine under its id: another nonce than that of the first claim.
+local slot, nonce = ARGV[1], ARGV[7]
+local got = redis.call('HMGET', key('slot', slot), 'pool', 'launched_at', 'machine',
+  'nonce')
 if not got[1] then return {'gone'} end
 if got[3] and got[3] ~= ARGV[2] then return {'gone'} end
 local boot = ''
 if not got[3] then
   boot = got[2] and text(now - tonumber(got[2])) or ''
-  redis.call('HSET', key('slot', slot), 'machine', ARGV[2], 'region', ARGV[3])
-  redis.call('HDEL', key('pool', got[1]), 'trouble', 'reason', 'hold_until', 'held_for')
+  redis.call('HDEL', key('pool', got[1]), 'trouble', 'reason', 'trouble_at',
+    'trouble_until', 'hold_until', 'held_for')
 end
-return claim_next(slot, ARGV[5], tonumber(ARGV[4]), boot, ARGV[6])
+if got[4] ~= nonce then
+  redis.call('HSET', key('slot', slot), 'machine', ARGV[2], 'region', ARGV[3],
+    'lease', ARGV[4], 'nonce', nonce)
+end
+return claim_next(slot, ARGV[5], tonumber(ARGV[4]), boot, ARGV[6],
+  got[4] and got[4] ~= nonce)

@@ -24,8 +24,10 @@ if held and hold > 0 then
 end
 local rate, burst, bucket = tonumber(ARGV[2]), tonumber(ARGV[3]), P .. ':bucket'
 local had = redis.call('HMGET', bucket, 'tokens', 'at')
-local tokens = math.min(burst,
-  tonumber(had[1] or burst) + (now - tonumber(had[2] or now)) * rate)
+-- A clock that was set back, as by a failover, must not stop launches until it catches
+-- up.
+local passed = math.max(0, now - tonumber(had[2] or now))
+local tokens = math.min(burst, tonumber(had[1] or burst) + passed * rate)
 if tokens < 1 then
   local wait = (1 - tokens) / rate
   set_timer('s:' .. slot, now + wait + 10)

@@ -6,7 +6,8 @@ local pool = redis.call('HGET', key('slot', slot), 'pool')
 if not pool then return 0 end
 local hold = tonumber(ARGV[3])
 redis.call('HSET', key('pool', pool), 'hold_until', text(now + hold),
-  'held_for', ARGV[5])
+  'held_for', ARGV[5], 'trouble_at', text(now), 'trouble_until', text(now + hold))
+redis.call('HDEL', key('pool', pool), 'trouble', 'reason')
 free_slot(pool, slot)
 look_at_pool(pool, now + hold)
 if ARGV[4] ~= '1' then

@@ -1,14 +1,18 @@
--- A machine that must stop hands its job back: no attempt is charged.
--- ARGV: slot, job, fence, slot candidate
+-- A machine that must stop, or was restarted, hands its job back: no attempt is charged.
+-- The job runs again elsewhere, or fails if it may not run twice.
+-- ARGV: slot, job, fence, slot candidate, '1' to charge a loss, most losses, outcome if
+--   the job fails, error, kind
+-- Sent twice, it counts once.
 local slot, job, fence = ARGV[1], ARGV[2], ARGV[3]
 local got = redis.call('HMGET', key('job', job), 'fence', 'status', 'pool')
 local pool = redis.call('HGET', key('slot', slot), 'pool')
-if pool then free_slot(pool, slot) end
 local ours = got[1] == fence and got[2] == 'running'
+-- A write that Redis refuses when it is full, before one that it does not.
+if pool and redis.call('ZCARD', key('ready', pool)) > 0 then look_at_pool(pool, now) end
 if ours then
-  requeue(job, got[3],
-    closed_attempts(job, 'released', 'the machine was stopped', ''))
+  interrupted(job, got[3], tonumber(ARGV[6]), ARGV[5] == '1', ARGV[7], ARGV[8], ARGV[9])
 end
+if pool then free_slot(pool, slot) end
 -- Even if the job was cancelled meanwhile, others may have waited for this machine.
 pool = pool or (ours and got[3])
 if pool and slot_owed(pool) then

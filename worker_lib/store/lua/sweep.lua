@@ -15,7 +15,9 @@ end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', TIMERS, '-inf', text(now),
     'LIMIT', 0, 50)) do
   local id = string.sub(member, 3)
-  if string.sub(member, 1, 2) == 'p:' then
+  if string.sub(member, 1, 2) == 'j:' then
+    expire(id)
+  elseif string.sub(member, 1, 2) == 'p:' then
     redis.call('ZREM', TIMERS, member)
     promote(id)
     for _ = 1, redis.call('ZCARD', key('ready', id)) do
