@@ -13,6 +13,7 @@ from worker_lib.doctor.clocks import check_clock, moment_of
 from worker_lib.doctor.configuration import check_secret_strength, check_url, load
 from worker_lib.doctor.findings import Finding, bad, unknown
 from worker_lib.doctor.redaction import redacted, secrets_of
+from worker_lib.doctor.rights import check_rights
 from worker_lib.errors import ConfigError, StoreError
 from worker_lib.keys import key_prefix, owner
 from worker_lib.local.place import Place
@@ -119,13 +120,15 @@ class _Examination:
 
     def _redis(self, settings: Settings) -> Iterator[Finding]:
         redis = server.RedisServer(settings.redis_url)
+        prefix = key_prefix(settings.namespace)
         try:
             yield check_url(settings.redis_url)
             yield server.check_latency(redis.pings())
             self._redis_answers = True
             yield from _judge_info(redis)
             yield server.check_scripts(redis)
-            yield server.check_writes(redis, f"{key_prefix(settings.namespace)}:trial")
+            yield server.check_writes(redis, f"{prefix}:trial")
+            yield check_rights(redis, settings.redis_url, prefix)
             yield check_clock("redis clock", self._clock(), redis.time())
         except StoreError as error:
             yield server.unreachable(error)

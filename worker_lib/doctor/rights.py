@@ -1,0 +1,176 @@
+"""Whether a user of Redis may do all that jobs need: tried, one command at a time.
+
+A user with few rights seldom may ask what they are, so every command that the scripts
+run, and those that wait, are sent for real, on a key and a channel of the namespace.
+The key is a string that ends by itself: what it could break is refused as of the wrong
+type, after the rights were checked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from worker_lib.doctor.findings import Finding, bad, good, unknown
+from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.store import scripts
+from worker_lib.store.requirements import missing_right
+
+if TYPE_CHECKING:
+    from worker_lib.doctor.server import RedisServer
+
+__all__ = ["TRIALS", "check_rights", "commands_of_scripts"]
+
+_CALL = re.compile(rb"redis\.p?call\(\s*'([A-Z]+)'")
+_UNKNOWN = re.compile(r"unknown command|not available", re.IGNORECASE)
+_SCRIPT = "return 1"
+_NO_SCRIPT = "0" * 40
+_LIFE_MS = 60000
+_SHORT = 0.01
+# KEY, CHANNEL and PREFIX stand for those of the namespace. What is not among the
+# commands of the scripts is tried only if it waits, listens or runs scripts.
+TRIALS: tuple[tuple[str | float, ...], ...] = (
+    ("SET", "KEY", "doctor", "PX", _LIFE_MS),
+    ("GET", "KEY"),
+    ("EXISTS", "KEY"),
+    ("TYPE", "KEY"),
+    ("PTTL", "KEY"),
+    ("PEXPIRE", "KEY", _LIFE_MS),
+    ("INCR", "KEY"),
+    ("INCRBY", "KEY", 1),
+    ("DECR", "KEY"),
+    ("STRLEN", "KEY"),
+    ("HDEL", "KEY", "x"),
+    ("HEXISTS", "KEY", "x"),
+    ("HGET", "KEY", "x"),
+    ("HGETALL", "KEY"),
+    ("HINCRBY", "KEY", "x", 1),
+    ("HLEN", "KEY"),
+    ("HMGET", "KEY", "x"),
+    ("HSET", "KEY", "x", "x"),
+    ("HSETNX", "KEY", "x", "x"),
+    ("LINDEX", "KEY", 0),
+    ("LLEN", "KEY"),
+    ("LPOP", "KEY"),
+    ("LPUSH", "KEY", "x"),
+    ("LRANGE", "KEY", 0, 0),
+    ("LREM", "KEY", 0, "x"),
+    ("LTRIM", "KEY", 0, 0),
+    ("RPOP", "KEY"),
+    ("RPUSH", "KEY", "x"),
+    ("SADD", "KEY", "x"),
+    ("SCARD", "KEY"),
+    ("SISMEMBER", "KEY", "x"),
+    ("SMEMBERS", "KEY"),
+    ("SPOP", "KEY"),
+    ("SRANDMEMBER", "KEY"),
+    ("SREM", "KEY", "x"),
+    ("ZADD", "KEY", 1, "x"),
+    ("ZCARD", "KEY"),
+    ("ZCOUNT", "KEY", 0, 1),
+    ("ZINCRBY", "KEY", 1, "x"),
+    ("ZPOPMIN", "KEY"),
+    ("ZRANGE", "KEY", 0, 0),
+    ("ZRANGEBYSCORE", "KEY", 0, 1),
+    ("ZREM", "KEY", "x"),
+    ("ZREMRANGEBYRANK", "KEY", 0, 0),
+    ("ZREMRANGEBYSCORE", "KEY", 0, 1),
+    ("ZREVRANGE", "KEY", 0, 0),
+    ("ZREVRANGEBYSCORE", "KEY", 1, 0),
+    ("ZSCORE", "KEY", "x"),
+    ("TIME",),
+    ("BLPOP", "KEY", _SHORT),
+    ("BLMOVE", "KEY", "KEY", "LEFT", "RIGHT", _SHORT),
+    ("EVAL", _SCRIPT, 1, "PREFIX"),
+    ("EVALSHA", _NO_SCRIPT, 1, "PREFIX"),
+    ("UNLINK", "KEY"),
+    ("DEL", "KEY"),
+    ("PUBLISH", "CHANNEL", "1"),
+    # Last: nothing else may be asked on a connection that listens.
+    ("SUBSCRIBE", "CHANNEL"),
+)
+_DIRECT = frozenset({"BLPOP", "BLMOVE", "EVAL", "EVALSHA", "SUBSCRIBE", "DEL", "SET"})
+
+
+def check_rights(server: RedisServer, url: str, prefix: str) -> Finding:
+    """Try every command that jobs need, and name each right that is missing.
+
+    Args:
+        server: The connection; it is closed, and opens again when next asked.
+        url: Whose user is told.
+        prefix: What our keys and channels start with.
+    """
+    name, user = "redis rights", unquote(urlsplit(url).username or "default")
+    found = _Trials(server, prefix)
+    try:
+        found.run()
+    except StoreUnavailable as error:
+        return unknown(name, f"not all was tried: {error}", "see the lines above")
+    if not found.missing:
+        return good(name, f"user {user} may do all that jobs need")
+    lacking = ", ".join(found.missing)
+    rules = " ".join(rule for rule in found.missing.values() if rule)
+    if not rules:
+        return bad(name, f"this server lacks {lacking}", "use Redis 6.2 or Valkey")
+    # A refusal names the command first, so what it was tried on stays unknown.
+    untried = [what for what in ("KEY", "CHANNEL") if what not in found.reached]
+    again = "" if not untried else "; then look again: not all could be tried yet"
+    remedy = f"ACL SETUSER {user} {rules}{again}"
+    return bad(name, f"user {user} lacks {lacking}", remedy)
+
+
+def commands_of_scripts() -> frozenset[str]:
+    """Return every command that a script of this library runs."""
+    folder = os.path.join(os.path.dirname(scripts.__file__), "lua")
+    found: set[str] = set()
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name), "rb") as file:
+            found.update(call.decode() for call in _CALL.findall(file.read()))
+    return frozenset(found)
+
+
+class _Trials:
+    """What came of trying every command.
+
+    Attributes:
+        missing: The rights that are missing, and the rule that gives each; "" for a
+            command that the server does not have.
+        reached: `KEY` and `CHANNEL`, if some command was let near one of ours.
+    """
+
+    def __init__(self, server: RedisServer, prefix: str) -> None:
+        self._server = server
+        self._prefix = prefix
+        self._own = {
+            "KEY": f"{prefix}:trial",
+            "CHANNEL": f"{prefix}:trial",
+            "PREFIX": prefix,
+        }
+        self.missing: dict[str, str] = {}
+        self.reached: set[str] = set()
+
+    def run(self) -> None:
+        needed = commands_of_scripts() | _DIRECT
+        try:
+            for command, *words in TRIALS:
+                if command in needed:
+                    self._try(str(command), words)
+        finally:
+            self._server.close()
+
+    def _try(self, command: str, words: list[str | float]) -> None:
+        right, given = None, [self._own.get(str(word), word) for word in words]
+        try:
+            self._server.ask(command, *given)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            right = missing_right(str(error), self._prefix)
+            if right is None and _UNKNOWN.search(str(error)):
+                right = f"the command {command.lower()}", ""
+        if right is not None:
+            self.missing[right[0]] = right[1]
+        if right is None or right[1][:1] != "+":
+            self.reached |= {str(word) for word in words}
