@@ -12,6 +12,7 @@ import functools
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_lib import codec, pickling
@@ -33,6 +34,7 @@ from worker_lib.settings import Settings
 from worker_lib.store.connection import MAX_BLOCK, Connection
 from worker_lib.store.store import NewJob, Outcome, Seen, Store
 from worker_lib.sweeper import Sweeper
+from worker_lib.waiters import Waiters, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +90,7 @@ class Client:
             self._open_jobs,
         )
         self._plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
+        self._waiters = Waiters(self.store, self._judge)
 
     def __repr__(self) -> str:
         """Name the app and the namespace."""
@@ -136,6 +139,18 @@ class Client:
         self._open_jobs.discard(job_id)
         return self._load(job_id, found)
 
+    async def aoutcome(self, job_id: str, *, fresh: bool = False) -> tuple[bool, Any]:
+        """Do as `outcome` does, without a time limit or a thread that blocks.
+
+        Cancelling it ends the wait and leaves nothing behind.
+        """
+        if not fresh:
+            self._attend(job_id)
+        found = await self._waiters.outcome(job_id, known=fresh)
+        self._open_jobs.discard(job_id)
+        # Pickles of the user's may be large, and may do anything.
+        return await in_thread(partial(self._load, job_id, found))
+
     def look(self, job_id: str) -> Seen:
         """Return what Redis has of a job.
 
@@ -144,13 +159,15 @@ class Client:
         """
         (seen,) = self.store.look(job_id)
         if seen is None:
-            raise JobNotFound(
-                f"there is no job {job_id} in namespace "
-                f"{self.settings.namespace!r}: it was never stored here, or ended "
-                "longer ago than its result_ttl",
-                job_id=job_id,
-            )
+            raise self._not_found(job_id)
         return seen
+
+    def _not_found(self, job_id: str) -> JobNotFound:
+        return JobNotFound(
+            f"there is no job {job_id} in namespace {self.settings.namespace!r}: it "
+            "was never stored here, or ended longer ago than its result_ttl",
+            job_id=job_id,
+        )
 
     def cancel(self, job_id: str) -> bool:
         """End a job; see `Job.cancel`."""
@@ -246,6 +263,9 @@ class Client:
             MachineError: it waits for a machine that only a person can bring.
         """
         (seen,) = self.store.look(job_id)
+        return self._judge(job_id, seen, known)
+
+    def _judge(self, job_id: str, seen: Seen | None, known: bool) -> Outcome | None:
         if seen is None:
             if known:
                 raise JobLost(
@@ -253,17 +273,17 @@ class Client:
                     "was lost or evicted; check its persistence and maxmemory-policy",
                     job_id=job_id,
                 )
-            self.look(job_id)
-        elif seen.info.final:
+            raise self._not_found(job_id)
+        if seen.info.final:
             return seen.outcome or Outcome("expired_result", "", b"")
-        elif seen.pool_lost:
+        if seen.pool_lost:
             raise JobLost(
                 f"job {job_id} waits, and Redis no longer has what its machines are to "
                 "be: that was lost or evicted; call the task again, and check Redis's "
                 "persistence and maxmemory-policy",
                 job_id=job_id,
             )
-        elif seen.trouble and seen.info.status in {"queued", "retrying"}:
+        if seen.trouble and seen.info.status in {"queued", "retrying"}:
             error = rebuild(seen.trouble, self.launcher.who)
             if error is not None:
                 raise error

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from worker_lib.errors import JobCancelled, JobExpired, ResultExpired, WaitTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
 
     from worker_lib.client import Client
     from worker_lib.job import Attempt, JobInfo, JobStatus
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 R_co = TypeVar("R_co", covariant=True)
-T = TypeVar("T")
 
 
 class Job(Generic[R_co]):
@@ -148,43 +144,22 @@ class Job(Generic[R_co]):
         return self._client.watch(self.id, timeout)
 
     def __await__(self) -> Generator[Any, None, R_co]:
-        """Wait for the value without blocking the event loop."""
-        return _in_thread(self.result).__await__()
+        """Wait for the value without blocking the event loop.
+
+        Raises what `result` raises. A task that is cancelled while it awaits stops
+        waiting at once; the job goes on.
+        """
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> R_co:
+        good, value = await self._client.aoutcome(self.id, fresh=self._fresh)
+        self._fresh = False
+        if good:
+            return value  # type: ignore[no-any-return]  # what the task returned
+        raise value
 
 
 def _reopen(job_id: str) -> Job[Any]:
     from worker_lib.client import default_client  # noqa: PLC0415 - it imports us
 
     return Job(job_id, default_client())
-
-
-async def _in_thread(function: Callable[[], T]) -> T:
-    """Await a blocking call in a thread of its own.
-
-    The event loop's own pool is small: a few waiters would fill it and block the
-    calls they wait for. A daemon thread does not hold up the interpreter's exit.
-    """
-    loop = asyncio.get_running_loop()
-    # The outcome is handed over as data: a future refuses StopIteration, and who
-    # awaits it would then wait for ever.
-    future: asyncio.Future[Callable[[], T]] = loop.create_future()
-
-    def settle(outcome: Callable[[], T]) -> None:
-        if not future.done():
-            future.set_result(outcome)
-
-    def run() -> None:
-        try:
-            value = function()
-            outcome: Callable[[], T] = lambda: value  # noqa: E731 - typed
-        except BaseException as raised:  # noqa: BLE001 - handed to who awaits
-            outcome = partial(_raise, raised)
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, outcome)
-
-    threading.Thread(target=run, name="worker_lib-await", daemon=True).start()
-    return (await future)()
-
-
-def _raise(error: BaseException) -> NoReturn:
-    raise error

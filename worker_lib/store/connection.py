@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -89,15 +90,27 @@ class Connection:
         Ends after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
-        connection = self._blocking.fresh()
-        try:
+        with self.own() as connection:
             connection.send_command("SUBSCRIBE", channel)
             while (left := deadline - time.monotonic()) > 0:
                 if connection.can_read(timeout=min(left, MAX_BLOCK)):
                     connection.read_response()
                     yield
-        except (redis.RedisError, OSError) as error:
+
+    @contextmanager
+    def own(self) -> Iterator[Any]:
+        """Yield a connection of redis-py that nobody else uses; closed at the end.
+
+        Raises:
+            StoreError: whatever went wrong with it, in our words.
+        """
+        connection = self._blocking.fresh()
+        try:
+            yield connection
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             raise self._unavailable(error) from error
+        except redis.RedisError as error:
+            raise self._refused(error) from error
         finally:
             connection.disconnect()
 

@@ -12,6 +12,7 @@ from worker_lib.errors import StoreError
 from worker_lib.job import Attempt, JobInfo, Progress
 from worker_lib.keys import job_channel, key_prefix, new_slot_id
 from worker_lib.logs import get_logger
+from worker_lib.store.changes import Changes
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.requirements import (
     EVICTION_REMEDY,
@@ -245,6 +246,16 @@ class Store:
     def changes(self, job_id: str, timeout: float) -> Iterator[None]:
         """Yield when subscribed, then whenever the job changes."""
         return self._connection.listen(job_channel(self._namespace, job_id), timeout)
+
+    @contextlib.contextmanager
+    def follow(self) -> Iterator[Changes]:
+        """Yield a way to hear of many jobs' changes, on a connection of its own.
+
+        Raises:
+            StoreUnavailable: the connection broke, or could not be opened.
+        """
+        with self._connection.own() as connection:
+            yield Changes(connection, job_channel(self._namespace, ""))
 
     def await_call(self, timeout: float) -> bool:
         """Block until a slot waits for a launcher with a token; False if late."""

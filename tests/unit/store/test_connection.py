@@ -13,9 +13,12 @@ import pytest
 
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.keys import key_prefix
+from worker_lib.store.changes import Bell
 from worker_lib.store.connection import Connection
 from worker_lib.store.scripts import Script, script
 from worker_lib.store.store import Store
+
+from .ground import eventually
 
 if TYPE_CHECKING:
     from .ground import Ground
@@ -111,6 +114,34 @@ def test_a_waiter_whose_idle_connection_was_closed_still_waits(
     ground.redis.client_kill_filter(_type="normal", skipme=True)
 
     assert ground.store.wait(job.id, 1)
+
+
+def test_a_subscription_that_is_silent_is_given_up() -> None:
+    """Somebody between us and Redis may have forgotten the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}"
+        with Store(Connection(url, "{x}"), "x").follow() as changes:
+            changes.want(["job"])
+            changes.check()
+
+            with pytest.raises(StoreUnavailable, match="silent"):
+                changes.check()
+
+
+def test_a_subscription_that_answers_is_kept(ground: Ground) -> None:
+    """Hearing of a job, or of nothing but the answer to a PING."""
+    job, _ = ground.enqueue()
+    bell = Bell()
+    with ground.store.follow() as changes:
+        assert set() == changes.want([job])
+        assert [job] == eventually(lambda: changes.wait(bell, 1.0))
+        changes.check()
+        assert [] == changes.wait(bell, 1.0)
+        changes.check()
+        ground.store.cancel(job)
+        assert [job] == eventually(lambda: changes.wait(bell, 1.0))
+        assert {job} == changes.want([])
+    bell.close()
 
 
 def test_a_forked_child_makes_connections_of_its_own(ground: Ground) -> None:

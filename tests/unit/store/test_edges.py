@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from worker_lib import handle
+from worker_lib import waiters
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.store import wire as wire_module
 from worker_lib.store.wire import Wire
@@ -125,7 +125,7 @@ def test_awaiting_a_job_that_raised_stop_iteration_ends() -> None:
         raise StopIteration("no more")
 
     async def wait() -> None:
-        await asyncio.wait_for(handle._in_thread(function), 2)
+        await asyncio.wait_for(waiters.in_thread(function), 2)
 
     with pytest.raises(RuntimeError, match="StopIteration"):
         asyncio.run(wait())

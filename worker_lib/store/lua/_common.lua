@@ -40,9 +40,12 @@ local function keep_alive(name, life)
   return redis.call('PEXPIRE', name, 2 * life) == 1
 end
 
+-- `news` is left out where nothing changed for who waits for the job's outcome.
 -- Protected: a user of Redis without a right to the channel must not stop a script that
 -- has begun to write.
-local function announce(job) redis.pcall('PUBLISH', key('changed', job), '1') end
+local function announce(job, news)
+  redis.pcall('PUBLISH', key('changed', job), news or '1')
+end
 
 local function set_timer(member, at) redis.call('ZADD', TIMERS, text(at), member) end
 
@@ -216,7 +219,7 @@ local function finish(job, status, outcome, error, attempts)
   end
   let_go_of_code(got[6] or '')
   count(status)
-  announce(job)
+  announce(job, status)
 end
 
 -- A waiting job's time is over, unless it has moved on meanwhile.

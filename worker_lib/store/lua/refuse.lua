@@ -18,6 +18,6 @@ redis.call('HSET', key('pool', pool), 'trouble', ARGV[2])
 for _, job in ipairs(redis.call('ZRANGE', key('ready', pool), 0, 99)) do
   redis.call('RPUSH', key('out', job), '', '')
   redis.call('PEXPIRE', key('out', job), 2000)
-  announce(job)
+  announce(job, 'trouble')
 end
 return 1

@@ -1,0 +1,109 @@
+"""Hearing of many jobs' changes on one connection, without asking."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Bell", "Changes"]
+
+# What the scripts announce besides: news that changes nothing for who waits.
+_PASSING = b"1"
+
+
+class Bell:
+    """Wakes a thread that waits for Redis; any other thread may ring it."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        self._theirs.setblocking(False)
+
+    def ring(self) -> None:
+        """Wake the thread now, or when it next waits."""
+        try:
+            self._theirs.send(b"!")
+        except BlockingIOError:
+            return  # it has rung often enough to be heard
+
+    def wait(self, timeout: float, descriptor: int = -1) -> None:
+        """Return when it rings, `descriptor` can be read, or time is over (seconds)."""
+        poller = select.poll()
+        poller.register(self._ours, select.POLLIN)
+        if descriptor >= 0:
+            poller.register(descriptor, select.POLLIN)
+        ready = [one for one, _ in poller.poll(max(0.0, timeout) * 1000)]
+        if self._ours.fileno() in ready:
+            self._ours.recv(4096)
+
+    def close(self) -> None:
+        """Close it; nobody may ring any more."""
+        self._ours.close()
+        self._theirs.close()
+
+
+class Changes:
+    """One connection's subscriptions, for the thread that reads them.
+
+    Args:
+        connection: Of redis-py, used by nobody else.
+        prefix: What the channel of a job starts with, before the job's id.
+    """
+
+    def __init__(self, connection: Any, prefix: str) -> None:
+        self._connection = connection
+        self._prefix = prefix
+        self._wanted: set[str] = set()
+        self._asked = False
+
+    def want(self, job_ids: Iterable[str]) -> set[str]:
+        """Hear of these jobs and no other; return those that were heard of before."""
+        wanted, before = set(job_ids), self._wanted
+        self._send("SUBSCRIBE", wanted - self._wanted)
+        self._send("UNSUBSCRIBE", self._wanted - wanted)
+        self._wanted = wanted
+        return before
+
+    def wait(self, bell: Bell, timeout: float) -> list[str]:
+        """Return jobs to look at: newly subscribed ones, and those with news.
+
+        Returns early when the bell rings; after `timeout` seconds with nothing.
+        """
+        if not self._connection.can_read(0):
+            # The only way to wait for it and for something else.
+            descriptor = self._connection._sock.fileno()  # noqa: SLF001
+            bell.wait(timeout, descriptor)
+        found: dict[str, None] = {}
+        while self._connection.can_read(0):
+            found.update(dict.fromkeys(self._read()))
+        return list(found)
+
+    def check(self) -> None:
+        """See that the connection lives.
+
+        Raises:
+            StoreUnavailable: there was no answer since the last call.
+        """
+        if self._asked:
+            raise StoreUnavailable("Redis was silent: the connection is dead")
+        self._connection.send_command("PING", check_health=False)
+        self._asked = True
+
+    def _send(self, command: str, job_ids: set[str]) -> None:
+        if job_ids:
+            channels = sorted(self._prefix + job_id for job_id in job_ids)
+            self._connection.send_command(command, *channels, check_health=False)
+
+    def _read(self) -> list[str]:
+        kind, *rest = self._connection.read_response(disconnect_on_error=False)
+        self._asked = False
+        is_news = kind == b"message" and rest[1] != _PASSING
+        if not (is_news or kind == b"subscribe"):
+            return []
+        return [rest[0].decode().removeprefix(self._prefix)]
