@@ -25,7 +25,7 @@ from PIL import Image
 from demo import standins
 from demo.checks import CheckFailed, check_mail, check_picture, check_report
 from demo.serve import CannotServe, check_machines, end_politely, free_port, server
-from worker.services import MailSettings
+from worker.services import MailSettings, NotConfigured, StorageSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,9 @@ def main() -> int:
                 closing(Browser(url)) as browser,
             ):
                 rows = _drive(browser)
+        except NotConfigured as error:
+            _say(f"Checking what jobs leave behind needs the keys here, too. {error}")
+            return 1
         except (CannotServe, CheckFailed, standins.MissingDependency) as error:
             _say(f"The demo failed: {error}\n\nThe end of the app's log:")
             _say("\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]))
@@ -123,8 +126,13 @@ class Browser:
 
 
 def _drive(browser: Browser) -> list[tuple[str, ...]]:
-    """Send all forms, then wait for each job and look at what it left."""
+    """Send all forms, then wait for each job and look at what it left.
+
+    Raises:
+        NotConfigured: machines on Fly have keys that we would need for the look.
+    """
     mail = MailSettings.load(os.environ)
+    StorageSettings.load(os.environ)
     to = "somebody@example.com" if mail.is_standin else mail.sender
     fields = {"to": to, "subject": _SUBJECT, "body": "Sent by demo.drive."}
     sent = browser.send("mail", fields)

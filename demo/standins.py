@@ -2,7 +2,8 @@
 
 Real HTTP servers on loopback, reached through the very client libraries that reach
 the services: a mail catcher and moto's S3. Each takes over only if the service's
-variables are missing, and lives as long as the process that asked for it.
+variables are missing, and lives as long as the process that asked for it. Machines on
+Fly could not reach them: for those there are none.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from demo.config import machines_elsewhere
 from demo.mailcatcher import MailCatcher
 from worker.services import MailSettings, NotConfigured, StorageSettings
 from worker.storage import connect
@@ -39,7 +41,10 @@ def running() -> Iterator[tuple[str, ...]]:
         MissingDependency: moto is not installed.
     """
     with ExitStack() as stack:
-        started = []
+        started: list[str] = []
+        if machines_elsewhere(os.environ):
+            yield ()
+            return
         if _missing(MailSettings.load):
             stack.enter_context(_environment(stack.enter_context(_mailjet())))
             started.append("Mailjet")

@@ -19,6 +19,8 @@ __all__ = [
     "MailSettings",
     "NotConfigured",
     "StorageSettings",
+    "files_origin",
+    "is_loopback",
 ]
 
 MAIL_VARIABLES = (
@@ -93,7 +95,7 @@ class MailSettings:
     @property
     def is_standin(self) -> bool:
         """Whether mail goes to a catcher on this computer."""
-        return _is_loopback(self.api_url)
+        return is_loopback(self.api_url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,15 +136,24 @@ class StorageSettings:
     @property
     def is_standin(self) -> bool:
         """Whether files stay on this computer."""
-        return _is_loopback(self.endpoint_url)
+        return is_loopback(self.endpoint_url)
 
-    @property
-    def origin(self) -> str:
-        """Scheme and host that links to stored files have."""
-        if not self.endpoint_url:
-            return f"https://{self.bucket}.s3.{self.region}.amazonaws.com"
-        parts = urlsplit(self.endpoint_url)
+
+def files_origin(environ: Mapping[str, str]) -> str:
+    """Return scheme and host that links to stored files have, "" if it is not known.
+
+    Needs no secrets, so that a web app whose machines have the keys can tell, too.
+    """
+    if endpoint := environ.get("S3_ENDPOINT_URL"):
+        parts = urlsplit(endpoint)
         return f"{parts.scheme}://{parts.netloc}"
+    region, bucket = environ.get("AWS_REGION"), environ.get("S3_BUCKET")
+    return f"https://{bucket}.s3.{region}.amazonaws.com" if region and bucket else ""
+
+
+def is_loopback(url: str) -> bool:
+    """Say whether a URL leads to this computer."""
+    return urlsplit(url).hostname in _LOOPBACK
 
 
 def _require(
@@ -152,7 +163,3 @@ def _require(
     if missing:
         raise NotConfigured(service, missing)
     return tuple(environ[name] for name in names)
-
-
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in _LOOPBACK
