@@ -17,11 +17,18 @@ from demo.config import DemoConfig
 from demo.failures import register_failures
 from demo.filters import ago, moment, seconds, size
 from demo.forms import MAX_BODY, MAX_LINE
-from demo.guard import RateLimit, add_security_headers, csrf_token, refuse_forged
+from demo.guard import (
+    RateLimit,
+    add_security_headers,
+    csrf_token,
+    refuse_forged,
+    refuse_other_hosts,
+)
 from demo.jobs import jobs
 from demo.pages import pages
 from demo.server import THREADS
 from demo.streams import StreamSlots
+from demo.view import place_of
 from worker.reports import MAX_PAGES
 
 if TYPE_CHECKING:
@@ -43,9 +50,14 @@ def create_app() -> Flask:
 
     Credentials that are missing are shown on every page; they are no reason not to
     start.
+
+    Raises:
+        ConfigError: a list in the environment holds what cannot be meant.
     """
     config = DemoConfig.load(os.environ)
     app = Flask(__name__, template_folder="demo/templates", static_folder="demo/static")
+    # An address with a job's id left out is wrong, not another address.
+    app.url_map.merge_slashes = False
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_UPLOAD,
         SECRET_KEY=config.secret_key,
@@ -67,6 +79,7 @@ def create_app() -> Flask:
 
 
 def _guard(app: Flask, config: DemoConfig) -> None:
+    app.before_request(lambda: refuse_other_hosts(config.hosts))
     app.before_request(refuse_forged)
 
     @app.after_request
@@ -87,13 +100,14 @@ def _teach_templates(app: Flask, config: DemoConfig) -> None:
     app.jinja_env.globals.update(
         csrf_token=csrf_token,
         services=config.services,
-        files_origin=config.files_origin,
         has_outbox=bool(config.outbox_url),
+        mail_is_off=not config.recipients,
         max_upload=MAX_UPLOAD,
         max_line=MAX_LINE,
         max_body=MAX_BODY,
         max_pages=MAX_PAGES,
     )
+    app.jinja_env.filters.update(place=lambda url: place_of(url, config.files_origin))
     app.jinja_env.filters.update(ago=ago, seconds=seconds, size=size, moment=moment)
 
 

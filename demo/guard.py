@@ -1,4 +1,4 @@
-"""Keeps out requests that another site forged, and clients that ask too much."""
+"""Keeps out forged requests, those for other hosts, and clients that ask too much."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import abort, request, session
 
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
 
     from flask import Response
 
-__all__ = ["RateLimit", "add_security_headers", "csrf_token", "refuse_forged"]
+__all__ = [
+    "RateLimit",
+    "add_security_headers",
+    "csrf_token",
+    "refuse_forged",
+    "refuse_other_hosts",
+]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_PAGE = frozenset({"same-origin", "none"})
@@ -37,8 +44,11 @@ class RateLimit:
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def take(self, client: str) -> bool:
-        """Count one request and say whether it may pass; a refused one is free."""
+    def take(self, client: str) -> float:
+        """Count one request; return 0.0 if it may pass.
+
+        Otherwise return the seconds until one may. A refused request is not counted.
+        """
         now = self._clock()
         with self._lock:
             times = self._seen.setdefault(client, deque())
@@ -48,9 +58,9 @@ class RateLimit:
             while times and times[0] <= now - self._window:
                 times.popleft()
             if len(times) >= self._limit:
-                return False
+                return times[0] + self._window - now
             times.append(now)
-            return True
+            return 0.0
 
 
 def csrf_token() -> str:
@@ -81,6 +91,17 @@ def refuse_forged() -> None:
         abort(403)
 
 
+def refuse_other_hosts(hosts: frozenset[str]) -> None:
+    """End a request that is for a host which is not ours.
+
+    A page of another site may have its own name lead to this computer (DNS rebinding),
+    and would then be of the same origin as we are. The health check is let through:
+    Fly's asks by the machine's address, and the answer tells nothing.
+    """
+    if request.endpoint != "pages.healthz" and _name_of(request.host) not in hosts:
+        abort(421)
+
+
 def add_security_headers(response: Response, files_origin: str) -> Response:
     """Let a page load our own script and style, and pictures from the bucket."""
     policy = (
@@ -93,8 +114,19 @@ def add_security_headers(response: Response, files_origin: str) -> Response:
         "base-uri 'none'",
         "frame-ancestors 'none'",
     )
+    if request.endpoint != "static":
+        # Pages hold what is one visitor's own.
+        response.headers["Cache-Control"] = "no-store"
     response.headers["Content-Security-Policy"] = "; ".join(policy)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return response
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a Host header, without its port; "" if it makes no sense."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

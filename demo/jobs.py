@@ -25,6 +25,7 @@ from worker_lib import Job
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
 
+    from demo.config import DemoConfig
     from worker_lib.job import JobInfo
 
 __all__ = ["jobs"]
@@ -32,11 +33,17 @@ __all__ = ["jobs"]
 jobs = Blueprint("jobs", __name__, url_prefix="/jobs")
 
 
+@jobs.get("/", strict_slashes=False)
+def index() -> WerkzeugResponse:
+    """Lead to the list of jobs."""
+    return redirect(url_for("pages.home", _anchor="recent"), 303)
+
+
 @jobs.get("/<job_id>")
 def page(job_id: str) -> str:
     """Show the job as it is now; the page's script keeps it up to date."""
     job = _get(job_id)
-    return render_template("job.html", job=describe(job, job.info()))
+    return render_template("job.html", job=_describe(job, job.info()))
 
 
 @jobs.get("/<job_id>.json")
@@ -63,6 +70,12 @@ def stream(job_id: str) -> Response:
     return response
 
 
+@jobs.get("/<job_id>/cancel")
+def cancelled(job_id: str) -> WerkzeugResponse:
+    """Lead who asks for the button's own address to the job."""
+    return redirect(url_for("jobs.page", job_id=_get(job_id).id), 303)
+
+
 @jobs.post("/<job_id>/cancel")
 def cancel(job_id: str) -> WerkzeugResponse:
     """Cancel the job if it is not final, and go back to its page."""
@@ -75,5 +88,10 @@ def _get(job_id: str) -> Job[Any]:
 
 
 def _document(job: Job[Any], info: JobInfo) -> dict[str, Any]:
-    description = describe(job, info)
+    description = _describe(job, info)
     return {**description, "html": render_template("_panel.html", job=description)}
+
+
+def _describe(job: Job[Any], info: JobInfo) -> dict[str, Any]:
+    config: DemoConfig = current_app.extensions["demo_config"]
+    return describe(job, info, public=config.public)

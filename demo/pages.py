@@ -7,6 +7,7 @@ machine.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -22,6 +23,7 @@ from flask import (
     request,
     url_for,
 )
+from werkzeug.exceptions import TooManyRequests
 
 from demo.forms import FormRefused, read_mail, read_picture, read_report
 from demo.view import describe_briefly
@@ -76,6 +78,14 @@ def report() -> WerkzeugResponse:
     return _to_page_of(_here(make_report).delay(order.title, order.pages))
 
 
+@pages.get("/mail")
+@pages.get("/picture")
+@pages.get("/report")
+def form() -> WerkzeugResponse:
+    """Lead who asks for a form's own address, as after a bad form, to the form."""
+    return redirect(url_for("pages.home", _anchor=request.path.strip("/")), 303)
+
+
 @pages.get("/outbox")
 def outbox() -> str:
     """Show what the mail catcher caught; there is no such page without it."""
@@ -124,8 +134,8 @@ def _spend(budget: str) -> None:
     client = request.remote_addr or "unknown"
     if _config().on_fly:
         client = request.headers.get("Fly-Client-IP", client)
-    if not limits[budget].take(client):
-        abort(429)
+    if wait := limits[budget].take(client):
+        raise TooManyRequests(retry_after=math.ceil(wait))
 
 
 def _caught() -> list[dict[str, Any]]:

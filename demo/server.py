@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 
+from worker_lib.errors import ConfigError
+
 if TYPE_CHECKING:
     from types import FrameType
     from wsgiref.types import WSGIApplication
@@ -128,7 +130,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end)
     from app import create_app  # noqa: PLC0415 - reads the environment
 
-    Server(create_app(), host=options.host, port=options.port).run()
+    try:
+        app = create_app()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    Server(app, host=options.host, port=options.port).run()
     return 0
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from worker.services import is_loopback
 from worker_lib.errors import JobFailed, ResultExpired, WorkerLibError
 
 if TYPE_CHECKING:
     from worker_lib import Job
     from worker_lib.job import Attempt, JobInfo
 
-__all__ = ["describe", "describe_briefly"]
+__all__ = ["describe", "describe_briefly", "place_of"]
 
 _SENTENCES = {
     "scheduled": "Waits for its time.",
@@ -27,6 +28,7 @@ _SENTENCES = {
     "cancelled": "Somebody ended it before it was done.",
     "expired": "No machine could be had for it in time.",
 }
+_NOT_PUBLIC = "the job waits, and this app's log says what for."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +73,39 @@ def describe_briefly(info: JobInfo) -> dict[str, Any]:
     }
 
 
-def describe(job: Job[Any], info: JobInfo) -> dict[str, Any]:
-    """Return all that a page shows of a job; times are seconds since the epoch."""
+def describe(job: Job[Any], info: JobInfo, *, public: bool) -> dict[str, Any]:
+    """Return all that a page shows of a job; times are seconds since the epoch.
+
+    Args:
+        public: Strangers see it: leave out what tells of the servers, which are a
+            traceback's paths and why no machine can be had.
+    """
     brief = describe_briefly(info)
     readable = info.final and brief["slug"]
     result, error = _outcome(job, info.status) if readable else (None, None)
+    if error and public:
+        error["trace"] = ""
     return {
         **brief,
         "attempt": info.attempt,
         "max_attempts": info.max_attempts,
-        "trouble": info.trouble,
+        "trouble": info.trouble and (_NOT_PUBLIC if public else info.trouble),
         "progress": asdict(info.progress) if info.progress else None,
         "attempts": [_attempt(attempt) for attempt in info.attempts],
         "result": result,
         "error": error,
     }
+
+
+def place_of(url: str, files_origin: str) -> str:
+    """Say where a stored file is: `shown`, `linked` or `gone`.
+
+    A page may show only what its policy allows, which is the bucket that this app
+    knows. Files on loopback were in a stand-in of an earlier run.
+    """
+    if files_origin and url.startswith(f"{files_origin}/"):
+        return "shown"
+    return "gone" if is_loopback(url) else "linked"
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
@@ -98,7 +118,6 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "run_s": None if ended is None else max(0.0, ended - attempt.started_at),
         "outcome": attempt.outcome,
         "error": attempt.error,
-        "output": attempt.output,
     }
 
 

@@ -80,6 +80,64 @@ def test_mails_are_rationed_for_each_client(browser: FlaskClient) -> None:
     assert 303 == browser.post("/mail", data=MAIL).status_code
 
 
+def test_a_refusal_says_when_to_come_back(browser: FlaskClient) -> None:
+    """For programs in the header, for people on the page."""
+    for _ in range(6):
+        answer = browser.post("/mail", data=MAIL)
+
+    assert 429 == answer.status_code
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert f"again in {answer.headers['Retry-After']} s" in answer.text
+
+
+def test_pages_are_kept_by_no_cache_and_files_are(browser: FlaskClient) -> None:
+    """What a page shows is one visitor's own."""
+    for path in ("/", "/outbox", "/outbox.json", "/nothing", "/report"):
+        assert "no-store" == browser.get(path).headers["Cache-Control"]
+    assert "no-store" == browser.post("/mail").headers["Cache-Control"]
+    with browser.get("/static/style.css") as answer:
+        assert "no-store" not in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
+def test_the_names_of_this_computer_are_answered(
+    browser: FlaskClient, host: str
+) -> None:
+    """With and without a port."""
+    for name in (host, f"{host}:8080"):
+        assert 200 == browser.get("/", headers={"Host": name}).status_code
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1@evil", "[", "", "a b"]
+)
+def test_unknown_hosts_are_refused(browser: FlaskClient, host: str) -> None:
+    """Another site's name may lead to this computer; files are refused as well."""
+    for path in ("/", "/nothing", "/static/style.css"):
+        answer = browser.get(path, headers={"Host": host})
+        assert 421 == answer.status_code
+        assert host not in answer.text or not host.isalpha()
+
+
+def test_on_fly_the_app_answers_for_its_own_name_and_those_listed(
+    services: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And to the health check, which asks by address."""
+    from app import create_app
+
+    monkeypatch.setenv("FLY_APP_NAME", "my-web")
+    monkeypatch.setenv("DEMO_HOSTS", "demo.example.com")
+    visitor = create_app().test_client()
+    asked = {
+        host: visitor.get("/", headers={"Host": host}).status_code
+        for host in ("my-web.fly.dev", "demo.example.com", "localhost", "172.19.0.2")
+    }
+
+    assert [200, 200, 421, 421] == list(asked.values())
+    health = visitor.get("/healthz", headers={"Host": "172.19.0.2:8080"})
+    assert 200 == health.status_code
+
+
 def test_the_proxys_header_counts_on_fly_only(browser: FlaskClient) -> None:
     """Elsewhere anybody could write it."""
     headers = {"Fly-Client-IP": "192.0.2.1"}
@@ -95,11 +153,11 @@ def test_a_ration_comes_back_with_time() -> None:
     now = 0.0
     limit = RateLimit(2, 60.0, clock=lambda: now)
 
-    assert [True, True, False] == [limit.take("a") for _ in range(3)]
-    now = 59.9
-    assert not limit.take("a")
+    assert [0.0, 0.0, 60.0] == [limit.take("a") for _ in range(3)]
+    now = 59.5
+    assert 0.5 == limit.take("a")
     now = 60.0
-    assert [True, True, False] == [limit.take("a") for _ in range(3)]
+    assert [0.0, 0.0, 60.0] == [limit.take("a") for _ in range(3)]
 
 
 def test_clients_without_end_do_not_fill_the_memory() -> None:
@@ -108,8 +166,8 @@ def test_clients_without_end_do_not_fill_the_memory() -> None:
     for number in range(10_001):
         limit.take(str(number))
 
-    assert limit.take("0")
-    assert not limit.take("10000")
+    assert 0.0 == limit.take("0")
+    assert 60.0 == limit.take("10000")
 
 
 def test_a_stream_more_than_there_are_threads_for_is_refused(

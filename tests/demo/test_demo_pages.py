@@ -244,13 +244,34 @@ def test_an_unknown_job_gets_a_page_that_explains(browser: FlaskClient) -> None:
     assert 404 == browser.post("/jobs/nope/cancel").status_code
 
 
-def test_a_lookup_changes_nothing(browser: FlaskClient) -> None:
-    """What changes something is POST only."""
+def test_a_lookup_changes_nothing_and_leads_somewhere(browser: FlaskClient) -> None:
+    """What changes something is POST only; its address typed in leads to its page."""
     job = make_report.options(delay="1h").delay("Later", 1)
 
-    assert 405 == browser.get(f"/jobs/{job.id}/cancel").status_code
-    assert 405 == browser.get("/mail").status_code
+    for path, place in {
+        f"/jobs/{job.id}/cancel": f"/jobs/{job.id}",
+        "/mail": "/#mail",
+        "/picture": "/#picture",
+        "/report": "/#report",
+        "/jobs": "/#recent",
+        "/jobs/": "/#recent",
+    }.items():
+        answer = browser.get(path)
+        assert (303, place) == (answer.status_code, answer.location)
+    page = browser.get("/").text
+    for anchor in ("mail", "picture", "report", "recent"):
+        assert f'id="{anchor}"' in page
     assert "scheduled" == job.status
+
+
+def test_an_address_without_its_job_is_answered_sensibly(browser: FlaskClient) -> None:
+    """No redirect to another address, and nothing about buttons."""
+    for answer in (browser.post("/jobs//cancel"), browser.get("/jobs//cancel")):
+        assert 404 == answer.status_code
+        assert "There is no such page" in answer.text
+    answer = browser.delete("/report")
+    assert 405 == answer.status_code
+    assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
 
 
 @pytest.mark.parametrize(
@@ -276,6 +297,25 @@ def test_an_error_of_the_library_becomes_one_sentence(
         assert 503 == answer.status_code
         assert str(error) in answer.text
         assert "Traceback" not in answer.text
+
+
+def test_the_public_is_not_told_where_redis_is(
+    services: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is."""
+    from app import create_app
+
+    def fail(*args: object, **options: object) -> None:
+        raise StoreUnavailable("Redis cannot be reached at redis.internal:6379")
+
+    monkeypatch.setattr("demo.pages.recent_jobs", fail)
+    monkeypatch.setenv("DEMO_HOSTS", "demo.example.com")
+    visitor = create_app().test_client()
+    answer = visitor.get("/", headers={"Host": "demo.example.com"})
+
+    assert 503 == answer.status_code
+    assert "redis.internal" not in answer.text
+    assert "The app&#39;s log says what" in answer.text
 
 
 def test_missing_credentials_are_named_on_every_page(

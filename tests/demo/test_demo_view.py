@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from demo.view import describe
+from demo.view import describe, place_of
 from worker.tasks import make_report
 from worker_lib.errors import JobFailed, ResultExpired
 
@@ -41,10 +41,14 @@ def info(client: Client) -> JobInfo:
 
 
 def _told(
-    info: JobInfo, status: JobStatus, outcome: BaseException | None
+    info: JobInfo,
+    status: JobStatus,
+    outcome: BaseException | None,
+    *,
+    public: bool = False,
 ) -> dict[str, Any]:
     ended = dataclasses.replace(info, status=status)
-    return describe(cast("Job[Any]", Ended(outcome)), ended)
+    return describe(cast("Job[Any]", Ended(outcome)), ended, public=public)
 
 
 def test_an_expired_result_says_so(app: Flask, info: JobInfo) -> None:
@@ -71,6 +75,46 @@ def test_a_death_without_an_exception_is_told_by_its_kind(info: JobInfo) -> None
     assert expected == _told(info, "failed", death)["error"]
 
 
+def test_the_public_learns_what_failed_and_nothing_of_the_servers(
+    info: JobInfo,
+) -> None:
+    """A traceback names paths, a refusal by Fly names apps; an owner sees both."""
+    error = ValueError("no such colour")
+    error.__cause__ = JobFailed(
+        "no such colour",
+        kind="error",
+        remote_type="ValueError",
+        remote_traceback='File "/app/worker/tasks.py", line 9',
+    )
+    waiting = dataclasses.replace(info, trouble="POST /v1/apps/secret-app: 401")
+
+    assert "/app/worker" in _told(info, "failed", error)["error"]["trace"]
+    told = _told(info, "failed", error, public=True)
+    assert ("no such colour", "ValueError", "") == (
+        told["error"]["message"],
+        told["error"]["type"],
+        told["error"]["trace"],
+    )
+    assert "secret-app" in _told(waiting, "queued", None)["trouble"]
+    assert "secret-app" not in str(_told(waiting, "queued", None, public=True))
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "place"),
+    [
+        ("https://b.s3.r.amazonaws.com/k", "https://b.s3.r.amazonaws.com", "shown"),
+        ("https://b.s3.r.amazonaws.com/k", "", "linked"),
+        ("https://other.example/k", "https://b.s3.r.amazonaws.com", "linked"),
+        ("http://127.0.0.1:1/k", "http://127.0.0.1:2", "gone"),
+    ],
+)
+def test_a_file_is_shown_only_where_the_policy_allows_it(
+    url: str, origin: str, place: str
+) -> None:
+    """One in a bucket that this app does not know is linked, not called gone."""
+    assert place == place_of(url, origin)
+
+
 def test_files_of_a_stand_in_that_stopped_are_not_linked(
     app: Flask, info: JobInfo
 ) -> None:
@@ -87,7 +131,9 @@ def test_files_of_a_stand_in_that_stopped_are_not_linked(
 def test_results_of_other_programs_are_not_read(info: JobInfo) -> None:
     """They are pickles that no page of ours asked for."""
     other = dataclasses.replace(info, task="__main__:add", status="succeeded")
-    job = describe(cast("Job[Any]", Ended(AssertionError("was read"))), other)
+    job = describe(
+        cast("Job[Any]", Ended(AssertionError("was read"))), other, public=False
+    )
 
     assert (None, None) == (job["result"], job["error"])
     assert "__main__:add" == job["title"]
