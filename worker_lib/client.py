@@ -134,6 +134,8 @@ class Client:
             found = self.store.wait(job_id, min(left, MAX_BLOCK))
             if found is None or not found.status:
                 found = self._settled(job_id, known=True)
+                if found is None:  # the look may have put a lost deadline back
+                    self._attend(job_id)
                 if found is None and time.monotonic() - began < _SHORTEST_LOOK:
                     time.sleep(_SHORTEST_LOOK)
         self._open_jobs.discard(job_id)

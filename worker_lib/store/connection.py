@@ -19,6 +19,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError
 from redis.retry import Retry as RedisRetry
 
 from worker_lib.errors import ConfigError, StoreError, StoreUnavailable
+from worker_lib.store.requirements import missing_right, rights_wanted
 from worker_lib.store.wire import pack
 
 if TYPE_CHECKING:
@@ -155,6 +156,9 @@ class Connection:
                 f"{where} is full (maxmemory) and refused to store: give it more "
                 "memory or shorten result_ttl; what was stored before is kept"
             )
+        right = missing_right(text, self._prefix.decode())
+        if right is not None and right[1]:
+            return StoreError(rights_wanted({right[1]: right[0]}))
         return StoreError(f"{where} refused a command: {text[:200]}")
 
 

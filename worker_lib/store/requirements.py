@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["EVICTION_REMEDY", "eviction_risk", "missing_right"]
+__all__ = ["EVICTION_REMEDY", "eviction_risk", "missing_right", "rights_wanted"]
 
 EVICTION_REMEDY = (
     "CONFIG SET maxmemory-policy noeviction, and in its configuration; at Fly: "
@@ -57,3 +57,15 @@ def missing_right(refusal: str, prefix: str) -> tuple[str, str] | None:
     if _KEY.search(refusal):
         return f"keys {prefix}*", f"~{prefix}*"
     return None
+
+
+def rights_wanted(found: dict[str, str]) -> str:
+    """Return the sentence for a user who lacks rights.
+
+    Args:
+        found: For each ACL rule that gives a right, what it is a right to.
+    """
+    return (
+        f"the user of REDIS_URL may not use {', '.join(found.values())}, which jobs "
+        f"need; nothing was done: ACL SETUSER <user> {' '.join(found)}"
+    )

@@ -18,6 +18,7 @@ from worker_lib.store.requirements import (
     EVICTION_REMEDY,
     eviction_risk,
     missing_right,
+    rights_wanted,
 )
 from worker_lib.store.scripts import script
 
@@ -339,10 +340,7 @@ class Store:
             name = command.decode().lower()
             what, rule = missing_right(refusal.decode(), self._prefix) or ("", "")
             found[rule or f"+{name}"] = what if rule else f"the command {name}"
-        return (
-            f"the user of REDIS_URL may not use {', '.join(found.values())}, which "
-            f"jobs need; nothing was stored: ACL SETUSER <user> {' '.join(found)}"
-        )
+        return rights_wanted(found)
 
 
 def _warn_of_eviction(policy: str) -> None:

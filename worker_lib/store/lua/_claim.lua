@@ -18,7 +18,7 @@ local function start(slot, held, job, got, lease, boot)
   got[2], got[3] = tostring(got[2] + 1), tostring(got[3] + 1)
   redis.call('HSET', key('job', job), 'status', 'running', 'fence', got[2],
     'attempt', got[3], 'slot', slot, 'started', text(now), 'machine', held[5] or '',
-    'region', held[6] or '', 'boot', boot)
+    'region', held[6] or '', 'boot', boot, 'lease', text(lease))
   keep_alive(key('job', job), ms(got[4]) + DAY_MS)
   redis.call('HSET', key('slot', slot), 'state', 'busy', 'job', job, 'fence', got[2])
   if held[4] ~= 'busy' then

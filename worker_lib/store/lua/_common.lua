@@ -60,12 +60,13 @@ local function call_launcher(what)
   redis.call('PEXPIRE', CALLS, 60000)
 end
 
--- Take a slot out of its pool if its hash is gone, as after an eviction.
+-- Take a slot out of its pool if its hash is gone, as after an eviction; says so.
 local function drop_vanished(pool, slot)
-  if redis.call('EXISTS', key('slot', slot)) == 1 then return end
+  if redis.call('EXISTS', key('slot', slot)) == 1 then return false end
   for _, kind in ipairs({'slots', 'busy', 'idle'}) do
     redis.call('SREM', key(kind, pool), slot)
   end
+  return true
 end
 
 -- A slot is owed while more jobs wait than machines are free or on their way.
@@ -205,8 +206,8 @@ local function finish(job, status, outcome, error, attempts)
   local keep = ms(got[1] or '86400')
   redis.call('HSET', record, 'status', status, 'ended', text(now), 'error', error,
     'attempts', attempts or got[3] or '')
-  redis.call('HDEL', record, 'started', 'boot', 'progress', 'due', 'slot', 'expires',
-    status == 'succeeded' and 'call' or '')
+  redis.call('HDEL', record, 'started', 'boot', 'progress', 'due', 'slot', 'lease',
+    'expires', status == 'succeeded' and 'call' or '')
   local element = status .. ' ' .. (got[2] or '0') .. ' ' .. outcome
   redis.call('DEL', out)
   redis.call('RPUSH', out, element, #outcome > 1024 and '' or element)

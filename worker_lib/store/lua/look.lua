@@ -17,6 +17,14 @@ local function in_line(job, got, pool)
   end
 end
 
+-- See that somebody will look at a machine, or at what became of it.
+local function clocked(slot, lease)
+  if redis.call('ZSCORE', TIMERS, 's:' .. slot) then return end
+  local known = redis.call('HMGET', key('slot', slot), 'state', 'lease')
+  local wait = known[1] == 'owed' and 0 or tonumber(known[2] or lease or '60')
+  set_timer('s:' .. slot, now + wait)
+end
+
 -- See that somebody will look at a pool whose jobs wait.
 local function tend(pool)
   if tended[pool] then return end
@@ -26,7 +34,7 @@ local function tend(pool)
   if first then look_at_pool(pool, tonumber(first)) end
   if redis.call('ZCARD', key('ready', pool)) == 0 then return end
   for _, slot in ipairs(redis.call('SMEMBERS', key('slots', pool))) do
-    drop_vanished(pool, slot)
+    if not drop_vanished(pool, slot) then clocked(slot) end
   end
   if slot_owed(pool) then look_at_pool(pool, now) end
 end
@@ -35,8 +43,7 @@ end
 local function on_machine(job, got, pool)
   local slot = got[20] or ''
   if slot == '' then return end
-  local known = redis.call('HMGET', key('slot', slot), 'lease', 'job')
-  if not known[2] then
+  if not redis.call('HGET', key('slot', slot), 'job') then
     redis.call('HSET', key('slot', slot), 'pool', pool, 'state', 'busy', 'job', job,
       'fence', got[21], 'machine', got[13], 'region', got[14])
     redis.call('PEXPIRE', key('slot', slot), LONG_MS)
@@ -45,9 +52,7 @@ local function on_machine(job, got, pool)
       redis.call('PEXPIRE', key(kind, pool), LONG_MS)
     end
   end
-  if not redis.call('ZSCORE', TIMERS, 's:' .. slot) then
-    set_timer('s:' .. slot, now + tonumber(known[1] or '60'))
-  end
+  clocked(slot, got[22])
 end
 
 for i, job in ipairs(ARGV) do
@@ -55,7 +60,7 @@ for i, job in ipairs(ARGV) do
     return redis.call('HMGET', key('job', job), 'status', 'task', 'queue', 'pool',
       'attempt', 'policy', 'lost', 'created', 'started', 'ended', 'due', 'progress',
       'machine', 'region', 'attempts', 'error', 'boot', 'order', 'expires', 'slot',
-      'fence')
+      'fence', 'lease')
   end
   local got = read()
   if not got[1] then
@@ -80,7 +85,7 @@ for i, job in ipairs(ARGV) do
       if #element > #outcome then outcome = element end
     end
     local trouble, reason = trouble_of(pool, got[8])
-    got[18], got[19], got[20], got[21] = outcome, trouble, reason, lost
+    got[18], got[19], got[20], got[21], got[22] = outcome, trouble, reason, lost, nil
     seen[i] = got
   end
 end
