@@ -24,6 +24,7 @@ from worker_lib import codec, errors
 from worker_lib.errors import (
     ConfigError,
     MachineError,
+    MachineNotFound,
     MachinesApiError,
     NoCapacity,
     PayloadError,
@@ -38,6 +39,7 @@ from worker_lib.keys import (
     owner,
 )
 from worker_lib.logs import get_logger
+from worker_lib.machines.errors import existing_machine_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +92,7 @@ class Launcher:
         self._idle = threading.Condition(self._lock)
         self._pending = 0
         self._serving = False
+        self._unsure: set[str] = set()  # slots whose machine may have been made
         self._api: MachinesApi | None = None
         self.who = _fingerprint(settings)
 
@@ -167,6 +170,7 @@ class Launcher:
         except Exception:  # the thread must outlive any one machine
             log.exception("launch_failed", extra={"slot": slot})
         finally:
+            self._unsure.discard(slot)
             self._done()
 
     def _create(self, slot: str, launch: Launch) -> None:
@@ -176,6 +180,7 @@ class Launcher:
         machine = self._create_somewhere(slot, spec["regions"], config)
         if machine is None:
             return
+        self._store.created(slot, machine.id)
         log.info(
             "machine_created",
             extra={
@@ -240,12 +245,13 @@ class Launcher:
         raise AssertionError
 
     def _adopt(self, error: MachinesApiError, slot: str) -> Machine | None:
-        """Return the slot's machine if the refused or lost request made one."""
-        if error.refusal != "ambiguous":
+        """Return the slot's machine if the refused request, or a lost one, made it."""
+        if error.refusal == "ambiguous":
+            self._unsure.add(slot)
+        if slot not in self._unsure:
             return None
-        name = machine_name(slot)
         try:
-            found = self.api.find_machine(name, metadata={METADATA_SLOT: slot})
+            found = self._find(error, slot)
         except MachinesApiError as unknown:
             if unknown.refusal == "person":
                 raise
@@ -254,6 +260,19 @@ class Launcher:
         if found is not None:
             log.info("machine_adopted", extra={"slot": slot, "machine_id": found.id})
         return found
+
+    def _find(self, error: MachinesApiError, slot: str) -> Machine | None:
+        known = existing_machine_id(error)
+        if not known:
+            name = machine_name(slot)
+            return self.api.find_machine(name, metadata={METADATA_SLOT: slot})
+        # A clash of names tells the id, which is found before any list shows it.
+        try:
+            found = self.api.get_machine(known)
+        except MachineNotFound:  # so new that this part of Fly has not heard of it
+            return None
+        ours = found.metadata.get(METADATA_SLOT) == slot
+        return found if ours and not found.is_gone else None
 
     def _refuse(self, slot: str, error: MachineError | ConfigError) -> None:
         refusal = _refusal(error)
@@ -265,6 +284,7 @@ class Launcher:
                 _HOLD.get(refusal, 30.0),
                 who=self.who,
                 tell=refusal == "person",
+                unsure=slot in self._unsure,
             )
         except StoreError as lost:
             log.warning("refusal_unrecorded", extra={"error": str(lost)})

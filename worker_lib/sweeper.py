@@ -13,12 +13,20 @@ import random
 import threading
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from worker_lib import codec, pickling
+from worker_lib.causes import cause_of
 from worker_lib.errors import MachineError, MachineNotFound, StoreError
-from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, machine_name, owner
+from worker_lib.keys import (
+    METADATA_NAMESPACE,
+    METADATA_OWNER,
+    METADATA_SLOT,
+    machine_name,
+    owner,
+)
 from worker_lib.logs import get_logger
+from worker_lib.store.store import Stray
 
 if TYPE_CHECKING:
     from worker_lib.launcher import Launcher
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
     from worker_lib.settings import Settings
     from worker_lib.store.store import Check, Store
 
-__all__ = ["Cause", "Sweeper", "cause_of"]
+__all__ = ["Sweeper"]
 
 log = get_logger("sweeper")
 
@@ -36,19 +44,6 @@ _MAX_WAIT = 20.0
 # Far beyond what the clocks of Fly's hosts and of Redis may differ by.
 _ORPHAN_AFTER = 600.0
 _PATIENCE = 2.0
-_ALIVE = frozenset({"created", "starting", "started", "restarting", "updating"})
-
-
-class Cause(NamedTuple):
-    """Why a machine is gone.
-
-    Attributes:
-        kind: As `JobFailed.kind`.
-        error: One sentence.
-    """
-
-    kind: str
-    error: str
 
 
 class Sweeper:
@@ -81,7 +76,6 @@ class Sweeper:
         self._overdue = False
         self._watching = False
         self._stopped = False
-        self._doomed: set[str] = set()  # to be destroyed, which has not worked yet
 
     def arm(self, next_in: float) -> None:
         """Sweep from now on until no deadline is left; returns at once.
@@ -116,9 +110,9 @@ class Sweeper:
         Raises:
             StoreUnavailable: Redis cannot be reached.
         """
-        for machine_id in tuple(self._doomed):
-            self._destroy(machine_id)
         found = self._store.sweep()
+        for stray in found.strays:
+            self._destroy(stray)
         for check in found.checks:
             self._check(check)
         if self._launcher is not None:
@@ -126,8 +120,8 @@ class Sweeper:
                 self._launcher.launch(slot)
             if found.checks:  # where one machine went astray, look for others
                 self.reap()
-        if self._doomed:
-            return min(_PATIENCE, _MAX_WAIT if found.next_in is None else found.next_in)
+        if found.checks and found.next_in is not None:  # there are new deadlines
+            return min(_PATIENCE, found.next_in)
         return found.next_in
 
     def _watch(self) -> None:
@@ -169,97 +163,129 @@ class Sweeper:
     def _check(self, check: Check) -> None:
         """Decide on a slot that is silent: its machine is late, or gone."""
         machine = None
-        if self._launcher is not None:
-            try:
-                machine = self._find(self._launcher, check)
-            except MachineError as error:
-                log.warning("check_failed", extra={"error": str(error)})
-                if check.state != "busy":
-                    return
-        if self._still_booting(check, machine) or self._merely_idle(check, machine):
+        try:
+            machine = self._find(check)
+        except MachineError as error:
+            log.warning("check_failed", extra={"error": str(error)})
+            if check.state != "busy":
+                return
+        if machine is not None and not check.machine_id:
+            self._store.created(check.slot, machine.id)
+            check = check._replace(machine_id=machine.id)
+        patience = self._patience_with(check, machine)
+        if patience > 0:
+            self._store.extend(check, patience)
+        else:
+            self._lose(check, machine)
+
+    def _find(self, check: Check) -> Machine | None:
+        if self._launcher is None:
+            return None
+        if not check.machine_id:
+            return self._search(check.slot)
+        try:
+            return self._launcher.api.get_machine(check.machine_id)
+        except MachineNotFound:
+            return None
+
+    def _search(self, slot: str) -> Machine | None:
+        """Return the machine of a slot by its name; one that is gone if need be."""
+        if self._launcher is None:
+            return None
+        name, found = machine_name(slot), None
+        for machine in self._launcher.api.list_machines(
+            metadata={METADATA_SLOT: slot}, include_deleted=True
+        ):
+            if machine.name == name and (found is None or not machine.is_gone):
+                found = machine
+        return found
+
+    def _patience_with(self, check: Check, machine: Machine | None) -> float:
+        """Return the seconds until it is looked at again; 0 if it is given up."""
+        if machine is None or machine.has_ended:
+            return 0.0
+        boot, age = self._settings.boot_timeout, check.age
+        if check.state == "launching" and age <= 2 * boot:
+            return boot / 2
+        if check.state == "idle" and age <= self._settings.max_lifetime:
+            return self._settings.lease_ttl
+        return 0.0
+
+    def _lose(self, check: Check, machine: Machine | None) -> None:
+        """Have Redis decide that a machine is lost, and only then destroy it."""
+        kind, error = cause_of(check, machine)
+        body = pickling.dump_failure(pickling.Failure(kind=kind, message=error))
+        envelope = self._codec.seal(
+            body, kind=codec.OUTCOME, job_id=check.job_id, fence=check.fence
+        )
+        gone = machine is not None and machine.is_gone
+        loss = self._store.lose(
+            check, envelope=envelope, error=error, kind=kind, gone=gone
+        )
+        if not loss.is_lost:  # it was heard of while Fly was asked about it
+            log.info("machine_kept", extra={"slot": check.slot})
             return
-        if machine is not None and machine.state in _ALIVE:
-            self._destroy(machine.id)
-        self._lose(check, machine)
+        log.warning(
+            "machine_lost",
+            extra={"slot": check.slot, "job_id": check.job_id, "reason": error},
+        )
+        if machine is not None and not gone:
+            self._destroy(Stray(check.slot, machine.id))
+        if loss.slot and self._launcher is not None:
+            self._launcher.launch(loss.slot)
 
-    def _find(self, launcher: Launcher, check: Check) -> Machine | None:
-        if check.machine_id:
-            try:
-                return launcher.api.get_machine(check.machine_id)
-            except MachineNotFound:
-                return None
-        name = machine_name(check.slot)
-        return launcher.api.find_machine(name, metadata={METADATA_SLOT: check.slot})
-
-    def _still_booting(self, check: Check, machine: Machine | None) -> bool:
-        if check.state != "launching" or machine is None:
-            return False
-        if machine.state not in _ALIVE or check.age > 2 * self._settings.boot_timeout:
-            return False
-        self._store.extend(check, self._settings.boot_timeout / 2)
-        return True
-
-    def _merely_idle(self, check: Check, machine: Machine | None) -> bool:
-        if check.state != "idle" or machine is None or machine.state not in _ALIVE:
-            return False
-        if check.age > self._settings.max_lifetime:
-            return False
-        self._store.extend(check, self._settings.lease_ttl)
-        return True
-
-    def _destroy(self, machine_id: str) -> None:
-        """Destroy a machine; where that may work later, it is tried at each sweep."""
+    def _destroy(self, stray: Stray) -> None:
+        """Destroy a machine whose slot is free; if that fails, a later sweep does."""
         if self._launcher is None:
             return
-        self._doomed.add(machine_id)
+        machine_id = stray.machine_id
         try:
+            if not machine_id:
+                found = self._search(stray.slot)
+                if found is None:  # no list shows it yet, or it never came
+                    return
+                machine_id = found.id
             self._launcher.api.destroy_machine(machine_id, force=True)
         except MachineError as error:
             log.warning(
                 "destroy_failed", extra={"machine_id": machine_id, "error": str(error)}
             )
-            if getattr(error, "refusal", "person") != "person":
-                return
-        self._doomed.discard(machine_id)
+            return
+        self._store.forget_stray(stray.slot)
 
     def reap(self) -> None:
         """Destroy machines whose slot nobody knows, once they are old enough.
 
         Does nothing in a process without a token.
         """
-        launcher = self._launcher
-        if launcher is None:
+        if self._launcher is None:
             return
-        tag = owner(self._settings.namespace, self._settings.secret)
-        ours = {METADATA_OWNER: tag}
         try:
-            machines = launcher.api.list_machines(metadata=ours)
+            slots = self._machines_by_slot(self._launcher)
         except MachineError as error:
             log.warning("reap_failed", extra={"error": str(error)})
             return
-        slots = {
-            machine.metadata.get(METADATA_SLOT, ""): machine for machine in machines
-        }
         now, unknown = self._store.orphans([*slots])
         for slot in unknown:
             machine = slots[slot]
             if now - _born(machine) > _ORPHAN_AFTER + self._settings.boot_timeout:
                 log.warning("orphan_destroyed", extra={"machine_id": machine.id})
-                self._destroy(machine.id)
+                self._store.remember_stray(slot, machine.id)
+                self._destroy(Stray(slot, machine.id))
 
-    def _lose(self, check: Check, machine: Machine | None) -> None:
-        kind, error = cause_of(check, machine)
-        body = pickling.dump_failure(pickling.Failure(kind=kind, message=error))
-        envelope = self._codec.seal(
-            body, kind=codec.OUTCOME, job_id=check.job_id, fence=check.fence
+    def _machines_by_slot(self, launcher: Launcher) -> dict[str, Machine]:
+        """Return our machines, those made under the old secret among them."""
+        settings = self._settings
+        secrets = filter(None, (settings.secret, settings.old_secret))
+        ours = {owner(settings.namespace, secret) for secret in secrets}
+        listed = launcher.api.list_machines(
+            metadata={METADATA_NAMESPACE: settings.namespace}
         )
-        slot = self._store.lose(check, envelope=envelope, error=error, kind=kind)
-        log.warning(
-            "machine_lost",
-            extra={"slot": check.slot, "job_id": check.job_id, "reason": error},
-        )
-        if slot and self._launcher is not None:
-            self._launcher.launch(slot)
+        return {
+            machine.metadata.get(METADATA_SLOT, ""): machine
+            for machine in listed
+            if machine.metadata.get(METADATA_OWNER) in ours
+        }
 
 
 def _born(machine: Machine) -> float:
@@ -268,17 +294,3 @@ def _born(machine: Machine) -> float:
         return datetime.fromisoformat(machine.created_at).timestamp()
     except ValueError:  # unknown, so never old enough
         return float("inf")
-
-
-def cause_of(check: Check, machine: Machine | None) -> Cause:
-    """Return why the machine is gone, from its own exit event if Fly still has it.
-
-    Source: Machines API, "Get a Machine", `events[].request.exit_event`.
-    """
-    who = f"machine {check.machine_id or machine_name(check.slot)}"
-    event = machine.exit_event if machine is not None else None
-    if event is not None and event.oom_killed:
-        return Cause("out_of_memory", f"{who} ran out of memory")
-    if event is not None and not event.requested_stop:
-        return Cause("lost", f"{who} ended with exit code {event.exit_code}")
-    return Cause("lost", f"{who} was not heard of for longer than its lease")

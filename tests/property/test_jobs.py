@@ -272,7 +272,7 @@ class Jobs(RuleBasedStateMachine):
     def lose(self, check: Check) -> None:
         job = check.job_id
         lost = int(self.redis.hget(self.key("job", job), "lost") or 0) if job else 0
-        self.store.lose(check, envelope=b"lost", error="gone", kind="lost")
+        self.store.lose(check, envelope=b"lost", error="gone", kind="lost", gone=True)
         if job and lost < int(self.redis.hget(self.key("job", job), "lost")) < 3:
             assert self.fence(job) > int(check.fence), "the old holder still holds it"
         for machine in self.machines:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from worker_lib import launcher as launcher_module
 from worker_lib.emulator import FaultRule
 from worker_lib.errors import ConfigError, MachineError, Unauthorized
 from worker_lib.keys import (
@@ -88,6 +89,65 @@ def test_a_create_that_never_arrived_is_sent_again(fly: Fly) -> None:
     _, slot = fly.launch()
 
     assert [f"wl-{slot}"] == fly.names()
+
+
+@pytest.mark.parametrize("refusal", [403, 422])
+def test_a_machine_whose_create_was_refused_after_a_lost_reply_is_adopted(
+    fly: Fly, refusal: int
+) -> None:
+    """The first request made it, whatever the second one says."""
+    fly.fail(
+        FaultRule(action="create", effect="drop", after_commit=True, times=1),
+        FaultRule(action="list", effect="omit", times=1),
+        FaultRule(action="create", status=refusal, nth=2, times=1),
+    )
+    job, slot = fly.launch()
+    (machine,) = fly.machines()
+
+    assert machine["id"] == fly.ground.slot(slot)["made"]
+    assert {slot} == fly.ground.slots()
+    assert "" == look(fly, job).info.trouble
+
+
+def test_a_machine_that_claimed_before_its_create_was_refused_keeps_its_slot(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody finds it in the list, so the refusal is all that the launcher knows."""
+    fly.fail(
+        FaultRule(action="create", effect="drop", after_commit=True, times=1),
+        FaultRule(action="list", effect="omit"),
+        FaultRule(action="create", status=422, nth=2),
+    )
+
+    def claim_meanwhile(_attempt: int) -> float:
+        (machine,) = fly.machines()
+        slot = machine["name"].removeprefix("wl-")
+        assert fly.ground.machine(slot, machine["id"]).claim("stay").job
+        return 0.001
+
+    monkeypatch.setattr(launcher_module, "_backoff", claim_meanwhile)
+    monkeypatch.setattr(fly.ground.store, "is_launching", lambda _slot: True)
+    job, slot = fly.launch()
+
+    assert {slot} == fly.ground.slots()
+    assert ("running", "") == (fly.ground.status(job), look(fly, job).info.trouble)
+    fly.ground.pass_time(31)
+    assert [slot] == [one.slot for one in fly.ground.store.sweep().checks]
+
+
+def test_a_machine_that_no_list_shows_is_adopted_by_the_id_of_the_clash(
+    fly: Fly,
+) -> None:
+    """The name is taken, and the refusal says by which machine."""
+    fly.fail(
+        FaultRule(action="create", effect="drop", after_commit=True, times=1),
+        FaultRule(action="list", effect="omit"),
+    )
+    _, slot = fly.launch()
+    (machine,) = fly.machines()
+
+    assert machine["id"] == fly.ground.slot(slot)["made"]
+    assert 2 == fly.emulator.requests()["actions"]["create"]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 408])

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from worker_lib import codec, pickling, sweeper
+from worker_lib.causes import Cause, cause_of
 from worker_lib.codec import Codec
 from worker_lib.emulator import FaultRule
 from worker_lib.errors import JobFailed
+from worker_lib.keys import METADATA_SLOT
 from worker_lib.machines.types import Machine
 from worker_lib.store.store import Check
-from worker_lib.sweeper import Cause, Sweeper, cause_of
+from worker_lib.sweeper import Sweeper
 
 from .store.ground import claimed, eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .fly import Fly
     from .store.ground import Ground
 
@@ -174,11 +179,17 @@ def test_a_job_that_may_not_run_twice_fails_with_a_signed_reason(fly: Fly) -> No
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_nothing_is_destroyed_because_it_was_not_found(fly: Fly, status: int) -> None:
-    """The job is handed on, as its lease is over; the machine is not touched."""
+def test_a_machine_that_could_not_be_looked_up_is_destroyed_later(
+    fly: Fly, status: int
+) -> None:
+    """Its job is handed on, as its lease is over; any process destroys it then."""
     job, slot, machine = running(fly)
     fly.fail(
-        FaultRule(action="get", status=status), FaultRule(action="list", status=status)
+        *(
+            FaultRule(action=one, status=status)
+            for one in ("get", "list", "destroy")
+            if not (one == "destroy" and status == 404)
+        )
     )
     fly.ground.pass_time(31)
     sweep(fly)
@@ -186,6 +197,222 @@ def test_nothing_is_destroyed_because_it_was_not_found(fly: Fly, status: int) ->
     assert "queued" == fly.ground.status(job)
     assert slot not in fly.ground.slots()
     assert machine in [one["id"] for one in fly.machines()]
+    fly.ground.pass_time(3)
+    sweep(fly)
+    fly.fail()
+    fly.ground.pass_time(11)
+    sweep(fly)
+    eventually(lambda: machine not in [one["id"] for one in fly.machines()])
+    assert f"m:{slot}" not in fly.ground.timers()
+    assert {} == fly.ground.redis.hgetall(fly.ground.key("stray", slot))
+
+
+def while_looked_up(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
+) -> None:
+    """Have something happen between Fly's answer on a machine and what follows."""
+    real = fly.api.get_machine
+
+    def get_machine(machine_id: str) -> Machine:
+        found = real(machine_id)
+        act()
+        return found
+
+    monkeypatch.setattr(fly.api, "get_machine", get_machine)
+
+
+def test_a_machine_that_renews_its_lease_during_the_look_up_lives(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis decides, and only then something is destroyed."""
+    _, stored = fly.ground.enqueue()
+    fly.launcher.launch(stored.slot)
+    fly.settle()
+    (found,) = fly.machines()
+    machine = fly.ground.machine(stored.slot, found["id"])
+    job = claimed(machine)
+    fly.ground.pass_time(31)
+    while_looked_up(fly, monkeypatch, lambda: machine.heartbeat(job))
+    sweep(fly)
+
+    assert [f"wl-{stored.slot}"] == fly.names()
+    assert ("running", "0") == (
+        fly.ground.status(job.id),
+        fly.ground.record(job.id)["lost"],
+    )
+    assert machine.finish(job, "succeeded")[0]
+
+
+def test_a_machine_that_claims_during_the_look_up_lives(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came late, past twice its time to boot, but it came."""
+    job, slot, machine_id = launched(fly)
+    machine = fly.ground.machine(slot, machine_id)
+    fly.ground.pass_time(21)
+    while_looked_up(fly, monkeypatch, lambda: machine.claim("stay"))
+    sweep(fly)
+
+    assert [f"wl-{slot}"] == fly.names()
+    assert ("running", {slot}) == (fly.ground.status(job), fly.ground.slots())
+
+
+def test_an_idle_machine_that_takes_a_job_during_the_look_up_lives(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was called, did not come in time, and is there now."""
+    _, slot, machine_id = launched(fly, linger=60.0)
+    machine = fly.ground.machine(slot, machine_id)
+    machine.finish(claimed(machine), "succeeded")
+    job, _ = fly.ground.enqueue(linger=60.0)
+    fly.ground.pass_time(11)
+    while_looked_up(fly, monkeypatch, lambda: machine.claim("stay"))
+    sweep(fly)
+
+    assert [f"wl-{slot}"] == fly.names()
+    assert "running" == fly.ground.status(job)
+
+
+def test_a_machine_whose_id_was_stored_during_the_look_up_is_looked_at_again(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its create took long; no list showed it when the sweep asked."""
+    _, stored = fly.ground.enqueue()
+    fly.ground.store.launch(stored.slot, 10.0, fly.launcher.who)
+    fly.ground.pass_time(11)
+
+    def list_machines(**_: Any) -> list[Machine]:
+        fly.ground.store.created(stored.slot, "m1")
+        return []
+
+    monkeypatch.setattr(fly.api, "list_machines", list_machines)
+    sweep(fly)
+
+    assert {stored.slot} == fly.ground.slots()
+
+
+def test_a_slow_look_up_and_another_sweep_still_lead_to_an_end(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both see the same silence; the first to come back decides."""
+    job, slot, machine_id = running(fly)
+    fly.ground.pass_time(31)
+
+    def other_sweep() -> None:
+        fly.ground.pass_time(11)
+        assert [slot] == [one.slot for one in fly.ground.store.sweep().checks]
+
+    while_looked_up(fly, monkeypatch, other_sweep)
+    sweep(fly)
+
+    assert ("queued", "1") == (fly.ground.status(job), fly.ground.record(job)["lost"])
+    eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
+
+
+def test_who_dies_between_the_decision_and_the_destruction_leaves_no_machine(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to be destroyed stands in Redis, for any process."""
+    _, slot, machine_id = running(fly)
+    fly.ground.pass_time(31)
+    with monkeypatch.context() as patched:
+        patched.setattr(Sweeper, "_destroy", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            sweep(fly)
+    assert machine_id in [one["id"] for one in fly.machines()]
+    fly.ground.pass_time(3)
+    sweep(fly)
+
+    eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
+    assert f"m:{slot}" not in fly.ground.timers()
+
+
+def test_a_machine_whose_host_is_lost_is_destroyed_when_the_host_is_back(
+    fly: Fly,
+) -> None:
+    """However long it takes: each look is later than the one before."""
+    _, slot, machine_id = running(fly)
+    fly.fail(*(FaultRule(action=one, status=503) for one in ("get", "destroy")))
+    fly.ground.pass_time(31)
+    sweep(fly)
+    waits = []
+    for _ in range(17):
+        fly.ground.pass_time(3601)
+        sweep(fly)
+        waits.append(round(fly.ground.timers()[f"m:{slot}"]))
+
+    assert [1] * 4 + [2**n for n in range(1, 12)] + [3600] * 2 == waits
+    fly.fail()
+    fly.ground.pass_time(3601)
+    sweep(fly)
+    eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
+    assert f"m:{slot}" not in fly.ground.timers()
+
+
+def test_a_machine_that_no_list_shows_is_destroyed_by_its_name_when_one_does(
+    fly: Fly,
+) -> None:
+    """Its create's reply was lost, so no id of it is known; it hangs as it starts."""
+    fly.fail(
+        FaultRule(action="list", effect="omit"),
+        FaultRule(state="starting", effect="wedge"),
+    )
+    _, stored = fly.ground.enqueue()
+    config = {"image": "local", "init": {"exec": ["sleep", "60"]}}
+    fly.ground.store.launch(stored.slot, 10.0, fly.launcher.who)
+    fly.api.create_machine(
+        name=f"wl-{stored.slot}",
+        region=None,
+        config={**config, "metadata": {METADATA_SLOT: stored.slot}},
+    )
+    fly.ground.pass_time(21)
+    sweep(fly)
+    assert f"wl-{stored.slot}" in fly.names()
+    fly.fail()
+    fly.ground.pass_time(3)
+    sweep(fly)
+
+    eventually(lambda: f"wl-{stored.slot}" not in fly.names())
+    assert f"m:{stored.slot}" not in fly.ground.timers()
+
+
+def test_a_machine_that_hangs_as_it_starts_is_found_by_its_id(fly: Fly) -> None:
+    """Though no list shows it: the create's reply told its id."""
+    fly.fail(
+        FaultRule(action="list", effect="omit"),
+        FaultRule(state="starting", effect="wedge"),
+    )
+    _, stored = fly.ground.enqueue()
+    fly.launcher.launch(stored.slot)
+    fly.settle()
+    assert "starting" == fly.machines()[0]["state"]
+    fly.ground.pass_time(21)
+    sweep(fly)
+
+    eventually(lambda: f"wl-{stored.slot}" not in fly.names())
+
+
+@pytest.mark.parametrize(
+    ("expected", "state"),
+    [
+        *((True, one) for one in ("created", "creating", "pending", "starting")),
+        *((True, one) for one in ("started", "restarting", "updating", "replacing")),
+        (True, "a state of tomorrow"),
+        *((False, one) for one in ("stopped", "failed", "destroyed", "launch_failed")),
+    ],
+)
+def test_only_a_known_end_is_evidence_that_a_machine_does_not_come(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch, expected: bool, state: str
+) -> None:
+    """In any other state it may still claim."""
+    _, slot, _ = launched(fly)
+    fly.ground.pass_time(11)
+    monkeypatch.setattr(
+        fly.api, "get_machine", lambda machine: Machine(id=machine, state=state)
+    )
+    sweeper_of(fly).sweep()
+
+    assert expected is (slot in fly.ground.slots())
 
 
 def test_while_the_api_is_down_nothing_is_concluded_of_a_booting_machine(
@@ -217,6 +444,39 @@ def test_machines_that_nobody_knows_are_destroyed_once_they_are_old(
 
     left = [one["id"] for one in fly.machines() if one["id"] == orphan]
     assert expected == len(left)
+
+
+def test_machines_of_the_old_secret_are_reaped_too(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those made before the secret was changed; not those of a stranger."""
+    monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", -10_000.0)
+    old = fly.settings.secret
+    _, slot, orphan = launched(fly)
+    fly.ground.redis.delete(fly.ground.key("slot", slot))
+    fly.settings = replace(fly.settings, secret="n" * 64, old_secret="o" * 64)
+    sweeper_of(fly).reap()
+    assert [orphan] == [one["id"] for one in fly.machines()]
+    fly.settings = replace(fly.settings, secret="n" * 64, old_secret=old)
+    sweeper_of(fly).reap()
+
+    eventually(lambda: [] == fly.machines())
+
+
+def test_an_orphan_that_cannot_be_destroyed_is_remembered(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next process that looks goes on with it."""
+    monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", -10_000.0)
+    _, slot, _ = launched(fly)
+    fly.ground.redis.delete(fly.ground.key("slot", slot))
+    fly.fail(FaultRule(action="destroy", status=503))
+    sweeper_of(fly).reap()
+    fly.fail()
+    fly.ground.pass_time(3)
+    sweeper_of(fly).sweep()
+
+    eventually(lambda: [] == fly.machines())
 
 
 def test_a_process_without_a_token_does_not_sweep(ground: Ground) -> None:

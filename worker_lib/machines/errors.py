@@ -236,7 +236,7 @@ def unreadable(
     )
 
 
-def existing_machine_id(error: MachineConflict) -> str:
+def existing_machine_id(error: MachinesApiError) -> str:
     """Return the id of the machine that has the wanted name already, or "".
 
     More reliable than the list, which may be stale. The text it is read from was

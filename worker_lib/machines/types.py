@@ -54,6 +54,7 @@ another one, so `Machine.state` is a `str`.
 """
 
 _GONE = frozenset({"destroyed", "destroying", "launch_failed", "replaced", "migrated"})
+_ENDED = _GONE | {"stopped", "failed"}
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:
@@ -230,6 +231,14 @@ class Machine:
     def is_gone(self) -> bool:
         """Whether it is destroyed or on its way there, never to run again."""
         return self.state in _GONE
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has stopped running; it may still have to be destroyed.
+
+        A state that is not known here is no evidence of an end.
+        """
+        return self.state in _ENDED
 
     @property
     def exit_event(self) -> ExitEvent | None:

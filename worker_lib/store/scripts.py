@@ -12,7 +12,12 @@ __all__ = ["Script", "script"]
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "lua")
 # What a verb shares with others besides `_common`.
-_PARTS = {"claim": ("_claim",), "finish": ("_claim",), "enqueue": ("_rights",)}
+_PARTS = {
+    "claim": ("_claim",),
+    "finish": ("_claim",),
+    "enqueue": ("_rights",),
+    **dict.fromkeys(("created", "lose", "refuse", "stray", "sweep"), ("_machines",)),
+}
 _loaded: dict[str, Script] = {}
 
 

@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 
     from worker_lib.store.connection import Connection
 
-__all__ = ["Check", "Launch", "NewJob", "Outcome", "Seen", "Store", "Stored", "Sweep"]
+__all__ = [
+    "Check",
+    "Launch",
+    "Loss",
+    "NewJob",
+    "Outcome",
+    "Seen",
+    "Store",
+    "Stored",
+    "Stray",
+    "Sweep",
+]
 
 log = get_logger("store")
 
@@ -102,7 +113,13 @@ class Launch(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A slot whose machine has not been heard of in time."""
+    """A slot whose machine has not been heard of in time.
+
+    Attributes:
+        machine_id: As the machine gave it when it claimed, or Fly when it was made;
+            "" if neither is known.
+        age: Seconds since it was launched.
+    """
 
     slot: str
     state: str
@@ -113,12 +130,27 @@ class Check(NamedTuple):
     age: float
 
 
+class Stray(NamedTuple):
+    """A machine to destroy: its slot was freed; `machine_id` is "" if unknown."""
+
+    slot: str
+    machine_id: str
+
+
 class Sweep(NamedTuple):
     """What is overdue; `next_in` seconds to the next look, None if nothing is up."""
 
     next_in: float | None
     launches: list[str]
     checks: list[Check]
+    strays: list[Stray]
+
+
+class Loss(NamedTuple):
+    """Whether a machine is lost, and a slot to launch in its place, or ""."""
+
+    is_lost: bool
+    slot: str = ""
 
 
 class Outcome(NamedTuple):
@@ -208,9 +240,20 @@ class Store:
         """Say whether the machine of `slot` was launched and has not claimed yet."""
         return bool(self._connection.run(script("launching"), slot))
 
+    def created(self, slot: str, machine_id: str) -> bool:
+        """Keep the id of a slot's machine; False if the slot is gone meanwhile."""
+        return bool(self._connection.run(script("created"), slot, machine_id))
+
     def refuse(
-        self, slot: str, reason: str, hold: float, *, who: str, tell: bool
-    ) -> None:
+        self,
+        slot: str,
+        reason: str,
+        hold: float,
+        *,
+        who: str,
+        tell: bool,
+        unsure: bool = False,
+    ) -> bool:
         """Note why no machine can be had, and hold the pool's launches.
 
         Args:
@@ -218,8 +261,13 @@ class Store:
             hold: Seconds.
             who: Fingerprint of the credentials that were refused.
             tell: Wake those who wait for the pool's jobs, as a person must act.
+            unsure: An earlier request may have made the machine; it is looked for.
+
+        Returns:
+            False if nothing was done, since the machine came all the same.
         """
-        self._connection.run(script("refuse"), slot, reason, hold, int(tell), who)
+        words = (slot, reason, hold, int(tell), who, int(unsure))
+        return bool(self._connection.run(script("refuse"), *words))
 
     def cancel(self, job_id: str) -> bool | None:
         """End a job; False if it was final already, None if there is none."""
@@ -269,31 +317,52 @@ class Store:
         first, *found = self._connection.run(script("sweep"), _SWEEP_LATCH, *candidates)
         launches = [one[1].decode() for one in found if one[0] == b"launch"]
         checks = [_check(one) for one in found if one[0] == b"check"]
-        return Sweep(float(first) if first else None, launches, checks)
+        strays = [
+            Stray(one[1].decode(), one[2].decode())
+            for one in found
+            if one[0] == b"stray"
+        ]
+        return Sweep(float(first) if first else None, launches, checks, strays)
 
-    def lose(self, check: Check, *, envelope: bytes, error: str, kind: str) -> str:
-        """Free a slot whose machine is gone; its job runs again, or fails.
+    def lose(
+        self, check: Check, *, envelope: bytes, error: str, kind: str, gone: bool
+    ) -> Loss:
+        """Free the slot of a lost machine, unless it was heard of since the sweep.
+
+        Its job runs again, or fails. The machine itself may be destroyed only after
+        this said that it is lost; unless it is known to be gone, it is a `Stray` from
+        then on, for any process to destroy.
 
         Args:
+            check: As a sweep of the last seconds returned it.
             envelope: Signed outcome, in case the job fails.
-
-        Returns:
-            A slot to launch, or "".
+            gone: Fly says that the machine is no more.
         """
-        slot: bytes = self._connection.run(
+        verdict, *slot = self._connection.run(
             script("lose"),
             check.slot,
+            check.state,
+            check.machine_id,
             check.fence,
+            int(gone),
             envelope,
             error,
             kind,
             MAX_LOST,
             new_slot_id(),
         )
-        return slot.decode()
+        return Loss(verdict == b"lost", *(one.decode() for one in slot))
+
+    def remember_stray(self, slot: str, machine_id: str) -> None:
+        """Have a machine destroyed that no slot is kept for, now or later."""
+        self._connection.run(script("stray"), slot, machine_id, 1)
+
+    def forget_stray(self, slot: str) -> None:
+        """Note that the machine of a freed slot is gone."""
+        self._connection.run(script("stray"), slot, "", "")
 
     def extend(self, check: Check, seconds: float) -> None:
-        """Look at this slot again after so many seconds."""
+        """Look at this slot again after so many seconds, unless it was heard of."""
         self._connection.run(script("extend"), check.slot, check.state, seconds)
 
     def orphans(self, slots: Sequence[str]) -> tuple[float, set[str]]:

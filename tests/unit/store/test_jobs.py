@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker_lib.store.store import Check, Outcome
+from worker_lib.store.store import Check, Loss, Outcome
 
 from .ground import FINAL, STOPPED, claimed
 
@@ -31,9 +31,17 @@ def check(ground: Ground, slot: str) -> Check:
 
 
 def lose(ground: Ground, slot: str) -> str:
-    """Report the machine of this slot as gone."""
-    seen = check(ground, slot)
-    return ground.store.lose(seen, envelope=b"sealed", error="it is gone", kind="lost")
+    """Report the machine of this slot as gone, which a sweep has found silent."""
+    ground.pass_time(3600)
+    assert slot in [one.slot for one in ground.store.sweep().checks]
+    return told(ground, check(ground, slot)).slot
+
+
+def told(ground: Ground, seen: Check) -> Loss:
+    """Report a machine as gone that was seen so."""
+    return ground.store.lose(
+        seen, envelope=b"sealed", error="it is gone", kind="lost", gone=True
+    )
 
 
 def lost_machine(ground: Ground, slot: str, machine: str) -> str:
@@ -533,7 +541,7 @@ class TestLose:
         machine.finish(first, "succeeded")
         before = ground.snapshot()
 
-        assert "" == ground.store.lose(seen, envelope=b"", error="gone", kind="lost")
+        assert (False, "") == told(ground, seen)
         assert before == ground.snapshot()
 
     def test_a_machine_that_never_claimed_gives_its_slot_to_another(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker_lib.store.store import Check, Outcome
+from worker_lib.store.store import Outcome
 
 from .ground import claimed, eventually
 
@@ -112,17 +112,24 @@ def test_a_report_and_a_loss_at_once_leave_one_of_them(ground: Ground) -> None:
     """The job is final, or queued again; never both."""
     for _ in range(10):
         machine, job = ground.running()
-        (slot,) = ground.slots()
-        seen = Check(slot, "busy", "m", "pool", job.id, job.fence, 0.0)
+        ground.pass_time(31)
+        (seen,) = ground.store.sweep().checks
         (accepted, _), lost = at_once(
             [
                 partial(machine.finish, job, "succeeded", outcome=b"x"),
-                partial(ground.store.lose, seen, envelope=b"", error="", kind="lost"),
+                partial(
+                    ground.store.lose,
+                    seen,
+                    envelope=b"",
+                    error="",
+                    kind="lost",
+                    gone=True,
+                ),
             ]
         )
 
-        assert accepted is not bool(lost)
-        assert ("queued" if lost else "succeeded") == ground.status(job.id)
+        assert accepted is not lost.is_lost
+        assert ("queued" if lost.is_lost else "succeeded") == ground.status(job.id)
         ground.redis.delete(*map(ground.key, ground.names()))
 
 

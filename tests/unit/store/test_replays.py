@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker_lib.store.store import Check
-
 from .ground import STOPPED, claimed, new_job
 
 if TYPE_CHECKING:
@@ -102,9 +100,34 @@ def launch(ground: Ground) -> Echo:
 
 def extend(ground: Ground) -> Echo:
     """Put a deadline off."""
+    ground.running()
+    ground.pass_time(31)
+    (seen,) = ground.store.sweep().checks
+    echo = on_store(ground)
+    ground.store.extend(seen, 30.0)
+    return echo
+
+
+def remember(ground: Ground) -> Echo:
+    """Have a machine destroyed."""
+    echo = on_store(ground)
+    ground.store.remember_stray("f00d", "m1")
+    return echo
+
+
+def forget(ground: Ground) -> Echo:
+    """Note that it is."""
+    ground.store.remember_stray("f00d", "m1")
+    echo = on_store(ground)
+    ground.store.forget_stray("f00d")
+    return echo
+
+
+def created(ground: Ground) -> Echo:
+    """Keep a machine's id."""
     _, stored = ground.enqueue()
     echo = on_store(ground)
-    ground.store.extend(Check(stored.slot, "owed", "", "pool", "", "", 0.0), 30.0)
+    ground.store.created(stored.slot, "m1")
     return echo
 
 
@@ -180,6 +203,9 @@ def heartbeat(ground: Ground) -> Echo:
         enqueue_with_an_idle_machine,
         launch,
         extend,
+        remember,
+        forget,
+        created,
         sweep_with_nothing_due,
         claim,
         claim_nothing,
@@ -236,11 +262,12 @@ def cancel(ground: Ground) -> Echo:
 
 def lose(ground: Ground) -> Echo:
     """Tell that a machine is gone."""
-    _, job = ground.running()
-    (slot,) = ground.slots()
+    ground.running()
+    ground.pass_time(31)
+    (seen,) = ground.store.sweep().checks
     echo = on_store(ground)
-    seen = Check(slot, "busy", "m", "pool", job.id, job.fence, 0.0)
-    ground.store.lose(seen, envelope=b"x", error="gone", kind="lost")
+    ground.store.lose(seen, envelope=b"x", error="gone", kind="lost", gone=False)
+    assert echo.replies[0][1][0] == b"lost", "the machine would never be destroyed"
     return echo
 
 

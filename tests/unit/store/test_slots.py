@@ -214,6 +214,36 @@ class TestRefuse:
         assert outcome is not None
         assert b"x" == outcome.envelope
 
+    @pytest.mark.parametrize("ends", [False, True])
+    def test_a_late_refusal_does_not_free_the_slot_of_a_machine_that_came(
+        self, ground: Ground, *, ends: bool
+    ) -> None:
+        """Busy or idle: if it dies, its slot is what the sweep finds it by."""
+        _, stored = ground.enqueue(linger=60.0)
+        ground.store.launch(stored.slot, 10.0, WHO)
+        machine = ground.machine(stored.slot)
+        job = claimed(machine)
+        if ends:
+            machine.finish(job, "succeeded")
+        before = ground.snapshot()
+
+        assert not ground.store.refuse(stored.slot, REASON, 30.0, who=WHO, tell=True)
+        assert before == ground.snapshot()
+
+    def test_a_refusal_that_may_have_made_the_machine_leaves_it_to_be_destroyed(
+        self, ground: Ground
+    ) -> None:
+        """By its name, or by the id that is told later."""
+        _, stored = ground.enqueue()
+        ground.store.launch(stored.slot, 10.0, WHO)
+        ground.store.refuse(stored.slot, REASON, 30.0, who=WHO, tell=False, unsure=True)
+        ground.pass_time(3)
+        assert [(stored.slot, "")] == ground.store.sweep().strays
+        assert not ground.store.created(stored.slot, "m1")
+        ground.pass_time(3)
+
+        assert [(stored.slot, "m1")] == ground.store.sweep().strays
+
     def test_launches_pause_for_the_same_credentials_only(self, ground: Ground) -> None:
         """Who deployed with a mended token is not held up by the old one."""
         self.refused(ground, tell=True)
@@ -260,7 +290,7 @@ class TestSweep:
         """Idle means idle."""
         found = ground.store.sweep()
 
-        assert (None, [], []) == found
+        assert (None, [], [], []) == found
         assert [] == ground.names()
 
     def test_a_slot_that_its_owner_did_not_launch_is_anyones(
@@ -306,7 +336,8 @@ class TestSweep:
         """The machine may have claimed since."""
         _, stored = ground.enqueue()
         ground.store.launch(stored.slot, 10.0, WHO)
-        seen = Check(stored.slot, "launching", "", "pool", "", "", 0.0)
+        ground.pass_time(11)
+        (seen,) = ground.store.sweep().checks
         ground.store.extend(seen, 50.0)
         assert 49 < ground.timers()[f"s:{stored.slot}"] <= 50
         claimed(ground.machine(stored.slot, lease_ttl=5.0))
@@ -336,7 +367,7 @@ class TestSweep:
         """They would else be looked at for ever."""
         ground.redis.zadd(ground.key("timers"), {"s:f00": 1, "p:none": 1})
 
-        assert (None, [], []) == ground.store.sweep()
+        assert (None, [], [], []) == ground.store.sweep()
         assert [] == ground.names()
 
     def test_many_matters_are_taken_up_in_turns(self, ground: Ground) -> None:

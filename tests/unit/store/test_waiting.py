@@ -179,9 +179,11 @@ class TestWaking:
         second.listen()
         ground.pass_time(31.0)
         lost = [one for one in ground.store.sweep().checks if one.job_id == job.id]
-        slot = ground.store.lose(lost[0], envelope=b"x", error="gone", kind="lost")
+        loss = ground.store.lose(
+            lost[0], envelope=b"x", error="gone", kind="lost", gone=True
+        )
 
-        assert "" == slot
+        assert (True, "") == loss
         assert "w" == second.heard()
         assert job.id == claimed(second).id
 

@@ -1,0 +1,28 @@
+-- What is done about machines that cannot be had, or are no longer wanted.
+
+-- A slot was freed, and its machine may live: have it looked for and destroyed, by
+-- whoever is awake, until it is known to be gone or its time is over. One whose id is
+-- unknown is searched by name, which Fly's list shows sooner.
+local STRAY_MS, NAMELESS_MS, STRAY_GAP = 7 * DAY_MS, 3600000, 1
+
+local function remember_stray(slot, machine)
+  redis.call('HSET', key('stray', slot), 'machine', machine, 'looks', '0')
+  redis.call('PEXPIRE', key('stray', slot), machine ~= '' and STRAY_MS or NAMELESS_MS)
+  set_timer('m:' .. slot, now + STRAY_GAP)
+end
+
+-- No machine of a pool is launched for a while. The reason is shown; if `tell`, those
+-- who wait for its jobs are woken to be told.
+local function hold_pool(pool, seconds, who, reason, tell)
+  redis.call('HSET', key('pool', pool), 'hold_until', text(now + seconds),
+    'held_for', who, 'trouble_at', text(now), 'trouble_until', text(now + seconds),
+    tell and 'trouble' or 'reason', reason)
+  redis.call('HDEL', key('pool', pool), tell and 'reason' or 'trouble')
+  look_at_pool(pool, now + seconds)
+  if not tell then return end
+  for _, job in ipairs(redis.call('ZRANGE', key('ready', pool), 0, 99)) do
+    redis.call('RPUSH', key('out', job), '', '')
+    redis.call('PEXPIRE', key('out', job), 2000)
+    announce(job, 'trouble')
+  end
+end
