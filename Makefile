@@ -14,7 +14,7 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
 
-demo: $(VENV)/.demo$(if $(filter docker,$(RUNTIME)),-docker)  ## Serve the demo at http://127.0.0.1:8080 (ONCE=1: drive it and check; RUNTIME=docker: machines are containers)
+demo: $(VENV)/.demo$(if $(filter docker%,$(RUNTIME)),-docker)  ## Serve the demo at http://127.0.0.1:8080 (ONCE=1: drive it and check; RUNTIME=docker: machines are containers)
 	@$(if $(RUNTIME),WORKER_LIB_RUNTIME=$(RUNTIME) WORKER_IMAGE=$${WORKER_IMAGE:-$(IMAGE)}) \
 	  $(BIN)/python -m $(if $(ONCE),demo.drive,demo.serve)
 

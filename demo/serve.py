@@ -80,7 +80,7 @@ def check_machines() -> None:
     """
     try:
         settings = Settings.load(os.environ)
-        if settings.local and settings.runtime == "docker":
+        if settings.local and settings.runtime != "process":
             local.environment()
     except ConfigError as error:
         raise CannotServe(str(error)) from error

@@ -101,7 +101,11 @@ def machines() -> dict[str, Any]:
     temporary = Path(tempfile.gettempdir())
     seen = {ROOT, *(Path(path) for path in sys.path if path.endswith("-packages"))}
     options = DockerOptions(
-        image=image, pids="host", mounts=tuple(seen), writable=(temporary,)
+        image=image,
+        pids="host",
+        mounts=tuple(seen),
+        writable=(temporary,),
+        confined=True,
     )
     return {"runtime": "docker", "docker": options}
 

@@ -65,7 +65,8 @@ class Settings:
         max_lifetime: `WORKER_LIB_MAX_LIFETIME`. A machine older than this takes no
             further job.
         runtime: `WORKER_LIB_RUNTIME`. What the local stack's machines are: `process`
-            of this computer, or `docker`: containers of `image`.
+            of this computer, or `docker`: containers of `image`, confined;
+            `docker-unconfined`: with what the engine allows by itself.
         local_path: `WORKER_LIB_LOCAL_PATH`. Where the local stack's machines find the
             modules of this process; set by the stack, empty on Fly.
     """
@@ -269,5 +270,5 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "lease_ttl": _duration(0.2),
     "boot_timeout": _duration(1),
     "max_lifetime": _duration(1),
-    "runtime": _choice("process", "docker"),
+    "runtime": _choice("process", "docker", "docker-unconfined"),
 }

@@ -144,6 +144,28 @@ def test_options_say_who_runs_machines_and_what_they_can_read(
     assert printed.endswith("hello")
 
 
+def test_a_confined_machine_writes_to_tmp_only(start_emulator: StartEmulator) -> None:
+    """Root as it may be, it has no capability; and /tmp ends before its memory."""
+    api = start_emulator(docker=DockerOptions(confined=True))
+    script = "touch /x; touch /tmp/x && stat -c %a /tmp; cat /proc/self/status"
+
+    printed = printed_by(api, shell(script))
+
+    assert "/x" in printed
+    assert "Read-only file system" in printed
+    assert "1777" in printed.splitlines()
+    assert "CapBnd:\t0000000000000000" in printed
+    assert "NoNewPrivs:\t1" in printed
+
+
+def test_a_confined_machine_has_its_files(start_emulator: StartEmulator) -> None:
+    """Its root can be written then: the engine has no other way to put them in."""
+    api = start_emulator(docker=DockerOptions(confined=True))
+    files = [{"guest_path": "/a.txt", "raw_value": base64.b64encode(b"x").decode()}]
+
+    assert "x" == printed_by(api, shell("cat /a.txt"), files=files)
+
+
 def test_a_new_machine_of_an_unknown_image_fails_to_launch(api: Api) -> None:
     """It goes by `launch_failed` to `destroyed`; event and log say why."""
     machine_id = api.create(image="no-such-image:1")["id"]

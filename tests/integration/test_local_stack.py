@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from desk import TASKS, Desk, desk_for_a_test, line_of
 from scripts import ROOT
 from waiting import text_of, until
 
@@ -34,119 +30,12 @@ if __name__ == "__main__":
     print(add.delay(1, 2).result(timeout=30))
 """
 
-TASKS = """
-import os, time
-from worker_lib import fly_task
-
-@fly_task(max_machines=1)
-def waits(gate, started):
-    open(started, "a").write(f"{os.getpid()}\\n")
-    while not os.path.exists(gate):
-        time.sleep(0.02)
-    return 42
-
-@fly_task
-def add(a, b):
-    return a + b
-
-@fly_task
-def nests(a, b):
-    return add.delay(a, b).id
-"""
-
-
-class Desk:
-    """A developer's home with one project, far from the real one."""
-
-    def __init__(self, top: Path) -> None:
-        self.top = top
-        self.project = top / "project"
-        self.project.mkdir()
-        (self.project / "pyproject.toml").touch()
-        (self.project / "tasks.py").write_text(TASKS)
-        self.env = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            "HOME": str(top),
-            "XDG_STATE_HOME": str(top / "state"),
-            "XDG_RUNTIME_DIR": str(top),
-        }
-
-    def start(
-        self, *words: str, folder: Path | None = None, **variables: str
-    ) -> subprocess.Popen[str]:
-        """Start a Python program in the project."""
-        return subprocess.Popen(
-            [sys.executable, "-u", *words],
-            cwd=folder or self.project,
-            env=self.env | variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *words: str, folder: Path | None = None, **variables: str) -> str:
-        """Run a Python program to its end; fail if it fails."""
-        with self.start(*words, folder=folder, **variables) as process:
-            out, err = process.communicate(timeout=50)
-        assert process.returncode == 0, err
-        return out
-
-    def processes(self, what: str = "") -> dict[int, str]:
-        """Return every process that has to do with this desk, with its command."""
-        found = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                command = _read(entry / "cmdline").replace("\0", " ")
-                texts = (command, _read(entry / "environ"), _link(entry / "cwd"))
-                if any(str(self.top) in text for text in texts) and what in command:
-                    found[int(entry.name)] = command
-        return found
-
-    def kill(self, what: str = "") -> None:
-        """Kill every such process without a warning."""
-        for pid in self.processes(what):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-    def clear(self) -> bool:
-        """Kill what is left; say whether nothing was."""
-        self.kill()
-        return not self.processes()
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _link(path: Path) -> str:
-    try:
-        return str(path.readlink())
-    except OSError:
-        return ""
-
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     """A desk that is cleared afterwards."""
-    top = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
-    made = Desk(top)
-    yield made
-    until(made.clear, within=5)
-    shutil.rmtree(top)
-
-
-def line_of(process: subprocess.Popen[str]) -> str:
-    """Return the next line that a program prints."""
-    assert process.stdout
-    line = process.stdout.readline().strip()
-    if not line and process.poll() is not None and process.stderr:
-        raise AssertionError(process.stderr.read())
-    return line
+    with desk_for_a_test() as made:
+        yield made
 
 
 STAYS = """

@@ -18,11 +18,16 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
+
+import worker_lib
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TOOLS = ("sh", "sleep", "cat", "stat", "echo", "true", "false", "wc", "touch", "setsid")
 _REPOSITORY = "worker-lib-contract"
+_WORKER_REPOSITORY = "worker-lib-test-worker"
 _PYTHON = Path("/usr/local/bin/python")
 _SHELL = Path("/bin/sh")
 _LIBRARY = re.compile(r"(/\S+) \(0x")
@@ -48,6 +53,40 @@ def contract_image(client: Any) -> str:
             ],
         )
     return name
+
+
+def worker_image(client: Any) -> str:
+    """Return an image with this library in /app, which runs as user 10001.
+
+    As `worker/Dockerfile` makes it: code and interpreter belong to root.
+    """
+    base = contract_image(client)
+    container = client.containers.create(base)
+    try:
+        container.put_archive("/", _library())
+        container.commit(
+            _WORKER_REPOSITORY,
+            "test",
+            changes=["USER 10001", "ENV PYTHONPATH=/app", "WORKDIR /app"],
+        )
+    finally:
+        container.remove()
+    return f"{_WORKER_REPOSITORY}:test"
+
+
+def _library() -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for package in (worker_lib, cloudpickle):
+            folder = Path(str(package.__file__)).parent
+            archive.add(folder, f"app/{folder.name}", filter=_owned_by_root)
+    return packed.getvalue()
+
+
+def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.mode |= 0o555 if entry.isdir() else 0o444
+    return entry
 
 
 def _paths() -> Iterator[Path]:

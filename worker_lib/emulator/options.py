@@ -36,10 +36,15 @@ class DockerOptions:
             loopback, such as the emulator itself, can be reached.
         pids: The engine's PID mode. `host`: a machine's processes have here the
             numbers that they have for themselves.
-        mounts: Folders that containers can read, at the same path as here.
+        mounts: Folders, files and sockets that containers can read, at the same
+            path as here.
         writable: Folders that they can write as well.
         user: Who runs a machine whose config does not say; empty: whom its image
             says.
+        confined: Give a machine less than Fly does: no capability, no way to gain a
+            privilege, a root file system that is only read, and `/tmp` in memory, up
+            to half of the machine's. The root of a machine whose config has `files`
+            can be written, since they are put into it.
     """
 
     image: str = ""
@@ -48,6 +53,7 @@ class DockerOptions:
     mounts: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     user: str = ""
+    confined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,8 +102,9 @@ def _image(settings: Settings) -> str:
         return _NO_IMAGE
     if not settings.image:
         raise ConfigError(
-            "WORKER_IMAGE is not set, and WORKER_LIB_RUNTIME=docker runs machines as "
-            "containers: set it to an image that the Docker engine has"
+            "WORKER_IMAGE is not set, and WORKER_LIB_RUNTIME="
+            f"{settings.runtime} runs machines as containers: set it to an image "
+            "that the Docker engine has"
         )
     return settings.image
 

@@ -63,7 +63,11 @@ class Stack:
         """
         options = self._options()
         reap_strays(options.state_dir)
-        self._valkey = start_server(self._place.redis, self._place.data / "redis")
+        self._valkey = start_server(
+            self._place.redis,
+            self._place.data / "redis",
+            for_any_user=self._place.runtime != "process",
+        )
         self._emulator = Emulator(options).start()
         self._details = {
             "REDIS_URL": f"unix://{self._place.redis}",
@@ -127,12 +131,11 @@ class Stack:
             state_dir=self._place.data / "machines",
             project_dir=self._place.project,
             base_env=_machine_env(),
-            runtime="docker" if self._place.runtime == "docker" else "process",
-            # The server's socket is in that folder, and only this user may use it.
+            runtime="process" if self._place.runtime == "process" else "docker",
             docker=DockerOptions(
                 image=self._image,
-                mounts=(self._place.run,),
-                user=f"{os.getuid()}:{os.getgid()}",
+                mounts=(self._place.redis,),
+                confined=self._place.runtime == "docker",
             ),
         )
 

@@ -45,8 +45,13 @@ def find_server() -> str:
     )
 
 
-def start_server(path: Path, data: Path) -> subprocess.Popen[bytes]:
+def start_server(
+    path: Path, data: Path, *, for_any_user: bool = False
+) -> subprocess.Popen[bytes]:
     """Start a server on the socket `path` that keeps its data in `data`.
+
+    The socket is open to the present user; with `for_any_user` to all who can reach
+    it, such as the user of a container. Its folder must then keep the others out.
 
     It ends when this process does, even by SIGKILL. With an append-only file, written
     before a reply is sent, nothing that was acknowledged is lost by a kill.
@@ -59,7 +64,7 @@ def start_server(path: Path, data: Path) -> subprocess.Popen[bytes]:
     options = {
         "port": "0",
         "unixsocket": str(path),
-        "unixsocketperm": "700",
+        "unixsocketperm": "777" if for_any_user else "700",
         "dir": str(data),
         "appendonly": "yes",
         "appendfsync": "everysec",

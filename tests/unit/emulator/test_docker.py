@@ -30,6 +30,7 @@ SPEC = LaunchSpec(
     cpus=4,
     memory_mb=512,
 )
+KEY_FILE = GuestFile(path="etc/a.txt", content=b"plain", mode=0o600)
 
 
 def test_an_engine_that_does_not_answer_is_told_in_a_sentence(
@@ -140,11 +141,38 @@ def test_folders_are_at_their_paths_and_the_door_at_fly_s() -> None:
     assert expected == container_options(SPEC, options, cpus=2)["volumes"]
 
 
+@pytest.mark.parametrize(("files", "expected"), [((), True), ((KEY_FILE,), False)])
+def test_a_confined_container_can_do_what_a_good_image_needs(
+    files: tuple[GuestFile, ...], expected: bool
+) -> None:
+    """The engine puts no file into a root that is read only."""
+    spec = replace(SPEC, files=files)
+
+    wanted = container_options(spec, DockerOptions(confined=True), cpus=2)
+
+    assert expected == wanted["read_only"]
+    assert ["ALL"] == wanted["cap_drop"]
+    assert ["no-new-privileges"] == wanted["security_opt"]
+    assert {"/tmp": "rw,exec,nosuid,nodev,mode=1777,size=256m"} == wanted["tmpfs"]
+
+
+def test_a_confined_container_keeps_a_tmp_that_is_bound() -> None:
+    """The engine takes one mount for each place."""
+    options = DockerOptions(confined=True, writable=(Path("/tmp"),))
+
+    assert {} == container_options(SPEC, options, cpus=2)["tmpfs"]
+
+
+def test_a_container_is_as_the_engine_makes_it_by_default() -> None:
+    """As Fly's machines are, for clients that others wrote."""
+    wanted = container_options(SPEC, DockerOptions(), cpus=2)
+
+    assert not {"read_only", "cap_drop", "security_opt", "tmpfs"} & set(wanted)
+
+
 def test_files_are_packed_with_their_modes() -> None:
     """As paths below the root."""
-    files = [GuestFile(path="etc/a.txt", content=b"plain", mode=0o600)]
-
-    with tarfile.open(fileobj=io.BytesIO(packed(files))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(packed([KEY_FILE]))) as archive:
         (entry,) = archive.getmembers()
         content = archive.extractfile(entry)
 

@@ -23,6 +23,7 @@ OWNER_LABEL = f"{_LABEL}emulator"
 _NANO = 1_000_000_000
 # Where Fly has the socket of its API. Source: "Suspend and resume a Machine".
 _DOOR = "/.fly/api"
+_TMP = "/tmp"  # noqa: S108 - of the container
 
 
 def container_options(
@@ -50,6 +51,7 @@ def container_options(
         "volumes": _binds(options, spec.door),
         # Its output is read as it comes; the engine need not keep it too.
         "log_config": {"Type": "none"},
+        **(_confinement(spec, options) if options.confined else {}),
     }
 
 
@@ -62,6 +64,23 @@ def packed(files: Sequence[GuestFile]) -> bytes:
             entry.size, entry.mode = len(file.content), file.mode
             archive.addfile(entry, io.BytesIO(file.content))
     return whole.getvalue()
+
+
+def _confinement(spec: LaunchSpec, options: DockerOptions) -> dict[str, Any]:
+    """What takes from a container all that a well-made image can do without.
+
+    The engine refuses to put files into a container whose root is read only, and to
+    mount two things at one place.
+    """
+    size = max(1, spec.memory_mb // 2)
+    tmpfs = {_TMP: f"rw,exec,nosuid,nodev,mode=1777,size={size}m"}
+    is_bound = _TMP in map(str, (*options.mounts, *options.writable))
+    return {
+        "read_only": not spec.files,
+        "tmpfs": {} if is_bound else tmpfs,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+    }
 
 
 def _labels(spec: LaunchSpec) -> dict[str, str]:
