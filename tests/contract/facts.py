@@ -34,7 +34,7 @@ CONFIG = fields(
     init=fields(f"{COMMAND} kernel_args swap_size_mb tty"),
     restart=fields("gpu_bid_price max_retries policy"),
     stop_config=fields("signal timeout"),
-    processes=[fields(f"{COMMAND} env env_from ignore_app_secrets secrets user")],
+    processes=[fields(f"{COMMAND} env env_from ignore_app_secrets secrets user +name")],
     files=[fields("guest_path image_config mode raw_value secret_name")],
 )
 EXIT = fields(
@@ -116,9 +116,10 @@ OPERATIONS = (
     _of("GET /apps", "org_slug app_role", reply=fields("total_apps", apps=[APP])),
     _of(
         "POST /apps",
-        body=fields("enable_subdomains name +app_name network org_slug"),
+        "+wait",
+        body=fields("enable_subdomains name +app_name network org_slug +app_role_id"),
         status=201,
-        reply=fields("+id +created_at"),
+        reply=APP | fields("+created_at"),
     ),
     _of("GET /apps/{app}", reply=APP),
     _of("DELETE /apps/{app}", "+force", status=202),

@@ -18,7 +18,7 @@ def test_an_app_is_made_under_either_name_of_the_field(api: Api, field: str) -> 
     reply = api.call("POST", "/v1/apps", json={field: "fresh", "org_slug": "acme"})
 
     assert 201 == reply.status_code
-    assert {"id", "created_at"} == reply.json().keys()
+    assert {"id", "created_at", "name", "status", "organization"} <= reply.json().keys()
     shown = api.call("GET", "/v1/apps/fresh").json()
     assert ("fresh", "acme") == (shown["name"], shown["organization"]["slug"])
 
@@ -110,8 +110,8 @@ def test_secrets_must_be_texts_by_name(api: Api, values: object) -> None:
     assert 400 == reply.status_code
 
 
-def test_secrets_set_over_http_reach_the_next_start(api: Api) -> None:
-    """They are in the environment of a machine that starts afterwards."""
+def test_secrets_set_over_http_reach_the_next_machine(api: Api) -> None:
+    """They are in the environment of a machine that is made afterwards."""
     api.call("POST", "secrets", json={"values": {"WORD": "hello"}})
     machine_id = api.create(["/bin/sh", "-c", "echo $WORD"])["id"]
     api.wait(machine_id, "stopped")

@@ -85,6 +85,28 @@ def test_more_cpus_than_the_engine_has_are_no_hindrance(api: Api) -> None:
     assert "up\n" == printed_by(api, ["echo", "up"], guest={"cpus": 8})
 
 
+def test_an_error_that_nobody_has_thought_of_ends_the_launch(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's thread does not die of it in silence."""
+    from worker_lib.emulator.runtimes import docker as docker_runtime
+
+    def options(*_: object, **__: object) -> None:
+        raise KeyError("canary")
+
+    monkeypatch.setattr(docker_runtime, "container_options", options)
+    machine_id = api.create(top={"name": "one"})["id"]
+    api.wait(machine_id, "destroyed")
+
+    errors = [
+        (event["request"] or {}).get("error", "")
+        for event in api.get(machine_id)["events"]
+    ]
+    assert "KeyError: the emulator's log says more" in errors
+    monkeypatch.undo()
+    assert machine_id != api.create(top={"name": "one"})["id"]
+
+
 def test_each_start_has_a_fresh_disk(api: Api) -> None:
     """What one run wrote is not there in the next. Source: "Machine states"."""
     machine_id = api.create(shell("[ -e /mark ] || echo fresh; echo x > /mark"))["id"]

@@ -74,7 +74,6 @@ def test_the_holder_refreshes_a_lease_with_its_nonce(api: Api, machine_id: str) 
         ("POST", "/stop"),
         ("POST", "/suspend"),
         ("POST", "/restart"),
-        ("POST", "/signal"),
         ("POST", "/cordon"),
         ("POST", ""),
         ("DELETE", "?force=true"),

@@ -254,11 +254,13 @@ def test_memory_that_forked_children_share_counts_once(api: Api) -> None:
 def test_an_oom_kill_is_not_remembered_by_the_next_run(api: Api) -> None:
     """Each run answers for itself."""
     code = f"import os; os.environ.get('CALM') and os._exit(0); {HOG.format(mb=320)}"
-    machine_id = api.create(python(code), guest={"memory_mb": 256})["id"]
+    view = api.create(python(code), guest={"memory_mb": 256})
+    machine_id = view["id"]
     api.wait(machine_id, "stopped")
-    api.emulator.set_secrets("demo", {"CALM": "1"})
-    api.post(machine_id, "start")
-    api.wait(machine_id, "stopped")
+    calm = {"config": {**view["config"], "env": {"CALM": "1"}}}
+    version = api.call("POST", f"machines/{machine_id}", json=calm).json()["version"]
+    path = f"machines/{machine_id}/wait?state=stopped&version={version}"
+    assert 200 == api.call("GET", path).status_code
 
     newest, older = (
         event["request"]["exit_event"]["oom_killed"]

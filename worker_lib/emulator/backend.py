@@ -49,6 +49,21 @@ class Backend:
             raise ApiRefusal(404, f"not_found: machine not found: {machine.id}")
         return machine
 
+    def reachable(self, request: Request) -> Machine:
+        """The machine that a request acts on, whoever has its lease.
+
+        Needs the fleet's lock held.
+
+        Raises:
+            ApiRefusal: 404, there is none; 503, its host does not answer, and the
+                request is not to destroy it.
+        """
+        app, machine_id = request.params["app"], request.params["machine"]
+        machine = self.fleet.existing(app, machine_id)
+        if machine.host_status != "ok" and request.method != "DELETE":
+            raise ApiRefusal(503, f"unavailable: host of {machine.id} is unreachable")
+        return machine
+
     def changeable(self, request: Request) -> Machine:
         """The machine that a request changes; needs the fleet's lock held.
 
@@ -58,10 +73,7 @@ class Backend:
 
         Source: "Machines API", Leases; the text is fly-go's and third parties'.
         """
-        app, machine_id = request.params["app"], request.params["machine"]
-        machine = self.fleet.existing(app, machine_id)
-        if machine.host_status != "ok" and request.method != "DELETE":
-            raise ApiRefusal(503, f"unavailable: host of {machine.id} is unreachable")
+        machine = self.reachable(request)
         lease = machine.lease
         if lease is None or lease.expires_at <= time.time():
             return machine

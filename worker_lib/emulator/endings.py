@@ -43,7 +43,7 @@ def _manner(
     """Return the signal and the grace for ending a run."""
     stop = machine.config.get("stop_config") or {}
     if grace is None:
-        grace = seconds(stop["timeout"]) if stop.get("timeout") else DEFAULT_GRACE
+        grace = seconds(stop.get("timeout") or "0s") or DEFAULT_GRACE
     if run.frozen or not grace:
         return int(signal.SIGKILL), 0.0
     if number is None:

@@ -7,6 +7,7 @@ takes it from there when a machine ends by itself. Events made here have the sou
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from functools import partial
@@ -19,8 +20,9 @@ from worker_lib.emulator.fates import Fates
 from worker_lib.emulator.identifiers import ulid
 from worker_lib.emulator.messages import ApiRefusal
 from worker_lib.emulator.restarts import RETRY_WINDOW, Next, RestartPolicy
-from worker_lib.emulator.runtimes import Exit, Observer
+from worker_lib.emulator.runtimes import CommandNotExecutable, Exit, Observer
 from worker_lib.emulator.state import Run
+from worker_lib.errors import WorkerLibError
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ class Engine:
     def boot(self, machine: Machine) -> None:
         """Start a machine; one whose command cannot be executed exits with 127.
 
+        Whatever else goes wrong, the machine is `failed` and its events say why.
+
         Raises:
             ApiRefusal: 503, the emulator is being stopped.
         """
@@ -79,10 +83,13 @@ class Engine:
         run = machine.run = Run()
         try:
             self._launch(machine, run)
-        except OSError as exc:
+        except CommandNotExecutable as exc:
             self._note(machine, f"cannot execute the machine's command: {exc}")
             self.started(machine)
             self._exited(machine, run, Exit(code=_CANNOT_EXECUTE))
+        except Exception as exc:
+            log.exception("launch_failed", extra={"machine_id": machine.id})
+            self._failed(machine, run, _reason(exc))
 
     def prepared(self, machine: Machine) -> None:
         """Leave a new machine stopped, as `skip_launch` asks."""
@@ -157,8 +164,7 @@ class Engine:
             exited=partial(self._exited, machine, run),
             failed=partial(self._not_begun, machine, run),
         )
-        app = self._fleet.app(machine.app)
-        spec = launch_spec(machine, app, door=self._doors.path(app.name))
+        spec = launch_spec(machine, door=self._doors.path(machine.app))
         run.instance = self._runtime.launch(spec, observer)
 
     def _charge(self, machine: Machine) -> None:
@@ -188,19 +194,30 @@ class Engine:
         `failed`, for a person to look at. Source: "Machine states".
         """
         with self._fleet.lock:
+            if not _is_new(machine):
+                self._failed(machine, run, reason)
+                return
             run.cancel_timers()
             machine.run = None
             self._note(machine, f"cannot launch the machine: {reason}")
             log.warning("machine_failed", extra={"machine_id": machine.id})
-            request = {"error": reason}
-            if machine.state == "created" and len(machine.versions) == 1:
-                self._fail_to_launch(machine, request)
-                return
-            machine.record(
-                Event(type="start", status="failed", source="flyd", request=request)
-            )
-            if run.intent == "destroy":
-                self._destroyed(machine)
+            self._fail_to_launch(machine, {"error": reason})
+
+    def _failed(self, machine: Machine, run: Run, reason: str) -> None:
+        """Leave a machine `failed`; its name is free for another."""
+        run.cancel_timers()
+        machine.run = None
+        self._meter.end(machine.id)
+        kind = "launch" if _is_new(machine) else "start"
+        machine.record(
+            Event(type=kind, status="failed", source="flyd", request={"error": reason})
+        )
+        self._fleet.free_name(machine)
+        log.warning("machine_failed", extra={"machine_id": machine.id})
+        with contextlib.suppress(OSError):
+            self._note(machine, f"cannot launch the machine: {reason}")
+        if run.intent == "destroy":
+            self._destroyed(machine)
 
     def _exited(self, machine: Machine, run: Run, ended: Exit) -> None:
         """Take the runtime's word that a run is over, and go on from there."""
@@ -298,3 +315,14 @@ class Engine:
         machine.versions.append((machine.instance_id, machine.config))
         machine.record(Event(type="update", status="replacing", source="flyd"))
         self.end(machine, "restart", number=int(signal.SIGTERM))
+
+
+def _is_new(machine: Machine) -> bool:
+    return machine.state == "created" and len(machine.versions) == 1
+
+
+def _reason(error: Exception) -> str:
+    """Why a launch failed; the words of an unknown error may hold what is secret."""
+    if isinstance(error, OSError | WorkerLibError):
+        return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: the emulator's log says more"

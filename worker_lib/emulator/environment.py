@@ -6,31 +6,31 @@ Source: "The Machine runtime environment" (variables); "Machine config", `init`,
 
 from __future__ import annotations
 
-import base64
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.emulator.machine_config import decoded
 from worker_lib.emulator.runtimes import GuestFile, LaunchSpec
+from worker_lib.emulator.schema import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from worker_lib.emulator.state import App, Machine
+    from worker_lib.emulator.state import Machine
 
 _DEFAULT_MODE = 0o644
 
 
-def launch_spec(machine: Machine, app: App, *, door: str) -> LaunchSpec:
+def launch_spec(machine: Machine, *, door: str) -> LaunchSpec:
     """Everything a runtime needs to boot a machine.
 
     Args:
-        machine: Its config says what to run.
-        app: Its secrets override the config's `env`.
+        machine: Its config says what to run; its secrets override the config's `env`.
         door: Path of the socket that leads to the API.
     """
     config, process = machine.config, _process(machine.config)
-    env = {**config["env"], **process.get("env", {})}
-    if not process.get("ignore_app_secrets"):
-        env |= app.secrets
+    env = {**config["env"], **process.get("env", {}), **_references(machine, process)}
+    env |= _secrets(machine.secrets, process)
     entrypoint, cmd = command(config)
     return LaunchSpec(
         machine_id=machine.id,
@@ -40,7 +40,7 @@ def launch_spec(machine: Machine, app: App, *, door: str) -> LaunchSpec:
         cmd=cmd,
         user=process.get("user") or "",
         env=env | fly_variables(machine),
-        files=tuple(_files(config, app)),
+        files=tuple(_files(config, machine.secrets)),
         door=door,
         metadata=config["metadata"],
         cpus=config["guest"]["cpus"],
@@ -79,17 +79,84 @@ def fly_variables(machine: Machine) -> dict[str, str]:
 
 
 def private_ip(machine_id: str) -> str:
-    """An address of the form of Fly's private network; nothing listens there."""
-    parts = (machine_id + "00")[:16]
-    return "fdaa:0:" + ":".join(parts[at : at + 4] for at in range(0, 16, 4)) + ":2"
+    """An address of the form of Fly's private network; nothing listens there.
+
+    Source: "Private networking": eight groups below fdaa::/16, the fourth `a7b`.
+    """
+    groups = [machine_id[at : at + 4] for at in range(0, len(machine_id), 4)]
+    address = ipaddress.IPv6Address(
+        ":".join(["fdaa:0", groups[0], "a7b", *groups[1:], "2"])
+    )
+    return address.compressed
 
 
-def _files(config: Mapping[str, Any], app: App) -> Iterator[GuestFile]:
+def check_secrets(config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    """Refuse a config that needs a secret which is not there, or no base64 in a file.
+
+    Raises:
+        ApiRefusal: 400; the text names the field and the secret.
+    """
+    for at, file in enumerate(config.get("files") or ()):
+        if not file.get("raw_value") and file.get("secret_name"):
+            where = f"config.files[{at}].secret_name"
+            _check_base64(where, file["secret_name"], secrets)
+    for at, secret in enumerate(_process(config).get("secrets") or ()):
+        name = secret.get("name") or secret["env_var"]
+        if name not in secrets:
+            raise invalid(
+                f"config.processes[0].secrets[{at}]",
+                f'names "{name}", which is no secret',
+            )
+
+
+def _check_base64(where: str, name: str, secrets: Mapping[str, str]) -> None:
+    if name not in secrets:
+        raise invalid(where, f'names "{name}", which is no secret of the app')
+    try:
+        decoded(secrets[name])
+    except ValueError as exc:
+        raise invalid(where, f'names "{name}", which does not hold base64') from exc
+
+
+def _secrets(
+    secrets: Mapping[str, str], process: Mapping[str, Any]
+) -> Mapping[str, str]:
+    """The secrets in a process's environment: its own choice, else all.
+
+    Source: fly-go, machine_types.go (`MachineProcess.Secrets`, `IgnoreAppSecrets`).
+    """
+    if not process.get("secrets"):
+        return {} if process.get("ignore_app_secrets") else secrets
+    return {
+        one["env_var"]: secrets[one.get("name") or one["env_var"]]
+        for one in process["secrets"]
+    }
+
+
+def _references(machine: Machine, process: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of `env_from`: fields of the machine itself."""
+    fields = {
+        "id": machine.id,
+        "version": machine.instance_id,
+        "app_name": machine.app,
+        "private_ip": private_ip(machine.id),
+        "region": machine.region,
+        "image": machine.config["image"],
+    }
+    return {
+        one["env_var"]: fields[one["field_ref"]]
+        for one in process.get("env_from") or ()
+    }
+
+
+def _files(
+    config: Mapping[str, Any], secrets: Mapping[str, str]
+) -> Iterator[GuestFile]:
     for file in config.get("files") or ():
-        encoded = file.get("raw_value") or app.secrets.get(file.get("secret_name"), "")
+        encoded = file.get("raw_value") or secrets.get(file.get("secret_name"), "")
         yield GuestFile(
             path="/".join(_steps(file["guest_path"])),
-            content=base64.b64decode(encoded),
+            content=decoded(encoded),
             mode=file.get("mode") or _DEFAULT_MODE,
         )
 

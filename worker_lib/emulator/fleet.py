@@ -11,7 +11,7 @@ from worker_lib.emulator.messages import ApiRefusal
 from worker_lib.emulator.state import App, Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from worker_lib.emulator.options import EmulatorOptions
 
@@ -71,34 +71,53 @@ class Fleet:
         del self._apps[name]
 
     def add_machine(
-        self, *, app: str, name: str, region: str, config: dict[str, Any]
+        self,
+        *,
+        app: str,
+        name: str,
+        region: str,
+        config: dict[str, Any],
+        secrets: Mapping[str, str],
     ) -> Machine:
         """Register a new machine, in state `created`.
 
         Raises:
             ApiRefusal: 409, a machine of this app has the name.
-
-        Source of the text: fly-go, flaps tests (unique machine name violation).
         """
         self._forget_destroyed()
-        holder = self._names.get((app, name))
-        if name and holder is not None:
-            raise ApiRefusal(
-                409,
-                "already_exists: unique machine name violation, machine ID "
-                f'{holder} already exists with name "{name}"',
-            )
         machine = Machine(
             app=app,
             name=name,
             region=region,
             config=config,
             changed=threading.Condition(self.lock),
+            secrets=secrets,
         )
         machine.name = name or f"machine-{machine.id}"
+        self.hold_name(machine)
         self._machines[machine.id] = machine
-        self._names[app, machine.name] = machine.id
         return machine
+
+    def hold_name(self, machine: Machine) -> None:
+        """Have a machine's name be its own; harmless if it is.
+
+        Raises:
+            ApiRefusal: 409, another machine of its app has the name.
+
+        Source of the text: fly-go, flaps tests (unique machine name violation).
+        """
+        holder = self._names.setdefault((machine.app, machine.name), machine.id)
+        if holder != machine.id:
+            raise ApiRefusal(
+                409,
+                "already_exists: unique machine name violation, machine ID "
+                f'{holder} already exists with name "{machine.name}"',
+            )
+
+    def free_name(self, machine: Machine) -> None:
+        """Let others have a machine's name; one that has it already keeps it."""
+        if self._names.get((machine.app, machine.name)) == machine.id:
+            del self._names[machine.app, machine.name]
 
     def machine(self, app: str, machine_id: str) -> Machine:
         """A machine of an app; a destroyed one too while it is still shown.
@@ -134,7 +153,7 @@ class Fleet:
         machine.gone_at = self._clock() + shown_for
         self._destroyed.append(machine)
         if self._options.name_reuse:
-            self._names.pop((machine.app, machine.name), None)
+            self.free_name(machine)
 
     def close(self) -> None:
         """Call off every boot to come, and wake everybody who waits."""

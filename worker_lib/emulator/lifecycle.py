@@ -19,6 +19,8 @@ from worker_lib.emulator.identifiers import ulid
 from worker_lib.emulator.messages import ApiRefusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from worker_lib.emulator.engine import Engine
     from worker_lib.emulator.fleet import Fleet
     from worker_lib.emulator.options import EmulatorOptions
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _IDLE = frozenset({"stopped", "suspended", "failed"})
 _BUSY = frozenset({"stopping", "suspending", "replacing", "restarting"})
 _KILL = int(signal.SIGKILL)
+_MOST_SUSPENDED_MB = 2048
 
 
 class Lifecycle:
@@ -69,6 +72,7 @@ class Lifecycle:
                 )
             if previous not in _IDLE:
                 raise _wrong_state("start", previous)
+            self._fleet.hold_name(machine)
             machine.record(Event(type="start", status="starting", source="user"))
             if machine.run is not None:
                 self._engine.resume(machine, machine.run)
@@ -110,8 +114,15 @@ class Lifecycle:
             machine.record(Event(type="restart", status="restarting", source="user"))
             self._engine.end(machine, "restart", number=number, grace=grace)
 
-    def update(self, machine: Machine, config: dict[str, Any], *, launch: bool) -> None:
-        """Replace a machine's config; a running one stops and boots with it.
+    def update(
+        self,
+        machine: Machine,
+        config: dict[str, Any],
+        secrets: Mapping[str, str],
+        *,
+        launch: bool,
+    ) -> None:
+        """Replace a machine's config and secrets; a running one boots with them.
 
         One that does not run is `created` anew, for `begin` to go on with.
 
@@ -120,7 +131,8 @@ class Lifecycle:
         with self._fleet.lock:
             if machine.state not in (*_IDLE, "started"):
                 raise _wrong_state("update", machine.state)
-            machine.config = config
+            self._fleet.hold_name(machine)
+            machine.config, machine.secrets = config, secrets
             machine.instance_id = ulid()
             machine.versions.append((machine.instance_id, config))
             if machine.run is None:
@@ -135,11 +147,12 @@ class Lifecycle:
         """Freeze a running machine.
 
         Raises:
-            ApiRefusal: 412, it does not run.
+            ApiRefusal: 412, it does not run, or it is none that Fly can suspend.
         """
         with self._fleet.lock:
             if machine.state != "started" or machine.run is None:
                 raise _wrong_state("suspend", machine.state)
+            _check_suspendable(machine.config)
             machine.record(Event(type="suspend", status="suspending", source="user"))
             self._engine.fates.meet(machine, self._engine.suspend)
 
@@ -191,6 +204,28 @@ class Lifecycle:
         with self._fleet.lock:
             self._fleet.close()
             self._engine.shut_down(grace)
+
+
+def _check_suspendable(config: Mapping[str, Any]) -> None:
+    """Refuse to suspend what Fly does not.
+
+    Raises:
+        ApiRefusal: 412; how Fly words it is not published.
+
+    Source: "Suspend and resume a Machine", Requirements.
+    """
+    reason = ""
+    if config["guest"]["memory_mb"] > _MOST_SUSPENDED_MB:
+        memory = config["guest"]["memory_mb"]
+        reason = f"its memory of {memory} MB is above {_MOST_SUSPENDED_MB} MB"
+    elif config["init"].get("swap_size_mb"):
+        reason = "it has swap"
+    elif config.get("schedule"):
+        reason = "it has a schedule"
+    if reason:
+        raise ApiRefusal(
+            412, f"failed_precondition: unable to suspend machine: {reason}"
+        )
 
 
 def _wrong_state(verb: str, state: str) -> ApiRefusal:

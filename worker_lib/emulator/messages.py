@@ -12,7 +12,9 @@ from worker_lib.errors import WorkerLibError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_FALSE = frozenset({"", "0", "false", "no"})
+# Source: Go's strconv.ParseBool, which Fly's server and clients go by.
+_FALSE, _TRUE = ("", "0", "f", "false"), ("1", "t", "true")
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +87,27 @@ class Request:
         return next(iter(self.query.get(name, ())), default)
 
     def flag(self, *names: str) -> bool:
-        """Whether any of these query parameters is given and not false."""
-        return any(self.value(name).lower() not in _FALSE for name in names)
+        """Whether any of these query parameters is true.
+
+        Raises:
+            ApiRefusal: 400, one is neither true nor false.
+        """
+        flags = [self._flag(name) for name in names]  # all of them are looked at
+        return any(flags)
+
+    def number(self, name: str) -> int | str | None:
+        """A query parameter as a number; as it is if it is none, None without it."""
+        text = self.value(name)
+        is_number = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+        return int(text) if is_number else text or None
+
+    def _flag(self, name: str) -> bool:
+        text = self.value(name).lower()
+        if text not in _FALSE + _TRUE:
+            raise ApiRefusal(
+                400, f"invalid_argument: {name} must be true or false in the query"
+            )
+        return text in _TRUE
 
     def values(self, name: str) -> list[str]:
         """All values of a parameter that may repeat or hold a comma list."""
@@ -112,7 +133,7 @@ class Request:
         """
         try:
             return json.loads(self.body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise ApiRefusal(
                 400, f"invalid_argument: unable to parse the body as JSON: {exc}"
             ) from exc

@@ -74,6 +74,8 @@ def candidates(wanted: str) -> list[str]:
     found: dict[str, None] = {}
     for word in filter(None, (part.strip() for part in wanted.split(","))):
         found.update(dict.fromkeys(_expand(word)))
+    if not found:
+        raise ApiRefusal(400, f'invalid_argument: region "{wanted}" names no region')
     return list(found)
 
 

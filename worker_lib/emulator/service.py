@@ -17,6 +17,7 @@ from worker_lib.emulator.lifecycle import Lifecycle
 from worker_lib.emulator.options import EmulatorOptions
 from worker_lib.emulator.runtimes.process import ProcessRuntime
 from worker_lib.emulator.server import ApiServer
+from worker_lib.emulator.validation import checked_secrets
 from worker_lib.emulator.views import machine_view
 from worker_lib.errors import ConfigError
 from worker_lib.logs import get_logger
@@ -139,10 +140,16 @@ class Emulator:
         self.stop()
 
     def set_secrets(self, app: str, values: Mapping[str, str | None]) -> None:
-        """Set an app's secrets; None removes one. Machines see them at next start."""
+        """Set an app's secrets; None removes one.
+
+        As on Fly, a machine has those of the time when it was made or last updated.
+
+        Raises:
+            ApiRefusal: there is no such app, or no environment can hold a secret.
+        """
         with self._backend.fleet.lock:
             found = self._backend.fleet.app(app)
-            for name, value in values.items():
+            for name, value in checked_secrets(values).items():
                 found.set_secret(name, value)
             found.secrets_version += 1
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from worker_lib.emulator.events import Event, now_text
 from worker_lib.emulator.identifiers import machine_id, ulid
+from worker_lib.emulator.messages import ApiRefusal
 from worker_lib.emulator.sight import Subject
 from worker_lib.guest import Guest
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping
 
     from worker_lib.emulator.runtimes import Instance
 
@@ -42,6 +44,29 @@ class App:
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     secrets_changed: dict[str, tuple[str, str]] = field(default_factory=dict)
     secrets_version: int = 0
+
+    def secrets_for(
+        self, *, skip: bool = False, least_version: int = 0
+    ) -> dict[str, str]:
+        """The secrets of a machine that is made or updated now.
+
+        Args:
+            skip: None at all.
+            least_version: There must be this version of them.
+
+        Raises:
+            ApiRefusal: 412, that version is not there yet.
+
+        Source: fly-go, machine_types.go (`SkipSecrets`, `MinSecretsVersion`); what
+        Fly answers in detail is not published.
+        """
+        if least_version > self.secrets_version:
+            raise ApiRefusal(
+                412,
+                f"failed_precondition: secrets version {least_version} of app "
+                f'"{self.name}" is not there, the latest is {self.secrets_version}',
+            )
+        return {} if skip else dict(self.secrets)
 
     def set_secret(self, name: str, value: str | None) -> None:
         """Store a secret, or forget it if `value` is None."""
@@ -109,6 +134,8 @@ class Machine:
             exists.
         host_status: `ok`, or `unreachable`: nothing is heard of it any more.
         is_wedged: It stays in its state until it is made to enter another.
+        secrets: The app's as they were when this version was made; a plain stop and
+            start changes nothing about them.
     """
 
     app: str
@@ -132,6 +159,7 @@ class Machine:
     gone_at: float | None = None
     host_status: str = "ok"
     is_wedged: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.versions.append((self.instance_id, self.config))

@@ -1,54 +1,186 @@
-"""Checks a machine's config and name before anything is done with them.
+"""Checks what requests say beside a machine's config: names, times, versions.
 
-Source: the OpenAPI file, `fly.MachineConfig` and its parts; "Machine restart
-policy"; "Fly Launch configuration", kill_timeout (at most 300 s).
+Source: the OpenAPI file, `CreateMachineRequest`, `UpdateMachineRequest`,
+`StopRequest`, `MachineExecRequest`, `CreateAppRequest`; fly-go, machine_types.go.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import copy
 import re
-from typing import Any
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from worker_lib.emulator.machine_config import whole_guest
 from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.schema import (
+    anything,
+    flag,
+    grace,
+    invalid,
+    signal_name,
+    table,
+    text,
+    texts,
+    variable,
+    whole,
+)
 from worker_lib.emulator.sight import Subject
-from worker_lib.emulator.values import go_duration, seconds, signal_number
-from worker_lib.errors import ConfigError
+from worker_lib.emulator.values import query_seconds, signal_number
 from worker_lib.guest import Guest
 
-MAX_STOP_TIMEOUT = 300.0
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _MAX_NAME = 63
-_POLICIES = ("no", "always", "on-failure", "spot-price")
+_MAX_LEASE = 365 * 24 * 3600
+_MAX_EXEC_TIMEOUT = 24 * 3600
+_EXEC_TIMEOUT = 60
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _APP_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,61}")
 
+_LAUNCH = table(
+    name=text,
+    region=text,
+    config=anything,
+    skip_launch=flag,
+    skip_service_registration=flag,
+    skip_secrets=flag,
+    min_secrets_version=whole(),
+    lease_ttl=whole(0, _MAX_LEASE),
+    lsvd=flag,
+    current_version=text,
+)
+_LEASE = table(ttl=whole(1, _MAX_LEASE), description=text)
+_STOP = table(signal=signal_name, timeout=grace)
+_EXEC = table(
+    command=texts,
+    cmd=text,
+    stdin=text,
+    timeout=whole(0, _MAX_EXEC_TIMEOUT),
+    container=text,
+    machine=flag,
+)
+_APP = table(org_slug=text, network=text, app_role_id=text, enable_subdomains=flag)
 
-def checked_config(raw: object) -> dict[str, Any]:
-    """A copy of a machine's config, checked, with its guest filled in.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command to run in a machine.
+
+    Attributes:
+        timeout: Seconds.
+    """
+
+    words: list[str]
+    stdin: str
+    timeout: float
+
+
+def checked_launch(body: dict[str, Any]) -> dict[str, Any]:
+    """What a create or an update says beside its config, which is left as it is.
 
     Raises:
-        ApiRefusal: 400 or 422; the text names the field and what is valid.
+        ApiRefusal: 400; the text names the field.
     """
-    config = copy.deepcopy(_table(raw, "config"))
-    if not isinstance(config.get("image"), str) or not config["image"]:
-        raise ApiRefusal(400, "invalid_argument: config.image is required")
-    config["guest"] = _guest(config)
-    config["env"] = _words(config.get("env"), "config.env")
-    config["metadata"] = _words(config.get("metadata"), "config.metadata")
-    config["init"] = _command(config.get("init"), "config.init")
-    for index, process in enumerate(_list(config.get("processes"), "config.processes")):
-        _command(process, f"config.processes[{index}]")
-    for index, file in enumerate(_list(config.get("files"), "config.files")):
-        _check_file(_table(file, f"config.files[{index}]"), index)
-    _check_restart(_table(config.get("restart"), "config.restart"))
-    if config.get("stop_config"):
-        config["stop_config"] = _stop_config(config["stop_config"])
-    return config
+    return _table_of(_LAUNCH, body)
 
 
-def checked_name(name: object) -> str:
+def checked_lease(body: dict[str, Any]) -> dict[str, Any]:
+    """The `ttl` in seconds and the `description` of a lease.
+
+    Raises:
+        ApiRefusal: 400; the text names the field.
+    """
+    return _table_of(_LEASE, body)
+
+
+def checked_stop(body: dict[str, Any]) -> tuple[int | None, float | None]:
+    """The signal and the seconds of grace of a stop; None where it does not say.
+
+    Raises:
+        ApiRefusal: 400; the text names the field.
+
+    Source: fly-go, machine_types.go: its `StopMachineInput` always sends a timeout,
+    zero (`"0s"`) if its caller gave none.
+    """
+    stop = _table_of(_STOP, body)
+    number = signal_number(stop["signal"]) if "signal" in stop else None
+    return number, stop.get("timeout")
+
+
+def query_grace(text: str) -> float | None:
+    """The seconds of grace in a query; None for zero and for nothing.
+
+    Raises:
+        ApiRefusal: 400, it is no duration.
+    """
+    if text.isdecimal():
+        return query_seconds(text) or None
+    seconds: float | None = grace(text, "timeout") if text else None
+    return seconds
+
+
+def checked_exec(body: dict[str, Any]) -> Command:
+    """The command of an exec.
+
+    Raises:
+        ApiRefusal: 400; the text names the field.
+    """
+    given = _table_of(_EXEC, body)
+    if given.get("container"):
+        raise invalid("container", "must be empty: a machine has no containers here")
+    words = given.get("command") or _split(given.get("cmd", ""))
+    if not words or not words[0]:
+        raise invalid("command", "must be a list of strings that begins with a program")
+    return Command(
+        words=words,
+        stdin=given.get("stdin", ""),
+        timeout=given.get("timeout") or _EXEC_TIMEOUT,
+    )
+
+
+def checked_app(body: dict[str, Any]) -> tuple[str, str, str]:
+    """The name, organisation and network of an app that is asked for.
+
+    Raises:
+        ApiRefusal: 400 or 422.
+    """
+    name = checked_app_name(body.get("name") or body.get("app_name"))
+    rest = _table_of(_APP, body)
+    return name, rest.get("org_slug", ""), rest.get("network", "")
+
+
+def checked_secrets(values: Mapping[str, Any]) -> dict[str, str | None]:
+    """Secrets by name, each fit for an environment; None removes one.
+
+    Raises:
+        ApiRefusal: 400; the text names the secret, never its value.
+    """
+    checked: dict[str, str | None] = {}
+    for name, value in values.items():
+        variable(name, "the name of a secret")
+        checked[name] = None if value is None else text(value, f"the secret {name}")
+    return checked
+
+
+def checked_metadata(values: Any) -> dict[str, str | None]:
+    """Metadata by key; None removes one.
+
+    Raises:
+        ApiRefusal: 400; the text names the key.
+    """
+    if not isinstance(values, dict):
+        raise invalid("metadata", "must be an object")
+    return {
+        text(key, "a key of metadata"): (
+            None if value is None else text(value, f"metadata.{key}.value")
+        )
+        for key, value in values.items()
+    }
+
+
+def checked_name(name: str) -> str:
     """A machine's name.
 
     Fly does not publish length and characters; these are what a host name may be.
@@ -56,14 +188,13 @@ def checked_name(name: object) -> str:
     Raises:
         ApiRefusal: 400, not such a name.
     """
-    text = str(name)
-    if len(text) > _MAX_NAME or not _NAME.fullmatch(text):
+    if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
         raise ApiRefusal(
             400,
-            f'invalid_argument: name "{text[:80]}" must be 1 to {_MAX_NAME} letters, '
+            f'invalid_argument: name "{name[:80]}" must be 1 to {_MAX_NAME} letters, '
             "digits, dashes or underscores",
         )
-    return text
+    return name
 
 
 def checked_app_name(name: object) -> str:
@@ -74,130 +205,44 @@ def checked_app_name(name: object) -> str:
 
     Source: "Apps", app names.
     """
-    text = str(name or "")
-    if not _APP_NAME.fullmatch(text):
+    if not isinstance(name, str) or not _APP_NAME.fullmatch(name):
         raise ApiRefusal(
             422,
             "Validation failed: Name may contain only numbers, lowercase letters and "
             "dashes",
         )
-    return text
+    return name
 
 
 def wanted_subject(body: dict[str, Any]) -> Subject:
-    """Whom a request to create asks for, as far as it is well-formed."""
-    config = body.get("config")
+    """What a request to create asks for, as far as it is well-formed."""
+    config, name = body.get("config"), str(body.get("name") or "")
     try:
-        guest = _guest(config if isinstance(config, dict) else {})
+        guest = whole_guest(config if isinstance(config, dict) else {})
     except ApiRefusal:
-        return Subject(name=str(body.get("name") or ""))
+        return Subject(name=name)
     size = Guest(guest["cpu_kind"], guest["cpus"], guest["memory_mb"]).name
-    return Subject(size=size, name=str(body.get("name") or ""))
+    return Subject(size=size, name=name)
 
 
-def _guest(config: dict[str, Any]) -> dict[str, Any]:
-    raw = dict(_table(config.get("guest"), "config.guest"))
-    size = raw.pop("size", None) or config.get("size")
+def check_app_names(names: tuple[str, ...]) -> list[str]:
+    """What is wrong with apps that are to exist from the start."""
+    problems = []
+    for name in names:
+        try:
+            checked_app_name(name)
+        except ApiRefusal as exc:
+            problems.append(f"app {name[:80]!r}: {exc}")
+    return problems
+
+
+def _table_of(check: Any, body: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = check(body, "")
+    return found
+
+
+def _split(line: str) -> list[str]:
     try:
-        guest = _sized(raw, str(size)) if size else _counted(raw)
-    except ConfigError as exc:
-        raise ApiRefusal(400, f"invalid config.guest: {exc}") from exc
-    return {**raw, **guest.as_config()}
-
-
-def _sized(raw: dict[str, Any], size: str) -> Guest:
-    memory = raw.get("memory_mb")
-    return Guest.parse(size, memory_mb=None if memory is None else _count(memory))
-
-
-def _counted(raw: dict[str, Any]) -> Guest:
-    kind = raw.get("cpu_kind") or "shared"
-    cpus = _count(raw.get("cpus") or 1)
-    least = (2048 if kind == "performance" else 256) * cpus
-    memory = _count(raw.get("memory_mb") or least)
-    smallest = Guest(str(kind), cpus, least)
-    if memory < smallest.memory_mb:
-        raise ApiRefusal(
-            400, f"invalid config.guest.memory_mb, minimum required {least} MiB"
-        )
-    return Guest(smallest.cpu_kind, cpus, memory)
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ApiRefusal(400, f"invalid config.guest: {value!r} is not a whole number")
-    return value
-
-
-def _check_restart(restart: dict[str, Any]) -> None:
-    policy = restart.get("policy") or "on-failure"
-    if policy not in _POLICIES:
-        raise ApiRefusal(
-            400,
-            f'invalid_argument: unknown restart policy "{policy}"; '
-            f"valid are {', '.join(_POLICIES)}",
-        )
-
-
-def _stop_config(raw: object) -> dict[str, Any]:
-    stop = dict(_table(raw, "config.stop_config"))
-    if stop.get("signal"):
-        signal_number(stop["signal"])
-    if stop.get("timeout"):
-        timeout = seconds(stop["timeout"])
-        if timeout > MAX_STOP_TIMEOUT:
-            raise ApiRefusal(
-                400,
-                "invalid_argument: config.stop_config.timeout must be at most "
-                f"{MAX_STOP_TIMEOUT:g}s",
-            )
-        stop["timeout"] = go_duration(timeout)
-    return stop
-
-
-def _command(raw: object, where: str) -> dict[str, Any]:
-    table = _table(raw, where)
-    for key in ("exec", "entrypoint", "cmd"):
-        words = _list(table.get(key), f"{where}.{key}")
-        if not all(isinstance(word, str) for word in words):
-            raise ApiRefusal(400, f"invalid_argument: {where}.{key} must hold strings")
-    return table
-
-
-def _check_file(file: dict[str, Any], index: int) -> None:
-    where = f"config.files[{index}]"
-    if not str(file.get("guest_path", "")).startswith("/"):
-        raise ApiRefusal(
-            400, f"invalid_argument: {where}.guest_path must be an absolute path"
-        )
-    try:
-        base64.b64decode(file.get("raw_value") or "", validate=True)
-    except (binascii.Error, TypeError, ValueError) as exc:
-        raise ApiRefusal(
-            400, f"invalid_argument: {where}.raw_value must be base64"
-        ) from exc
-
-
-def _table(raw: object, where: str) -> dict[str, Any]:
-    if raw is None:
-        return {}
-    if not isinstance(raw, dict):
-        raise ApiRefusal(400, f"invalid_argument: {where} must be an object")
-    return raw
-
-
-def _list(raw: object, where: str) -> list[Any]:
-    if raw is None:
-        return []
-    if not isinstance(raw, list):
-        raise ApiRefusal(400, f"invalid_argument: {where} must be a list")
-    return raw
-
-
-def _words(raw: object, where: str) -> dict[str, str]:
-    table = _table(raw, where)
-    if not all(isinstance(value, str) for value in table.values()):
-        raise ApiRefusal(
-            400, f"invalid_argument: the values of {where} must be strings"
-        )
-    return table
+        return shlex.split(line)
+    except ValueError as exc:
+        raise invalid("cmd", f"cannot be split into words: {exc}") from exc

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 import signal
+from decimal import Decimal
 
 from worker_lib.emulator.messages import ApiRefusal
 
-_NANOSECOND = 1e-9
+_SECOND = 1_000_000_000
 _UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,  # the Greek letter: Go reads both
+    "ms": 1_000_000,
+    "s": _SECOND,
+    "m": 60 * _SECOND,
+    "h": 3600 * _SECOND,
 }
-_GO_DURATION = re.compile(r"(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+")
-_GO_PART = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)[^0-9.]+)+")
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]+)")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_LARGEST = 2**63 - 1
+_SHOWN = 40
 
 SIGNALS = {
     name: getattr(signal, name)
@@ -30,19 +35,29 @@ SIGNALS = {
 """Source: the OpenAPI file, `SignalRequest.signal`."""
 
 
-def seconds(value: object) -> float:
-    """The seconds in a Go duration: `"1m30s"`, or a number of nanoseconds.
+def nanoseconds(value: object) -> int:
+    """The nanoseconds in a Go duration: `"1m30s"`, or a number of nanoseconds.
 
     Raises:
-        ApiRefusal: 400, neither of the two.
+        ApiRefusal: 400, neither of the two; the text is that of Go's
+            `time.ParseDuration`.
 
     Source: fly-go, duration.go (reads both, writes strings).
     """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value * _NANOSECOND
-    if isinstance(value, str) and _GO_DURATION.fullmatch(value):
-        return sum(float(n) * _UNITS[unit] for n, unit in _GO_PART.findall(value))
-    raise ApiRefusal(400, f'invalid_argument: time: invalid duration "{value}"')
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ApiRefusal(400, "invalid_argument: must be a duration such as 1m30s")
+    if isinstance(value, str):
+        found = _parsed(value)
+    else:
+        found = int(value) if abs(value) <= _LARGEST else None
+    if found is None or abs(found) > _LARGEST:
+        raise _not_a_duration(str(value))
+    return found
+
+
+def seconds(value: object) -> float:
+    """The same in seconds."""
+    return nanoseconds(value) / _SECOND
 
 
 def query_seconds(text: str) -> float:
@@ -52,15 +67,53 @@ def query_seconds(text: str) -> float:
     nanoseconds there. Fewer than a million nanoseconds make no grace at all, so a
     number below that is seconds.
     """
-    if text.isdecimal():
+    if text.isdecimal() and len(text) <= len(str(_LARGEST)):
         number = int(text)
-        return number * _NANOSECOND if number >= 1_000_000 else float(number)
+        return number / _SECOND if number >= 1_000_000 else float(number)
     return seconds(text)
 
 
-def go_duration(value: float) -> str:
-    """Seconds as Fly writes them back: `"10s"`, `"0.5s"`."""
-    return f"{value:g}s"
+def go_duration(value: int) -> str:
+    """Nanoseconds as Go prints them: `"1m30s"`, `"1h0m0s"`, `"500ms"`, `"0s"`."""
+    sign, rest = ("-" if value < 0 else ""), abs(value)
+    if rest < _SECOND:
+        unit = next(u for u in ("ms", "µs", "ns") if rest >= _UNITS[u] or u == "ns")
+        return f"{sign}{_decimal(rest, _UNITS[unit])}{unit if rest else 's'}"
+    minutes, rest = divmod(rest, 60 * _SECOND)
+    hours, minutes_left = divmod(minutes, 60)
+    text = f"{_decimal(rest, _SECOND)}s"
+    if minutes:
+        text = f"{minutes_left}m{text}"
+    return f"{sign}{hours}h{text}" if hours else sign + text
+
+
+def _parsed(text: str) -> int | None:
+    if text.lstrip("+-") == "0" and len(text) <= 2:
+        return 0
+    if not _DURATION.fullmatch(text):
+        return None
+    parts = _PART.findall(text)
+    if any(unit not in _UNITS for _, unit in parts):
+        return None
+    total = sum(int(Decimal(number) * _UNITS[unit]) for number, unit in parts)
+    return -total if text.startswith("-") else total
+
+
+def _not_a_duration(text: str) -> ApiRefusal:
+    why = "invalid duration"
+    unknown = [unit for _, unit in _PART.findall(text) if unit not in _UNITS]
+    if _NUMBER.fullmatch(text):
+        why = "missing unit in duration"
+    elif _DURATION.fullmatch(text) and unknown:
+        why = f'unknown unit "{unknown[0][:_SHOWN]}" in duration'
+    return ApiRefusal(400, f'invalid_argument: time: {why} "{text[:_SHOWN]}"')
+
+
+def _decimal(value: int, unit: int) -> str:
+    """A number of units with the digits after the point that it needs."""
+    whole, part = divmod(value, unit)
+    digits = f"{part:0{len(str(unit)) - 1}d}".rstrip("0") if part else ""
+    return f"{whole}.{digits}" if digits else str(whole)
 
 
 def signal_number(value: object) -> int:
@@ -71,14 +124,19 @@ def signal_number(value: object) -> int:
 
     Source: the OpenAPI file gives names; fly-go, machine_types.go, sends integers.
     """
-    if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
-        found = int(value) if int(value) in SIGNALS.values() else None
-    else:
-        name = str(value).upper()
-        found = SIGNALS.get(name, SIGNALS.get(f"SIG{name}"))
+    text = str(value).upper()
+    found = SIGNALS.get(text, SIGNALS.get(f"SIG{text}"))
+    if (
+        isinstance(value, int | str)
+        and not isinstance(value, bool)
+        and text.isdecimal()
+    ):
+        found = next((one for one in SIGNALS.values() if str(int(one)) == text), None)
     if found is None:
         names = ", ".join(SIGNALS)
         raise ApiRefusal(
-            400, f"invalid_argument: unknown signal {value!r}; valid are {names}"
+            400,
+            f"invalid_argument: unknown signal {str(value)[:_SHOWN]!r}; "
+            f"valid are {names}",
         )
     return int(found)

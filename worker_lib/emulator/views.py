@@ -27,6 +27,7 @@ _IMAGE = re.compile(
     r"(?::(?P<tag>[^@]+))?(?:@(?P<digest>.+))?"
 )
 _DIGEST_LENGTH = 16
+_INT32_MAX = 2**31 - 1
 
 
 def machine_view(
@@ -106,13 +107,17 @@ def app_view(app: App, machine_count: int) -> dict[str, Any]:
     """An app."""
     return {
         "id": app.id,
-        "internal_numeric_id": zlib.crc32(app.id.encode()),
+        "internal_numeric_id": _numeric_id(app.id),
         "name": app.name,
         "status": "deployed" if machine_count else "pending",
         "machine_count": machine_count,
         "volume_count": 0,
         "network": app.network or "default",
-        "organization": {"name": app.org, "slug": app.org},
+        "organization": {
+            "internal_numeric_id": _numeric_id(app.org),
+            "name": app.org,
+            "slug": app.org,
+        },
     }
 
 
@@ -139,6 +144,14 @@ def process_view(process: ProcessInfo) -> dict[str, Any]:
         "rtime": process.age_ms,
         "listen_sockets": [],
     }
+
+
+def _numeric_id(text: str) -> int:
+    """A number that fits an int32: Go's client refuses to decode a larger one.
+
+    Source: fly-go, flaps/flaps_apps.go (`InternalNumericID int32`).
+    """
+    return zlib.crc32(text.encode()) % _INT32_MAX + 1
 
 
 def _sha256(text: str) -> str:

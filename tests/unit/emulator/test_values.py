@@ -9,6 +9,7 @@ import pytest
 from worker_lib.emulator.messages import ApiRefusal
 from worker_lib.emulator.values import (
     go_duration,
+    nanoseconds,
     query_seconds,
     seconds,
     signal_number,
@@ -24,11 +25,29 @@ def test_a_duration_is_go_s_text_or_nanoseconds(expected: float, value: object) 
     assert expected == pytest.approx(seconds(value))
 
 
-@pytest.mark.parametrize("value", ["10", "s", "1d", "-1s", None, True, ""])
-def test_anything_else_is_no_duration(value: object) -> None:
-    """A bare number as text is none either, as in Go."""
-    with pytest.raises(ApiRefusal, match="invalid duration"):
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("10", 'missing unit in duration "10"'),
+        ("1d", 'unknown unit "d" in duration "1d"'),
+        ("1h 2m", 'unknown unit "h " in duration'),
+        ("s", 'invalid duration "s"'),
+        ("", 'invalid duration ""'),
+        (".", 'invalid duration "."'),
+        ("9999999999h", "invalid duration"),
+        (float("nan"), "invalid duration"),
+        (1e300, "invalid duration"),
+        (None, "must be a duration"),
+        (True, "must be a duration"),
+        ([], "must be a duration"),
+    ],
+)
+def test_anything_else_is_no_duration(value: object, text: str) -> None:
+    """A bare number as text is none either, as in Go, and so are its words."""
+    with pytest.raises(ApiRefusal) as refused:
         seconds(value)
+
+    assert text in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +60,25 @@ def test_a_number_in_a_query_is_seconds_or_nanoseconds(
     assert expected == pytest.approx(query_seconds(text))
 
 
-@pytest.mark.parametrize(("expected", "value"), [("10s", 10.0), ("0.5s", 0.5)])
-def test_durations_are_written_as_go_does(expected: str, value: float) -> None:
-    """What is written can be read again."""
+@pytest.mark.parametrize(
+    ("expected", "value"),
+    [
+        ("0s", 0),
+        ("1ns", 1),
+        ("1.5µs", 1_500),
+        ("500ms", 500_000_000),
+        ("10s", 10_000_000_000),
+        ("1m30s", 90_000_000_000),
+        ("1h0m0s", 3600_000_000_000),
+        ("1h2m3.004s", 3723_004_000_000),
+        ("-1.5s", -1_500_000_000),
+        ("2562047h47m16.854775807s", 2**63 - 1),
+    ],
+)
+def test_durations_are_written_as_go_does(expected: str, value: int) -> None:
+    """What is written can be read again, to the nanosecond."""
     assert expected == go_duration(value)
-    assert value == seconds(expected)
+    assert value == nanoseconds(expected)
 
 
 @pytest.mark.parametrize("value", ["SIGTERM", "sigterm", "TERM", 15, "15"])

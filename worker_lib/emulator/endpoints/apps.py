@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.messages import ApiRefusal, Reply
-from worker_lib.emulator.validation import checked_app_name
+from worker_lib.emulator.validation import checked_app, checked_secrets
 from worker_lib.emulator.views import app_view, secret_view
 
 if TYPE_CHECKING:
@@ -18,21 +18,24 @@ if TYPE_CHECKING:
 
 
 def create(backend: Backend, request: Request) -> Reply:
-    """Make an app; the docs call its name `app_name`, the OpenAPI file `name`."""
-    body = request.json()
-    name = checked_app_name(body.get("name") or body.get("app_name"))
+    """Make an app; the docs call its name `app_name`, the OpenAPI file `name`.
+
+    The reply is the app: fly-go, flaps/flaps_apps.go, decodes it as one.
+    """
+    name, org, network = checked_app(request.json())
     with backend.fleet.lock:
-        app = backend.fleet.add_app(
-            name, org=body.get("org_slug") or "", network=body.get("network") or ""
-        )
-    return Reply(status=201, body={"id": app.id, "created_at": app.created_at})
+        app = backend.fleet.add_app(name, org=org, network=network)
+        view = app_view(app, 0) | {"created_at": app.created_at}
+    return Reply(status=201, body=view)
 
 
 def list_apps(backend: Backend, request: Request) -> Reply:
-    """The apps of an organisation, or all."""
-    org = request.value("org_slug")
+    """The apps of an organisation, or all; none has a role."""
+    org, role = request.value("org_slug"), request.value("app_role")
     with backend.fleet.lock:
-        found = [app for app in backend.fleet.apps() if org in ("", app.org)]
+        found = [
+            app for app in backend.fleet.apps() if org in ("", app.org) and not role
+        ]
         views = [_view(backend, app) for app in found]
     return Reply(body={"total_apps": len(views), "apps": views})
 
@@ -93,7 +96,7 @@ def set_secret(backend: Backend, request: Request) -> Reply:
     name, value = request.params["secret"], request.json().get("value")
     with backend.fleet.lock:
         app = backend.fleet.app(request.params["app"])
-        _set(app, {name: value or ""})
+        _set(app, {name: "" if value is None else value})
         body = {**secret_view(app, name), "version": app.secrets_version}
     return Reply(status=201, body=body)
 
@@ -108,9 +111,7 @@ def delete_secret(backend: Backend, request: Request) -> Reply:
 
 
 def _set(app: App, values: dict[str, Any]) -> None:
-    if not all(value is None or isinstance(value, str) for value in values.values()):
-        raise ApiRefusal(400, "invalid_argument: secrets must be strings or null")
-    for name, value in values.items():
+    for name, value in checked_secrets(values).items():
         app.set_secret(name, value)
     app.secrets_version += 1
 

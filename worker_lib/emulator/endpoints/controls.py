@@ -5,18 +5,17 @@ Source: the OpenAPI file, tag Machines; fly-go, flaps/flaps_machines.go.
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator.messages import ApiRefusal, Reply
-from worker_lib.emulator.values import query_seconds, seconds, signal_number
+from worker_lib.emulator.validation import checked_exec, checked_stop, query_grace
+from worker_lib.emulator.values import signal_number
 
 if TYPE_CHECKING:
     from worker_lib.emulator.backend import Backend
     from worker_lib.emulator.messages import Request
 
 _OK = Reply(body={"ok": True})
-_EXEC_TIMEOUT = 60
 
 
 def start(backend: Backend, request: Request) -> Reply:
@@ -28,9 +27,7 @@ def start(backend: Backend, request: Request) -> Reply:
 
 def stop(backend: Backend, request: Request) -> Reply:
     """Signal a machine, and kill it after the grace."""
-    body = request.json()
-    number = signal_number(body["signal"]) if body.get("signal") else None
-    grace = seconds(body["timeout"]) if body.get("timeout") else None
+    number, grace = checked_stop(request.json())
     with backend.fleet.lock:
         backend.lifecycle.stop(backend.changeable(request), number=number, grace=grace)
     return _OK
@@ -45,9 +42,9 @@ def suspend(backend: Backend, request: Request) -> Reply:
 
 def restart(backend: Backend, request: Request) -> Reply:
     """Stop a machine and boot it again; `force_stop` leaves out the grace."""
-    signal_text, timeout = request.value("signal"), request.value("timeout")
+    signal_text = request.value("signal")
     number = signal_number(signal_text) if signal_text else None
-    grace = query_seconds(timeout) if timeout else None
+    grace = query_grace(request.value("timeout"))
     if request.flag("force_stop"):
         grace = 0.0
     with backend.fleet.lock:
@@ -57,10 +54,13 @@ def restart(backend: Backend, request: Request) -> Reply:
 
 
 def send_signal(backend: Backend, request: Request) -> Reply:
-    """Send a signal to the main process."""
+    """Send a signal to the main process; nobody's lease stands in the way.
+
+    Source: fly-go, flaps/flaps_machines.go: `Kill` and `Exec` send no nonce.
+    """
     number = signal_number(request.json().get("signal"))
     with backend.fleet.lock:
-        backend.lifecycle.instance(backend.changeable(request)).signal(number)
+        backend.lifecycle.instance(backend.reachable(request)).signal(number)
     return _OK
 
 
@@ -79,21 +79,18 @@ def uncordon(backend: Backend, request: Request) -> Reply:
 
 
 def execute(backend: Backend, request: Request) -> Reply:
-    """Run a command in the machine; 200 even if the command fails."""
-    body = request.json()
-    command = body.get("command") or shlex.split(body.get("cmd") or "")
-    if not command or not all(isinstance(word, str) for word in command):
-        raise ApiRefusal(400, "invalid_argument: command must be a list of strings")
+    """Run a command in the machine, lease or not; 200 even if the command fails."""
+    command = checked_exec(request.json())
     with backend.fleet.lock:
-        instance = backend.lifecycle.instance(backend.changeable(request))
-    timeout = float(body.get("timeout") or _EXEC_TIMEOUT)
+        instance = backend.lifecycle.instance(backend.reachable(request))
     try:
         result = instance.execute(
-            command, stdin=body.get("stdin") or "", timeout=timeout
+            command.words, stdin=command.stdin, timeout=command.timeout
         )
     except OSError as exc:
+        program = command.words[0][:80]
         raise ApiRefusal(
-            400, f"invalid_argument: unable to execute {command[0]!r}: {exc.strerror}"
+            400, f"invalid_argument: unable to execute {program!r}: {exc.strerror}"
         ) from exc
     return Reply(
         body={

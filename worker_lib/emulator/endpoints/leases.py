@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from worker_lib.emulator.backend import NONCE_HEADER
 from worker_lib.emulator.endpoints.machines import new_lease
 from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.validation import checked_lease
 
 if TYPE_CHECKING:
     from worker_lib.emulator.backend import Backend
@@ -23,15 +24,17 @@ _DEFAULT_TTL = 30
 
 def acquire(backend: Backend, request: Request) -> Reply:
     """Take a lease, or refresh one's own by sending its nonce."""
-    body = request.json()
-    ttl = _ttl(request.value("ttl") or body.get("ttl") or _DEFAULT_TTL)
+    given = checked_lease(request.json() | _query(request))
     nonce = request.headers.get(NONCE_HEADER, "")
     with backend.fleet.lock:
         machine = backend.changeable(request)
         held = machine.lease
         known = nonce if held is not None and held.nonce == nonce else ""
         machine.lease = new_lease(
-            machine, ttl=ttl, description=body.get("description") or "", nonce=known
+            machine,
+            ttl=given.get("ttl") or _DEFAULT_TTL,
+            description=given.get("description", ""),
+            nonce=known,
         )
         return Reply(status=201, body=_envelope(machine.lease))
 
@@ -52,11 +55,10 @@ def release(backend: Backend, request: Request) -> Reply:
     return Reply(body={"ok": True})
 
 
-def _ttl(value: object) -> int:
-    text = str(value)
-    if not text.isdecimal() or int(text) < 1:
-        raise ApiRefusal(400, f"invalid_argument: ttl must be seconds, not {text!r}")
-    return int(text)
+def _query(request: Request) -> dict[str, Any]:
+    """The ttl in the query, where fly-go has it."""
+    ttl = request.number("ttl")
+    return {} if ttl is None else {"ttl": ttl}
 
 
 def _envelope(lease: MachineLease) -> dict[str, Any]:

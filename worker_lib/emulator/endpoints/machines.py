@@ -9,11 +9,14 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.emulator.environment import check_secrets
+from worker_lib.emulator.machine_config import checked_config
 from worker_lib.emulator.messages import ApiRefusal, Reply
 from worker_lib.emulator.regions import candidates
+from worker_lib.emulator.schema import whole
 from worker_lib.emulator.state import MachineLease
 from worker_lib.emulator.validation import (
-    checked_config,
+    checked_launch,
     checked_name,
     wanted_subject,
 )
@@ -29,32 +32,54 @@ from worker_lib.emulator.waiting import wait as wait_for
 if TYPE_CHECKING:
     from worker_lib.emulator.backend import Backend
     from worker_lib.emulator.messages import Request
-    from worker_lib.emulator.state import Machine
+    from worker_lib.emulator.state import App, Machine
 
 _DEFAULT_EVENTS, _MOST_EVENTS = 20, 50
+_LIMIT = whole(1, _MOST_EVENTS)
 _METADATA_PREFIX = "metadata."
 
 
 def create(backend: Backend, request: Request) -> Reply:
     """Make a machine; the reply says `created`, the boot has begun by then."""
     body = request.json()
-    config = checked_config(body.get("config"))
-    name = checked_name(body["name"]) if body.get("name") else ""
-    wanted = candidates(body.get("region") or backend.options.region)
-    app = request.params["app"]
+    given = checked_launch(body)
+    config = checked_config(given.get("config"))
+    name = checked_name(given["name"]) if given.get("name") else ""
+    wanted = candidates(given.get("region") or backend.options.region)
     with backend.fleet.lock:
-        backend.fleet.app(app)
+        app = backend.fleet.app(request.params["app"])
+        secrets = _secrets(app, config, given)
         region = backend.faults.place(wanted, wanted_subject(body))
         machine = backend.fleet.add_machine(
-            app=app, name=name, region=region, config=config
+            app=app.name, name=name, region=region, config=config, secrets=secrets
         )
         backend.lifecycle.launched(machine)
-        view = machine_view(machine)
-        if body.get("lease_ttl"):
-            machine.lease = new_lease(machine, ttl=int(body["lease_ttl"]))
-            view["nonce"] = machine.lease.nonce
-        backend.lifecycle.begin(machine, skip_launch=bool(body.get("skip_launch")))
+        view = machine_view(machine) | _new_lease_nonce(machine, given)
+        backend.lifecycle.begin(machine, skip_launch=given.get("skip_launch", False))
     return Reply(body=view)
+
+
+def _secrets(app: App, config: dict[str, Any], given: dict[str, Any]) -> dict[str, str]:
+    """The secrets of a new version of a machine.
+
+    Raises:
+        ApiRefusal: 400, the config names one that is not there; 412, their version
+            is not.
+    """
+    secrets = app.secrets_for(
+        skip=given.get("skip_secrets", False),
+        least_version=given.get("min_secrets_version", 0),
+    )
+    check_secrets(config, secrets)
+    return secrets
+
+
+def _new_lease_nonce(machine: Machine, given: dict[str, Any]) -> dict[str, str]:
+    """Lease a machine to whom it is made or updated for, if that is asked for."""
+    if not given.get("lease_ttl"):
+        return {}
+    machine.lease = new_lease(machine, ttl=given["lease_ttl"])
+    return {"nonce": machine.lease.nonce}
 
 
 def list_machines(backend: Backend, request: Request) -> Reply:
@@ -122,14 +147,15 @@ def get(backend: Backend, request: Request) -> Reply:
 
 def update(backend: Backend, request: Request) -> Reply:
     """Replace the whole config."""
-    body = request.json()
+    given = checked_launch(request.json())
     with backend.fleet.lock:
         machine = backend.changeable(request)
-        _check_update(machine, body)
-        config = checked_config(body.get("config"))
-        launch = not body.get("skip_launch")
-        backend.lifecycle.update(machine, config, launch=launch)
-        view = machine_view(machine)
+        _check_update(machine, given)
+        config = checked_config(given.get("config"))
+        secrets = _secrets(backend.fleet.app(machine.app), config, given)
+        launch = not given.get("skip_launch", False)
+        backend.lifecycle.update(machine, config, secrets, launch=launch)
+        view = machine_view(machine) | _new_lease_nonce(machine, given)
         if machine.state == "created":
             backend.lifecycle.begin(machine, skip_launch=False)
     return Reply(body=view)
@@ -165,13 +191,10 @@ def wait(backend: Backend, request: Request) -> Reply:
 
 def events(backend: Backend, request: Request) -> Reply:
     """The latest events, the newest first."""
-    text = request.value("limit") or str(_DEFAULT_EVENTS)
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_EVENTS:
-        raise ApiRefusal(
-            400, f"invalid_argument: limit must be 1 to {_MOST_EVENTS}, not {text!r}"
-        )
+    limit = request.number("limit")
+    limit = _LIMIT(_DEFAULT_EVENTS if limit is None else limit, "limit")
     with backend.fleet.lock:
-        return Reply(body=events_view(backend.shown(request), int(text)))
+        return Reply(body=events_view(backend.shown(request), limit))
 
 
 def versions(backend: Backend, request: Request) -> Reply:

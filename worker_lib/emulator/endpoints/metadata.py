@@ -5,12 +5,15 @@ Source: the OpenAPI file, `Machines_*_metadata`; "The Machine runtime environmen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from worker_lib.emulator.events import now_text
 from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.validation import checked_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from worker_lib.emulator.backend import Backend
     from worker_lib.emulator.messages import Request
     from worker_lib.emulator.state import Machine
@@ -36,10 +39,10 @@ def get_key(backend: Backend, request: Request) -> Reply:
 
 def set_key(backend: Backend, request: Request) -> Reply:
     """Set one key; an empty value removes it."""
-    value = request.json().get("value")
+    value = checked_metadata({request.params["key"]: request.json().get("value")})
     with backend.fleet.lock:
         machine = _machine(backend, request)
-        _merge(machine, {request.params["key"]: value})
+        _merge(machine, value)
     return _NO_CONTENT
 
 
@@ -62,9 +65,7 @@ def patch(backend: Backend, request: Request) -> Reply:
 
 def _change(backend: Backend, request: Request, *, keep: bool) -> Reply:
     body = request.json()
-    values = body.get("metadata")
-    if not isinstance(values, dict):
-        raise ApiRefusal(400, "invalid_argument: metadata must be an object")
+    values = checked_metadata(body.get("metadata"))
     with backend.fleet.lock:
         machine = _machine(backend, request)
         if body.get("machine_version") not in (None, "", machine.instance_id):
@@ -82,9 +83,7 @@ def _machine(backend: Backend, request: Request) -> Machine:
     return backend.fleet.existing(request.params["app"], request.params["machine"])
 
 
-def _merge(machine: Machine, values: dict[str, Any]) -> None:
-    if not all(value is None or isinstance(value, str) for value in values.values()):
-        raise ApiRefusal(400, "invalid_argument: metadata values must be strings")
+def _merge(machine: Machine, values: Mapping[str, str | None]) -> None:
     merged = {**machine.config["metadata"], **values}
     kept = {key: value for key, value in merged.items() if value}
     machine.config = {**machine.config, "metadata": kept}

@@ -11,11 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from worker_lib.errors import WorkerLibError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
+    "CommandNotExecutable",
     "ExecResult",
     "Exit",
     "GuestFile",
@@ -63,6 +66,10 @@ class LaunchSpec:
     memory_mb: int
 
 
+class CommandNotExecutable(WorkerLibError):
+    """The main process of a machine cannot be begun: there is no such program."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
     """How the main process ended.
@@ -80,12 +87,13 @@ class Exit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observer:
-    """Whom a runtime tells of one launch: `started`, then `exited`; or only `failed`.
+    """What a runtime tells of one launch: `started`, then `exited`; or `failed`.
 
     Attributes:
         started: The main process runs.
         exited: The run is over.
-        failed: There is no run, and why: the image is not there, for example.
+        failed: There is no run, and why: the image is not there, for example. Also
+            after `started`, if the runtime itself has lost the run.
     """
 
     started: Callable[[], None]
@@ -154,7 +162,9 @@ class Runtime(Protocol):
         A signal sent before that ends the run before it has begun.
 
         Raises:
-            OSError: the command cannot be run at all; nobody will be told more.
+            CommandNotExecutable: there is no such program, or it is none; the
+                observer will be told no more, as after any other error.
+            OSError: the machine's files cannot be written, or no process be had.
         """
         ...
 

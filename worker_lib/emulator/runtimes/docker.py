@@ -225,6 +225,16 @@ class DockerRuntime:
     def _run(
         self, spec: LaunchSpec, instance: DockerInstance, observer: Observer
     ) -> None:
+        """See to a run; whatever happens, its observer is told of the end."""
+        try:
+            self._run_container(spec, instance, observer)
+        except Exception as exc:
+            log.exception("launch_failed", extra={"machine_id": spec.machine_id})
+            observer.failed(f"{type(exc).__name__}: the emulator's log says more")
+
+    def _run_container(
+        self, spec: LaunchSpec, instance: DockerInstance, observer: Observer
+    ) -> None:
         wanted = container_options(spec, self._options, cpus=self._engine_cpus)
         try:
             container = self._client.containers.create(spec.image, **wanted)

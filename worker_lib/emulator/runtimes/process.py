@@ -8,6 +8,7 @@ working directory, and `<state_dir>/machines/<id>/` the machine's own disk.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -17,7 +18,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator.runtimes import ExecResult, Exit, ProcessInfo, procfs
+from worker_lib.emulator.runtimes import (
+    CommandNotExecutable,
+    ExecResult,
+    Exit,
+    ProcessInfo,
+    procfs,
+)
 from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched
 from worker_lib.emulator.runtimes.strays import (
     REAP,
@@ -42,6 +49,7 @@ _DEFAULT_COMMAND = ("python", "-m", "worker_lib.runtime")
 _PYTHON_WORDS = ("python", "python3")
 _FREEZE_ROUNDS = 20
 _SIGNAL_BASE = 128
+_NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
 
 
 def image_command(argv: Sequence[str]) -> list[str]:
@@ -79,6 +87,11 @@ class ProcessInstance:
         self._oom_killed = False
         started = procfs.stat(process.pid)
         self._since_ticks = started.start_ticks if started else 0
+
+    @property
+    def machine_id(self) -> str:
+        """Whose run it is."""
+        return self._spec.machine_id
 
     def watch(self) -> None:
         """Hold the run to its memory."""
@@ -229,29 +242,44 @@ class ProcessRuntime:
         """Start a machine's main process, and a thread that waits for its end.
 
         Raises:
-            OSError: the command cannot be run.
+            CommandNotExecutable: there is no such program, or it is none.
+            OSError: the machine's files cannot be written, or no process be had.
         """
         root = self._dir / spec.machine_id
         _write_files(spec.files, root)
         env = self._environment(spec, root)
         marked = self._dir / f"{spec.machine_id}.pid"
+        process = self._spawn_marked(spec, env, marked)
         instance = ProcessInstance(
             spec,
-            self._spawn_marked(spec, env, marked),
+            process,
             env=env,
             cwd=self._cwd,
             monitor=self._monitor,
             log_path=self.log_path(spec.machine_id),
         )
+        try:
+            self._attend(instance, marked, observer)
+        except Exception:  # no thread is to be had: nobody would see to the process
+            process.kill()
+            instance.wait()
+            marked.unlink(missing_ok=True)
+            raise
+        return instance
+
+    def _attend(
+        self, instance: ProcessInstance, marked: Path, observer: Observer
+    ) -> None:
+        """Watch a run's memory, and wait for its end in a thread."""
         instance.watch()
-        observer.started()
-        threading.Thread(
+        waiting = threading.Thread(
             target=self._await_end,
             args=(instance, marked, observer),
-            name=f"machine-{spec.machine_id}",
+            name=f"machine-{instance.machine_id}",
             daemon=True,
-        ).start()
-        return instance
+        )
+        observer.started()
+        waiting.start()
 
     def _environment(self, spec: LaunchSpec, root: Path) -> dict[str, str]:
         own = {"WORKER_LIB_MACHINE_ROOT": str(root)} if spec.files else {}
@@ -265,7 +293,7 @@ class ProcessRuntime:
         mark(marked)
         try:
             process = self._spawn(spec, env)
-        except OSError:
+        except Exception:
             marked.unlink(missing_ok=True)
             raise
         with contextlib.suppress(OSError):
@@ -273,16 +301,23 @@ class ProcessRuntime:
         return process
 
     def _spawn(self, spec: LaunchSpec, env: dict[str, str]) -> subprocess.Popen[bytes]:
+        command = image_command([*spec.entrypoint, *spec.cmd])
         with self.log_path(spec.machine_id).open("ab") as output:
-            return subprocess.Popen(
-                image_command([*spec.entrypoint, *spec.cmd]),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self._cwd,
-                env=env,
-                start_new_session=True,
-            )
+            try:
+                return subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=self._cwd,
+                    env=env,
+                    start_new_session=True,
+                )
+            except OSError as exc:
+                # It also names the working directory, if that one is not there.
+                if exc.errno in _NO_PROGRAM and exc.filename == command[0]:
+                    raise CommandNotExecutable(str(exc)) from exc
+                raise
 
     def _await_end(
         self, instance: ProcessInstance, marked: Path, observer: Observer
