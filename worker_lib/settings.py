@@ -56,8 +56,8 @@ class Settings:
         max_payload_bytes: `WORKER_LIB_MAX_PAYLOAD`. The largest call or result, in
             bytes, after compression.
         result_ttl: `WORKER_LIB_RESULT_TTL`. How long outcomes are kept.
-        pending_ttl: `WORKER_LIB_PENDING_TTL`. How long a job that nobody could run
-            is kept.
+        pending_ttl: `WORKER_LIB_PENDING_TTL`. How long a job may wait for a machine
+            before it expires; counted anew from each retry and each lost machine.
         lease_ttl: `WORKER_LIB_LEASE_TTL`. A machine silent for so long has lost its
             job; it renews after a third of it.
         boot_timeout: `WORKER_LIB_BOOT_TIMEOUT`. How long a machine may take from its

@@ -100,6 +100,42 @@ def test_a_machine_that_is_stopped_hands_its_job_back(
     until(lambda: not is_running(first.supervisor), within=5)
 
 
+@pytest.mark.parametrize("how", ["stop", "restart", "kill and restart"])
+def test_a_job_that_may_not_run_twice_ends_with_its_machine(
+    client: Client, emulator: Emulator, ledger: Ledger, tmp_path: Path, how: str
+) -> None:
+    """Stopped, or restarted by Fly under the same id: it never starts again."""
+    gate = str(tmp_path / "never")
+    job = jobs.works.options(on_lost="fail", retry=5).delay(str(ledger), gate=gate)
+    (first,) = until(lambda: ledger.starts)
+    if how == "stop":
+        client.launcher.api.stop_machine(first.machine, signal="SIGTERM")
+    else:
+        signal_ = "SIGKILL" if how == "kill and restart" else "SIGTERM"
+        client.launcher.api.restart_machine(first.machine, signal=signal_)
+
+    with pytest.raises(JobFailed, match="while the task ran") as caught:
+        job.result(timeout=20)
+    assert ("lost", "failed") == (caught.value.kind, job.status)
+    assert ["lost"] == [one.outcome for one in job.attempts]
+    assert [first] == ledger.starts
+
+
+def test_a_job_that_may_run_again_does_after_its_machine_was_restarted(
+    client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Its loss is counted, and another machine takes it at once."""
+    gate = tmp_path / "gate"
+    job = jobs.works.delay(str(ledger), gate=str(gate), value=5)
+    (first,) = until(lambda: ledger.starts)
+    client.launcher.api.restart_machine(first.machine, signal="SIGKILL")
+    until(lambda: ledger.starts[1:])
+    gate.touch()
+
+    assert 5 == job.result(timeout=20)
+    assert (1, 1) == (job.info().attempt, job.info().lost)
+
+
 def test_what_waits_behind_a_job_that_was_cancelled_as_its_machine_stopped_runs(
     client: Client, ledger: Ledger, tmp_path: Path
 ) -> None:
