@@ -102,7 +102,16 @@ class StoreError(WorkerLibError):
 
 
 class StoreUnavailable(StoreError):
-    """Redis cannot be reached, refuses us, or is full."""
+    """Redis cannot be reached, refuses us, or is full.
+
+    Attributes:
+        reason: `away` (out of reach, restarting, in a failover), `full`, or `refused`
+            (a wrong password or a missing right: it stays so until a person acts).
+    """
+
+    def __init__(self, message: str, *, reason: str = "away") -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class LeaseLost(StoreError):

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
-from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.errors import ConfigError, StoreError, StoreUnavailable
 from worker_lib.store.requirements import EVICTION_REMEDY, eviction_risk
 from worker_lib.store.wire import Wire
 
@@ -52,7 +52,8 @@ class RedisServer:
     """
 
     def __init__(self, url: str) -> None:
-        self._wire = Wire(url, "")
+        self._url = url
+        self._wire: Wire | None = None
 
     def ask(self, *command: bytes | str | float) -> Reply:
         """Return the reply to a command.
@@ -60,12 +61,10 @@ class RedisServer:
         Raises:
             StoreError: Redis refused it, or cannot be reached.
         """
-        try:
-            self._wire.connect()
-        except ValueError as error:
-            raise StoreUnavailable("REDIS_URL cannot be read") from error
-        self._wire.send(*command)
-        return self._wire.receive(_ANSWER_TIMEOUT)
+        wire = self._wire = self._wire or self._open()
+        wire.connect()
+        wire.send(*command)
+        return wire.receive(_ANSWER_TIMEOUT)
 
     def pings(self) -> list[float]:
         """Return how many seconds each of a few PINGs took, the connect left out."""
@@ -81,9 +80,9 @@ class RedisServer:
         """Return what INFO says; empty if it may not be asked."""
         try:
             reply = self.ask("INFO")
-        except StoreUnavailable:
-            raise
-        except StoreError:
+        except StoreError as error:
+            if not _is_about_command(error):
+                raise
             return {}
         text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
         pairs = (line.partition(":") for line in text.splitlines())
@@ -93,9 +92,9 @@ class RedisServer:
         """Return a value of the server's configuration; None if it is not told."""
         try:
             reply = self.ask("CONFIG", "GET", name)
-        except StoreUnavailable:
-            raise
-        except StoreError:
+        except StoreError as error:
+            if not _is_about_command(error):
+                raise
             return None
         if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], bytes):
             return reply[1].decode()
@@ -111,7 +110,19 @@ class RedisServer:
 
     def close(self) -> None:
         """Close the connection."""
-        self._wire.close()
+        if self._wire is not None:
+            self._wire.close()
+
+    def _open(self) -> Wire:
+        try:
+            return Wire(self._url, "")
+        except ConfigError as error:  # told like all that keeps us from Redis
+            raise StoreUnavailable("REDIS_URL cannot be read") from error
+
+
+def _is_about_command(error: StoreError) -> bool:
+    """Say whether Redis is there, and only does not let us ask this."""
+    return not isinstance(error, StoreUnavailable) or error.reason == "refused"
 
 
 _FROM_OUTSIDE = (
@@ -121,7 +132,7 @@ _FROM_OUTSIDE = (
 # The first whose words are in what was said.
 _REMEDIES = (
     (("WRONGPASS", "NOAUTH", "AUTH", "password"), "correct the password in REDIS_URL"),
-    (("NOPERM",), "allow this user PING: ACL SETUSER ... +@all ~*"),
+    (("NOPERM", "may not use"), "allow this user PING: ACL SETUSER ... +@all ~*"),
     (
         ("SSL", "ssl", "TLS", "EOF"),
         "the server speaks no TLS there: use redis:// or its TLS port",

@@ -15,11 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
 from redis.retry import Retry as RedisRetry
 
 from worker_lib.errors import ConfigError, StoreError, StoreUnavailable
-from worker_lib.store.requirements import missing_right, rights_wanted
+from worker_lib.store import address
+from worker_lib.store.refusals import explain
 from worker_lib.store.wire import pack
 
 if TYPE_CHECKING:
@@ -27,13 +37,25 @@ if TYPE_CHECKING:
 
     from worker_lib.store.scripts import Script
 
-__all__ = ["MAX_BLOCK", "Connection"]
+__all__ = ["ANSWER_TIMEOUT", "MAX_BLOCK", "Connection"]
 
 CONNECT_TIMEOUT = 1.5
 ANSWER_TIMEOUT = 2.5
 BLOCK_MARGIN = 0.7
 # Blocking commands are cut into slices, so that a dead connection is noticed.
 MAX_BLOCK = 20.0
+_CODES = {
+    redis.AuthenticationError: "WRONGPASS",
+    BusyLoadingError: "LOADING",
+    MasterDownError: "MASTERDOWN",
+    ClusterDownError: "CLUSTERDOWN",
+    NoPermissionError: "NOPERM",
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+    TryAgainError: "TRYAGAIN",
+}
+# What Redis answered, whichever of it redis-py takes for a broken connection.
+_REPLIES = (redis.ResponseError, redis.AuthenticationError, BusyLoadingError)
 
 
 class Connection:
@@ -44,12 +66,13 @@ class Connection:
         prefix: First key of every script: the namespace.
 
     Raises:
+        ConfigError: the URL cannot be read.
         StoreUnavailable: Redis cannot be reached, refuses us, or is full; known
             within three seconds.
     """
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._url = url
+        address.parse(url)  # as machines read it: what they refuse is refused here
         self._prefix = prefix.encode()
         self._quick = _Connections(url, ANSWER_TIMEOUT)
         self._blocking = _Connections(url, ANSWER_TIMEOUT)
@@ -58,23 +81,32 @@ class Connection:
         """Name the server, never the password."""
         return f"Connection({self._quick.address!r})"
 
-    def run(self, script: Script, *args: Any) -> Any:
-        """Run a script and return its reply; sent again once if the reply was lost."""
+    @property
+    def reached(self) -> bool:
+        """Whether Redis has ever answered: if so, its silence is likely to pass."""
+        return self._quick.reached or self._blocking.reached
+
+    def run(self, script: Script, *args: Any, patience: float = 0.0) -> Any:
+        """Run a script and return its reply; sent again once if the reply was lost.
+
+        Args:
+            patience: Seconds to wait for the reply; 0 as long as usual.
+        """
         command = (b"EVALSHA", script.sha, 1, self._prefix, *args)
         began = time.monotonic()
         try:
-            return self._quick.call(command)
+            return self._quick.call(command, patience)
         except NoScriptError:
-            return self._checked(self._quick, _whole(script, command))
+            return self._checked(self._quick, _whole(script, command), patience)
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             # A connection that idled may have been closed by the server meanwhile.
             if time.monotonic() - began > 1 or isinstance(
                 error, redis.AuthenticationError
             ):
-                raise self._unavailable(error) from error
-            return self._checked(self._quick, _whole(script, command))
+                raise self._told(error) from error
+            return self._checked(self._quick, _whole(script, command), patience)
         except redis.RedisError as error:
-            raise self._refused(error) from error
+            raise self._told(error) from error
 
     def block(self, *command: Any) -> Any:
         """Run a blocking command whose last word is its time-out, in seconds.
@@ -88,15 +120,22 @@ class Connection:
     def listen(self, channel: str, timeout: float) -> Iterator[None]:
         """Yield once when subscribed to `channel`, then at each message.
 
-        Ends after `timeout` seconds.
+        Ends after `timeout` seconds. Where nothing comes for long, the server is asked
+        whether it is still there.
         """
         deadline = time.monotonic() + timeout
         with self.own() as connection:
             connection.send_command("SUBSCRIBE", channel)
+            awaited = True
             while (left := deadline - time.monotonic()) > 0:
-                if connection.can_read(timeout=min(left, MAX_BLOCK)):
-                    connection.read_response()
-                    yield
+                patience = ANSWER_TIMEOUT if awaited else MAX_BLOCK
+                if connection.can_read(timeout=min(left, patience)):
+                    awaited = False
+                    if connection.read_response()[0] != b"pong":
+                        yield
+                elif left > patience:
+                    _ask_for_life(connection, asked=awaited)
+                    awaited = True
 
     @contextmanager
     def own(self) -> Iterator[Any]:
@@ -108,10 +147,8 @@ class Connection:
         connection = self._blocking.fresh()
         try:
             yield connection
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            raise self._unavailable(error) from error
-        except redis.RedisError as error:
-            raise self._refused(error) from error
+        except (redis.RedisError, OSError) as error:
+            raise self._told(error) from error
         finally:
             connection.disconnect()
 
@@ -128,38 +165,20 @@ class Connection:
     ) -> Any:
         try:
             return connections.call(command, patience)
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            raise self._unavailable(error) from error
-        except redis.RedisError as error:
-            raise self._refused(error) from error
+        except (redis.RedisError, OSError) as error:
+            raise self._told(error) from error
 
-    def _unavailable(self, error: Exception) -> StoreError:
-        if isinstance(error, redis.AuthenticationError):
-            return self._refused(error)
-        return StoreUnavailable(
-            f"Redis at {self._quick.address} cannot be reached "
-            f"({type(error).__name__}): start it, or correct REDIS_URL"
-        )
-
-    def _refused(self, error: Exception) -> StoreError:
-        text = str(error)
+    def _told(self, error: Exception) -> StoreError:
         where = f"Redis at {self._quick.address}"
-        # Told in two ways: a long command is refused before it is read.
-        if isinstance(error, redis.AuthenticationError) or (
-            text.startswith("NOAUTH") or "unauthenticated" in text
-        ):
+        if not isinstance(error, _REPLIES):
             return StoreUnavailable(
-                f"{where} refused our password: correct the one in REDIS_URL"
+                f"{where} cannot be reached ({type(error).__name__}): start it, or "
+                "correct REDIS_URL"
             )
-        if isinstance(error, OutOfMemoryError) or "OOM" in text:
-            return StoreUnavailable(
-                f"{where} is full (maxmemory) and refused to store: give it more "
-                "memory or shorten result_ttl; what was stored before is kept"
-            )
-        right = missing_right(text, self._prefix.decode())
-        if right is not None and right[1]:
-            return StoreError(rights_wanted({right[1]: right[0]}))
-        return StoreError(f"{where} refused a command: {text[:200]}")
+        # redis-py takes the code off where it has a class for it.
+        codes = (code for kind, code in _CODES.items() if isinstance(error, kind))
+        text = f"{next(codes, '')} {error}".lstrip()
+        return explain(text, where, self._prefix.decode())
 
 
 class _Connections:
@@ -179,6 +198,7 @@ class _Connections:
                 "REDIS_URL cannot be read: write redis://user:password@host:port/0, "
                 "with %-escapes for special characters of the password"
             ) from None
+        self.reached = False
         self._free: deque[Any] = deque()
         self._pid = os.getpid()
         known = self._pool.connection_kwargs
@@ -200,13 +220,14 @@ class _Connections:
         connection.send_packed_command([pack(command)])
         if patience and not connection.can_read(patience):
             connection.disconnect()
-            raise redis.TimeoutError("no answer to a blocking command")
+            raise redis.TimeoutError("no answer in time")
         try:
             reply = connection.read_response()
         except redis.ResponseError:
             self._free.append(connection)
             raise
         self._free.append(connection)
+        self.reached = True
         return reply
 
     def close(self) -> None:
@@ -225,6 +246,12 @@ class _Connections:
             if _is_sound(connection):
                 return connection
             connection.disconnect()
+
+
+def _ask_for_life(connection: Any, *, asked: bool) -> None:
+    if asked:
+        raise redis.TimeoutError("no answer to a subscriber")
+    connection.send_command("PING")
 
 
 def _is_sound(connection: Any) -> bool:

@@ -11,12 +11,14 @@ import socket
 import time
 
 from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.store import address as addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
 
+    from worker_lib.store.address import Address
     from worker_lib.store.scripts import Script
 
     Reply: TypeAlias = "bytes | int | list[Reply] | None"
@@ -25,6 +27,7 @@ __all__ = ["NoScript", "Wire", "pack"]
 
 _CONNECT_TIMEOUT = 5.0
 _ANSWER_TIMEOUT = 10.0
+_KEEPALIVE_AFTER = 60
 
 
 class NoScript(StoreError):
@@ -37,37 +40,54 @@ class Wire:
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         prefix: First key of every script: the namespace.
+
+    Attributes:
+        longest: Seconds that any wait may take: to connect, to send, to be answered.
+        used: Whether anything was ever sent: Redis may have done it.
+
+    Raises:
+        ConfigError: the URL cannot be read.
     """
 
-    __slots__ = ("_buffer", "_known", "_prefix", "_socket", "_url")
+    __slots__ = (
+        *("_address", "_buffer", "_known", "_prefix", "_socket"),
+        *("longest", "used"),
+    )
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._url = url
+        self._address = addresses.parse(url)
         self._prefix = prefix.encode()
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
         self._known: set[str] = set()
+        self.longest = _ANSWER_TIMEOUT
+        self.used = False
 
     def connect(self) -> None:
         """Open the connection, if it is not open.
 
         Raises:
-            StoreUnavailable: no answer, or the password is refused.
+            StoreUnavailable: no answer, or the login is refused.
         """
         if self._socket is not None:
             return
         self._buffer.clear()
         try:
-            self._socket, greeting = _dial(self._url)
+            self._socket = _dial(self._address, min(_CONNECT_TIMEOUT, self.longest))
         except OSError as error:
             raise StoreUnavailable(f"Redis cannot be reached: {error}") from error
         try:
-            for command in greeting:
-                self.send(*command)
+            for command in self._address.greeting:
+                self._send(command)
                 self.receive()
+        except StoreUnavailable:
+            self.close()
+            raise
         except StoreError as error:
             self.close()
-            raise StoreUnavailable(f"Redis refused our login: {error}") from error
+            raise StoreUnavailable(
+                f"Redis refused our login: {error}", reason="refused"
+            ) from error
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for poll(); -1 while closed."""
@@ -111,10 +131,42 @@ class Wire:
 
     def send(self, *command: bytes | str | float) -> None:
         """Send one command."""
+        self.used = True
+        self._send(command)
+
+    def _send(self, command: Sequence[bytes | str | float]) -> None:
+        connection = self._open_socket()
         try:
-            self._open_socket().sendall(pack(command))
+            connection.settimeout(self.longest)
+            connection.sendall(pack(command))
         except OSError as error:
             raise self._broken(error) from error
+
+    def has_reply(self) -> bool:
+        """Read what has come, without waiting; say whether it is a whole reply.
+
+        A socket that is readable may hold none: over TLS a server sends session
+        tickets on its own account.
+
+        Raises:
+            StoreUnavailable: the connection broke.
+        """
+        connection, open_ = self._open_socket(), True
+        try:
+            connection.setblocking(False)
+            while data := connection.recv(1 << 18):
+                self._buffer += data
+            open_ = False
+        except OSError as error:
+            if not _would_block(error):
+                raise self._broken(error) from error
+        try:
+            _parse(self._buffer, 0)
+        except _Incomplete:
+            if not open_:
+                raise self._broken(None) from None
+            return False
+        return True
 
     def receive(self, timeout: float = _ANSWER_TIMEOUT) -> Reply:
         """Return the next reply.
@@ -123,7 +175,7 @@ class Wire:
             StoreError: Redis refused the command.
             StoreUnavailable: there was no whole reply within `timeout` seconds.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + min(timeout, self.longest)
         while True:
             try:
                 reply, used = _parse(self._buffer, 0)
@@ -132,7 +184,7 @@ class Wire:
                 continue
             del self._buffer[:used]
             if isinstance(reply, _Refused):
-                raise _refusal(reply)
+                raise self._refusal(reply.decode("utf-8", "replace"))
             return reply
 
     def _fill(self, deadline: float) -> None:
@@ -150,6 +202,13 @@ class Wire:
         if self._socket is None:
             raise StoreUnavailable("the connection to Redis is closed")
         return self._socket
+
+    def _refusal(self, text: str) -> StoreError:
+        if text.startswith("NOSCRIPT"):
+            return NoScript(text)
+        from worker_lib.store.refusals import explain  # noqa: PLC0415 - rarely needed
+
+        return explain(text, "Redis", self._prefix.decode())
 
     def _broken(self, error: OSError | None) -> StoreUnavailable:
         self.close()
@@ -208,82 +267,31 @@ def _parse_array(data: bytearray, size: int, at: int) -> tuple[Reply, int]:
     return items, at
 
 
-def _refusal(head: _Refused) -> StoreError:
-    text = head.decode("utf-8", "replace")
-    if text.startswith("NOSCRIPT"):
-        return NoScript(text)
-    if text.startswith(("OOM", "LOADING", "BUSY", "MISCONF", "TRYAGAIN", "READONLY")):
-        return StoreUnavailable(f"Redis refused for now: {text}")
-    if "command not allowed when used memory" in text:
-        return StoreUnavailable("Redis is full and refused to store")
-    return StoreError(f"Redis refused a command: {text}")
-
-
-def _dial(url: str) -> tuple[socket.socket, list[tuple[str, ...]]]:
-    scheme, _, rest = url.partition("://")
-    if scheme == "unix":
-        return _dial_unix(rest)
-    place, _, query = rest.partition("?")
-    where, _, path = place.partition("/")
-    database = _database(query) or path
-    login, _, host_port = where.rpartition("@")
-    host, port = _host_and_port(host_port)
-    connection = socket.create_connection((host, port), _CONNECT_TIMEOUT)
+def _dial(address: Address, timeout: float) -> socket.socket:
+    if address.scheme == "unix":
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout)
+            connection.connect(address.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    place = (address.host, address.port)
+    connection = socket.create_connection(place, timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if scheme == "rediss":
+    # So that one who waits for a word is told when the server vanished silently.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_AFTER)
+    if address.scheme == "rediss":
         import ssl  # noqa: PLC0415 - costly, and few need it
 
         context = ssl.create_default_context()
-        connection = context.wrap_socket(connection, server_hostname=host)
-    return connection, _greeting(login, database)
+        connection = context.wrap_socket(connection, server_hostname=address.host)
+    return connection
 
 
-def _dial_unix(rest: str) -> tuple[socket.socket, list[tuple[str, ...]]]:
-    path, _, query = rest.partition("?")
-    before, slash, tail = path.partition("/")
-    login, _, start = before.rpartition("@")
-    path, database = start + slash + tail, _database(query)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(_CONNECT_TIMEOUT)
-    try:
-        connection.connect(_unquote(path))
-    except OSError:
-        connection.close()
-        raise
-    return connection, _greeting(login, database)
-
-
-def _database(query: str) -> str:
-    for pair in query.split("&"):
-        name, _, value = pair.partition("=")
-        if name == "db":
-            return value
-    return ""
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        port = port.lstrip(":")
-    else:
-        host, _, port = text.partition(":")
-    return host or "localhost", int(port or 6379)
-
-
-def _greeting(login: str, database: str) -> list[tuple[str, ...]]:
-    user, _, password = login.partition(":")
-    commands: list[tuple[str, ...]] = []
-    if password:
-        words = (user, password) if user else (password,)
-        commands.append(("AUTH", *map(_unquote, words)))
-    if database not in {"", "0"}:
-        commands.append(("SELECT", database))
-    return commands
-
-
-def _unquote(text: str) -> str:
-    if "%" not in text:
-        return text
-    from urllib.parse import unquote  # noqa: PLC0415 - few passwords need it
-
-    return unquote(text)
+def _would_block(error: OSError) -> bool:
+    # By name, since without TLS there is no need to import `ssl`.
+    names = {"BlockingIOError", "SSLWantReadError", "SSLWantWriteError"}
+    return type(error).__name__ in names

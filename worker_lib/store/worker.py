@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.keys import key_prefix, new_slot_id
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.scripts import script
@@ -189,12 +190,30 @@ class MachineStore:
     def heard(self) -> str:
         """Return the word: `c`, the job was cancelled; `w`, there is work.
 
-        Listens on. Raises `StoreUnavailable` if the connection broke.
+        Listens on. "" if there is none yet: what can be polled may become readable for
+        other reasons.
+
+        Raises:
+            StoreUnavailable: the connection broke, or Redis does not let us wait any
+                longer, as after a failover; `listen` begins anew.
         """
-        reply = _array(self._bell.receive())
-        self._bell.send(b"BLPOP", self._bell_key, b"0")
+        try:
+            if not self._bell.has_reply():
+                return ""
+            reply = _array(self._bell.receive())
+            self._bell.send(b"BLPOP", self._bell_key, b"0")
+        except StoreError as error:
+            self._bell.close()
+            if isinstance(error, StoreUnavailable):
+                raise
+            raise StoreUnavailable(str(error), reason="refused") from error
         word = reply[1]
         return word.decode() if isinstance(word, bytes) else ""
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Return what is open, which is nobody else's business."""
+        both = (self.wire.fileno(), self._bell.fileno())
+        return tuple(one for one in both if one >= 0)
 
     def close(self) -> None:
         """Close both connections."""

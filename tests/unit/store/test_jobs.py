@@ -8,7 +8,7 @@ import pytest
 
 from worker_lib.store.store import Check, Loss, Outcome
 
-from .ground import FINAL, STOPPED, claimed
+from .ground import FINAL, STOPPED, claimed, eventually
 
 if TYPE_CHECKING:
     from worker_lib.store.worker import ClaimedJob, MachineStore
@@ -469,7 +469,7 @@ class TestCancel:
         machine.listen()
         ground.store.cancel(job.id)
 
-        assert "c" == machine.heard()
+        assert "c" == eventually(machine.heard)
         ok, claim = machine.finish(job, "succeeded", outcome=b"late")
         assert (False, "empty", "cancelled") == (
             ok,

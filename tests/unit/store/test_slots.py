@@ -68,7 +68,7 @@ class TestOwed:
         other, stored = ground.enqueue(linger=60.0)
 
         assert "" == stored.slot
-        assert "w" == machine.heard()
+        assert "w" == eventually(machine.heard)
         timers = ground.timers()
         assert 9 < timers[f"s:{machine._slot}"] <= 10
         assert other == claimed(machine).id
@@ -399,7 +399,7 @@ def test_a_word_for_a_machine_is_kept_until_it_listens(ground: Ground) -> None:
     ground.enqueue(linger=60.0)
     machine.listen()
 
-    assert "w" == machine.heard()
+    assert "w" == eventually(machine.heard)
     assert -1 != machine.listen()
     ground.store.cancel(claimed(machine).id)
     assert "c" == eventually(machine.heard)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_lib.errors import StoreError, StoreUnavailable
-from worker_lib.store import wire as wire_module
+from worker_lib.errors import ConfigError, StoreError, StoreUnavailable
+from worker_lib.store.address import parse
+from worker_lib.store.connection import Connection
 from worker_lib.store.wire import NoScript, Wire
 
 if TYPE_CHECKING:
@@ -108,21 +109,58 @@ def test_any_replies_are_read_in_any_pieces(
     [
         (NoScript, "NOSCRIPT No matching script."),
         (StoreUnavailable, "LOADING Redis is loading the dataset in memory"),
-        (StoreUnavailable, "OOM command not allowed when used memory > 'maxmemory'."),
-        (StoreUnavailable, "MISCONF Errors writing to the AOF file"),
-        (StoreUnavailable, "READONLY You can't write against a read only replica."),
-        (StoreUnavailable, "ERR x: command not allowed when used memory > 'maxmemory'"),
         (StoreError, "WRONGTYPE Operation against a key holding the wrong kind"),
     ],
 )
 def test_refusals_that_pass_are_told_from_those_that_stay(
     kind: type[StoreError], line: str
 ) -> None:
-    """What passes is worth another try."""
+    """What passes is worth another try; `test_refusals` has them all."""
     with pytest.raises(StoreError) as caught:
         fed(b"-%b\r\n" % line.encode(), []).receive()
 
     assert kind is type(caught.value)
+
+
+def test_what_came_is_read_without_waiting() -> None:
+    """Half a reply is none yet; a reply that came before the end still counts."""
+    wire, server = pair()
+    assert not wire.has_reply()
+    server.sendall(b"+wo")
+    assert not wire.has_reply()
+    server.sendall(b"rd\r\n:7\r\n:")
+    assert wire.has_reply()
+    assert b"word" == wire.receive()
+    server.close()
+    assert wire.has_reply()
+    assert 7 == wire.receive()
+    with pytest.raises(StoreUnavailable, match="broke: closed"):
+        wire.has_reply()
+    assert -1 == wire.fileno()
+
+
+def test_a_large_command_may_follow_a_reply_that_came_late() -> None:
+    """How long sending may take does not depend on the answer before."""
+    wire, server = pair()
+    late = threading.Timer(0.05, server.sendall, [b"+OK\r\n"])
+    late.start()
+    wire.receive(0.2)
+    heard: list[int] = []
+
+    def read_slowly() -> None:
+        late.join()
+        while sum(heard) < 1 << 22:
+            heard.append(len(server.recv(1 << 16)))
+            threading.Event().wait(0.005)
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    wire.send(b"x" * (1 << 22))
+    reader.join(10)
+    wire.close()
+    server.close()
+
+    assert sum(heard) > 1 << 22
 
 
 def test_an_error_reply_leaves_the_connection_good() -> None:
@@ -255,7 +293,26 @@ def test_an_ipv6_host_is_understood() -> None:
 )
 def test_host_and_port_have_defaults(expected: tuple[str, int], text: str) -> None:
     """As redis-py has them."""
-    assert expected == wire_module._host_and_port(text)
+    address = parse(f"redis://:secret@{text}/1")
+
+    assert expected == (address.host, address.port)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("localhost:6379", "http://localhost", "redis://:CANARY@host:port"),
+        *("redis://:CANARY@host:0", "redis://:CANARY@host:65536"),
+        *("redis://:CANARY@host/one", "unix://:CANARY@/tmp/redis?db=one", ""),
+    ],
+)
+def test_a_url_that_cannot_be_read_is_told_without_being_shown(url: str) -> None:
+    """By both sides, before anything is sent."""
+    for kind in (Wire, Connection):
+        with pytest.raises(ConfigError, match="REDIS_URL cannot be read") as caught:
+            kind(url, "{x}")
+        assert "CANARY" not in str(caught.value)
+        assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("query", ["", "?db=0", "?db=5", "?x=1&db=5"])
