@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import math
 import os
 import threading
 import time
@@ -24,14 +25,16 @@ from worker_lib.errors import (
     JobLost,
     JobNotFound,
     ResultExpired,
+    StoreUnavailable,
     WaitTimeout,
 )
 from worker_lib.handle import Job
 from worker_lib.keys import key_prefix, new_job_id
 from worker_lib.launcher import Launcher, rebuild
+from worker_lib.outage import Outage
 from worker_lib.plan import Plan
 from worker_lib.settings import Settings
-from worker_lib.store.connection import MAX_BLOCK, Connection
+from worker_lib.store.connection import ANSWER_TIMEOUT, MAX_BLOCK, Connection
 from worker_lib.store.store import NewJob, Outcome, Seen, Store
 from worker_lib.sweeper import Sweeper
 from worker_lib.waiters import Waiters, in_thread
@@ -120,24 +123,21 @@ class Client:
             fresh: It was stored a moment ago, so look only if waiting takes long.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        found = None if fresh and timeout != 0 else self._settled(job_id, known=fresh)
-        if found is None and not fresh:
-            self._attend(job_id)
+        outage = Outage(self.store, deadline)
+        found, known, look = None, fresh, not fresh or timeout == 0
         while found is None:
-            left = _left(deadline)
-            if left <= 0:
-                raise WaitTimeout(
-                    f"job {job_id} is not done after {timeout:g} s; it goes on, and "
-                    f"Job.get({job_id!r}).result() waits for it again"
-                )
-            began = time.monotonic()
-            found = self.store.wait(job_id, min(left, MAX_BLOCK))
-            if found is None or not found.status:
-                found = self._settled(job_id, known=True)
-                if found is None:  # the look may have put a lost deadline back
-                    self._attend(job_id)
-                if found is None and time.monotonic() - began < _SHORTEST_LOOK:
-                    time.sleep(_SHORTEST_LOOK)
+            try:
+                if look:
+                    found = self._settled(job_id, deadline, known=known)
+                    if found is None:
+                        self._attend(job_id)
+                    known, look = True, False
+                else:
+                    found = self._wait(job_id, timeout, deadline)
+                    outage.is_over()
+            except StoreUnavailable as error:
+                outage.sit_out(error)
+                look = True  # it may have ended meanwhile, or be lost
         self._open_jobs.discard(job_id)
         return self._load(job_id, found)
 
@@ -181,17 +181,23 @@ class Client:
 
     def watch(self, job_id: str, timeout: float | None) -> Iterator[JobInfo]:
         """Yield a job at each change; see `Job.watch`."""
-        span = 365 * 86400.0 if timeout is None else timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        outage = Outage(self.store, deadline)
         before = None
         self._attend(job_id)
-        for _ in self.store.changes(job_id, span):
-            info = self.look(job_id).info
-            if info != before:
-                yield info
-            if info.final:
-                self._open_jobs.discard(job_id)
-                return
-            before = info
+        while _left(deadline) > 0:
+            try:
+                for _ in self.store.changes(job_id, _left(deadline)):
+                    info = self.look(job_id).info
+                    if info != before:
+                        yield info
+                    if info.final:
+                        self._open_jobs.discard(job_id)
+                        return
+                    before = info
+                outage.is_over()
+            except StoreUnavailable as error:
+                outage.sit_out(error)
 
     def close(self, timeout: float = _FLUSH_AT_EXIT) -> None:
         """Wait for machines that are being asked for, then close connections."""
@@ -257,14 +263,41 @@ class Client:
             may_launch=self._may_launch,
         )
 
-    def _settled(self, job_id: str, *, known: bool) -> Outcome | None:
+    def _wait(
+        self, job_id: str, timeout: float | None, deadline: float | None
+    ) -> Outcome | None:
+        """Wait a while for the outcome; None if it is not there yet.
+
+        Raises:
+            WaitTimeout: the caller's time is over.
+        """
+        left = _left(deadline)
+        if left <= 0:
+            raise WaitTimeout(
+                f"job {job_id} is not done after {timeout:g} s; it goes on, and "
+                f"Job.get({job_id!r}).result() waits for it again"
+            )
+        began = time.monotonic()
+        found = self.store.wait(job_id, min(left, MAX_BLOCK))
+        if found is None or not found.status:
+            found = self._settled(job_id, deadline, known=True)
+            if found is None:  # the look may have put a lost deadline back
+                self._attend(job_id)
+            if found is None and time.monotonic() - began < _SHORTEST_LOOK:
+                time.sleep(_SHORTEST_LOOK)
+        return found
+
+    def _settled(
+        self, job_id: str, deadline: float | None, *, known: bool
+    ) -> Outcome | None:
         """Return a final job's outcome, None if it is not final.
 
         Raises:
             JobNotFound: it is gone; `JobLost` if it was there before.
             MachineError: it waits for a machine that only a person can bring.
         """
-        (seen,) = self.store.look(job_id)
+        patience = min(ANSWER_TIMEOUT, max(0.0, _left(deadline)))
+        (seen,) = self.store.look(job_id, patience=patience)
         return self._judge(job_id, seen, known)
 
     def _judge(self, job_id: str, seen: Seen | None, known: bool) -> Outcome | None:
@@ -375,4 +408,4 @@ os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def _left(deadline: float | None) -> float:
-    return MAX_BLOCK if deadline is None else deadline - time.monotonic()
+    return math.inf if deadline is None else deadline - time.monotonic()

@@ -93,6 +93,8 @@ class Job(Generic[R_co]):
             WaitTimeout: not final yet; the job goes on.
             ResultExpired: it ended longer ago than `result_ttl`.
             JobLost: Redis lost it.
+            StoreUnavailable: Redis refuses us, or was away when time was over; until
+                then a restart or a failover is sat out.
             MachineError: no machine can be had until a person acts; the job waits.
         """
         good, value = self._client.outcome(self.id, timeout, fresh=self._fresh)

@@ -140,7 +140,8 @@ class Waiters:
                         down_since, pause = 0.0, 0.0
             except StoreUnavailable as error:
                 down_since = down_since or time.monotonic()
-                if time.monotonic() - down_since > _RIDE_OUT:
+                hopeless = error.reason == "refused" or not self._store.reached
+                if hopeless or time.monotonic() - down_since > _RIDE_OUT:
                     self._fail(error)
                 pause = min(_LONGEST_PAUSE, 2 * pause + 0.05)
                 bell.wait(pause)

@@ -66,6 +66,12 @@ class ChaosProxy:
         for link in links:
             link.cut()
 
+    def swallow(self) -> None:
+        """Leave every connection there is open and pass nothing on, as a lost route."""
+        with self._lock:
+            for link in self._links:
+                link.dead = True
+
     def hold(self) -> None:
         """Pass nothing on, either way, until `release`."""
         self._open.clear()
@@ -124,6 +130,7 @@ class _Link:
         self._client = client
         self._server = server
         self._asked: deque[str] = deque()
+        self.dead = False
 
     def start(self) -> None:
         for work in (self._pass_commands, self._pass_replies):
@@ -144,6 +151,8 @@ class _Link:
 
     def _pass_commands(self) -> None:
         for raw, command in _messages(self._client):
+            if self.dead:
+                continue
             verb = _verb(command)
             self._proxy.seen[verb] += 1
             if self._proxy.strikes("request", verb):
@@ -153,6 +162,8 @@ class _Link:
 
     def _pass_replies(self) -> None:
         for raw, _ in _messages(self._server):
+            if self.dead:
+                continue
             verb = self._asked.popleft() if self._asked else ""
             if not raw.startswith(b"-NOSCRIPT") and self._proxy.strikes("reply", verb):
                 return

@@ -49,6 +49,15 @@ class OwnServer:
         with redis.Redis.from_url(self.url) as connection:
             return connection.execute_command(*command)
 
+    def waiting(self, command: str) -> list[str]:
+        """Return the ids of clients that wait in this blocking command."""
+        with redis.Redis.from_url(self.url) as connection:
+            return [
+                one["id"]
+                for one in connection.client_list()
+                if one["cmd"] == command and "b" in one["flags"]
+            ]
+
     def remove(self) -> None:
         """Stop it and delete its data."""
         if self._running.poll() is None:

@@ -274,9 +274,18 @@ class Store:
         done = self._connection.run(script("cancel"), job_id, new_slot_id())
         return None if done < 0 else bool(done)
 
-    def look(self, *job_ids: str) -> list[Seen | None]:
-        """Return what is known of each job; None where there is none."""
-        replies = self._connection.run(script("look"), *job_ids)
+    @property
+    def reached(self) -> bool:
+        """Whether Redis has ever answered this process."""
+        return self._connection.reached
+
+    def look(self, *job_ids: str, patience: float = 0.0) -> list[Seen | None]:
+        """Return what is known of each job; None where there is none.
+
+        Args:
+            patience: Seconds to wait for the answer; 0 as long as usual.
+        """
+        replies = self._connection.run(script("look"), *job_ids, patience=patience)
         return [
             _seen(job_id, reply) if reply else None
             for job_id, reply in zip(job_ids, replies, strict=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .ground import STOPPED, claimed
+from .ground import STOPPED, claimed, eventually
 
 if TYPE_CHECKING:
     from .ground import Ground
@@ -168,7 +168,7 @@ class TestWaking:
         second.listen()
         first.release(job, **STOPPED)
 
-        assert "w" == second.heard()
+        assert "w" == eventually(second.heard)
         assert {second._slot} == ground.slots()
 
     def test_one_whose_machine_was_lost(self, ground: Ground) -> None:
@@ -184,7 +184,7 @@ class TestWaking:
         )
 
         assert (True, "") == loss
-        assert "w" == second.heard()
+        assert "w" == eventually(second.heard)
         assert job.id == claimed(second).id
 
     def test_one_whose_retry_is_due(self, ground: Ground) -> None:
@@ -198,7 +198,7 @@ class TestWaking:
         ground.pass_time(51.0)
         ground.store.cancel(unrelated)
 
-        assert "w" == second.heard()
+        assert "w" == eventually(second.heard)
         assert job.id == claimed(second).id
 
 
