@@ -7,32 +7,48 @@ CODE := worker_lib worker demo app.py examples tests tools
 # The image that `make image` makes, and that machines of the demo run with RUNTIME=docker.
 IMAGE ?= worker-lib-demo
 BASE_IMAGE ?= python:3.11-slim-bookworm
+# For any platform and any Python from 3.11 on.
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+  --generate-hashes --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo image wheels test interop lint format types bench ci clean
+.PHONY: help demo image wheels lock test test-image interop lint format types bench ci clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
 demo: $(VENV)/.demo$(if $(filter docker%,$(RUNTIME)),-docker)  ## Serve the demo at http://127.0.0.1:8080 (ONCE=1: drive it and check; RUNTIME=docker: machines are containers)
 	@$(if $(RUNTIME),WORKER_LIB_RUNTIME=$(RUNTIME) WORKER_IMAGE=$${WORKER_IMAGE:-$(IMAGE)}) \
 	  $(BIN)/python -m $(if $(ONCE),demo.drive,demo.serve)
 
+# A remote's URL may hold a password, which is nobody's business.
 image:  ## Build the image of app and machines (BASE_IMAGE=, IMAGE=, BUILD_ARGS=)
 	@docker build --file worker/Dockerfile --tag $(IMAGE) \
-	  --build-arg BASE_IMAGE=$(BASE_IMAGE) $(BUILD_ARGS) .
+	  --build-arg BASE_IMAGE=$(BASE_IMAGE) \
+	  --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	  --build-arg SOURCE="$$(git config --get remote.origin.url | sed 's|//[^/]*@|//|')" \
+	  --build-arg REVISION="$$(git describe --always --dirty --abbrev=40 --exclude '*')" \
+	  $(BUILD_ARGS) .
 
-# Fetched by the base's own Python, as versions and platforms depend on it.
-wheels:  ## Fetch what the image installs, if its build has no network (CA_CERT=)
+# By the base's own Python, as what fits depends on version and platform.
+wheels:  ## Fetch what the image installs, if its build has no network (BASE_IMAGE=, CA_CERT=)
+	@rm -rf wheels && mkdir wheels
 	@docker run --rm --network host --user "$$(id -u):$$(id -g)" --env HOME=/tmp \
 	  --env PIP_INDEX_URL --env PIP_EXTRA_INDEX_URL \
 	  $(if $(CA_CERT),--env PIP_CERT=/ca.crt --volume $(abspath $(CA_CERT)):/ca.crt:ro) \
-	  --volume $(CURDIR):/src --workdir /src $(BASE_IMAGE) sh -c '\
-	    python3 tools/requirements.py --build > /tmp/needed.txt && \
-	    python3 -m pip wheel --quiet --wheel-dir wheels --requirement /tmp/needed.txt'
+	  --volume $(CURDIR):/src --workdir /src $(BASE_IMAGE) python3 -m pip download \
+	    --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+	    --dest wheels -r worker/requirements.lock -r worker/build.lock
+
+lock: $(VENV)/.lock  ## Pin anew what the image installs: versions and hashes
+	@$(BIN)/python tools/requirements.py | $(COMPILE) --output-file worker/requirements.lock -
+	@$(BIN)/python tools/requirements.py --build | $(COMPILE) --output-file worker/build.lock -
 
 test: $(VENV)/.dev  ## Run all tests (RUNTIME=docker: with machines that are containers)
 	@WORKER_LIB_TEST_RUNTIME=$(RUNTIME) $(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-image: $(VENV)/.dev  ## Test the image that make image made (IMAGE=)
+	@WORKER_LIB_TEST_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/contract/test_image.py $(ARGS)
 
 interop: $(VENV)/.interop  ## Drive the emulator with Fly clients that others wrote (needs npm)
 	@$(BIN)/python -m pytest tests/interop $(ARGS)
@@ -76,6 +92,10 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what the tests need into $(VENV) (once)"
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.lock: | $(VENV)/bin/python
+	@$(PIP) 'uv>=0.8'
+	@touch $@
 
 # Clients want different versions of what they share, so each has a folder of its own.
 $(VENV)/.interop: tests/interop/package.json | $(VENV)/.dev

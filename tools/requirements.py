@@ -1,6 +1,6 @@
 """Prints what the image installs, one requirement a line, as pyproject.toml has it.
 
-`--build`: also what it takes to build the project itself.
+`--build`: instead, what it takes to build the project itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ with open("pyproject.toml", "rb") as file:
     declared = tomllib.load(file)
 
 project = declared["project"]
-needed = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+extras = project["optional-dependencies"]
+needed = [*project["dependencies"], *extras["demo"], *extras["image"]]
 if "--build" in sys.argv:
-    needed += declared["build-system"]["requires"]
+    needed = declared["build-system"]["requires"]
 print(*needed, sep="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ def rendered(template: str, plan: Plan, *, install: str = _FROM_REQUIREMENTS) ->
         "@TASKS_APP@": plan.tasks_app,
         "@REGION@": plan.region,
         "@PYTHON@": plan.python,
-        "@WSGI@": plan.wsgi,
+        "@PYTHONPATH@": "/app",
+        "@WSGI_JSON@": json.dumps(plan.wsgi),
         "@WSGI_QUOTED@": shlex.quote(plan.wsgi),
         "@INSTALL@": install,
     }

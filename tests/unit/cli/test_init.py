@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -196,7 +197,7 @@ def test_a_factory_is_quoted_for_the_shell() -> None:
     plan = Plan(web_app="a", tasks_app="b", region="ams", wsgi="app:create_app()")
 
     assert rendered("Procfile", plan).endswith(" 'app:create_app()'\n")
-    assert '"app:create_app()"]' in rendered("Dockerfile", plan)
+    assert ', "app:create_app()"]' in rendered("Dockerfile", plan)
 
 
 def between(text: str, start: str, end: str) -> str:
@@ -229,6 +230,15 @@ def test_the_image_agrees_with_the_repositorys_own() -> None:
         shared = [line for line in instructions(own) if part in line]
         assert shared
         assert shared == [line for line in instructions(ours) if part in line]
+
+
+def test_the_init_of_the_image_is_the_one_that_is_tried() -> None:
+    """The template pins what the lock of the repository's own image has."""
+    lock = (ROOT / "worker" / "requirements.lock").read_text()
+
+    pin = re.search(r"dumb-init==\S+", rendered("Dockerfile", PLAN))
+    assert pin
+    assert f"\n{pin[0]} " in lock
 
 
 def test_fly_toml_agrees_with_the_repositorys_own() -> None:
