@@ -23,4 +23,5 @@ async def main() -> None:
     print(await asyncio.gather(*jobs))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -9,4 +9,5 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-print(add.delay(1, 2).result())
+if __name__ == "__main__":
+    print(add.delay(1, 2).result())

@@ -16,16 +16,22 @@ def simmer(steps: int) -> str:
     return "done"
 
 
-job = simmer.delay(4)
-for info in job.watch():
-    print(info.status, info.progress.message if info.progress else "")
-print(job.result())
+def main() -> None:
+    """Watch one job to its end, cancel another."""
+    job = simmer.delay(4)
+    for info in job.watch():
+        print(info.status, info.progress.message if info.progress else "")
+    print(job.result())
 
-endless = simmer.delay(1_000)
-while endless.status != "running":
-    time.sleep(0.05)
-print("cancelled:", endless.cancel())
-try:
-    endless.result()
-except JobCancelled as error:
-    print(error)
+    endless = simmer.delay(1_000)
+    while endless.status != "running":
+        time.sleep(0.05)
+    print("cancelled:", endless.cancel())
+    try:
+        endless.result()
+    except JobCancelled as error:
+        print(error)
+
+
+if __name__ == "__main__":
+    main()

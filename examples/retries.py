@@ -14,14 +14,20 @@ def fetch(succeeds_at: int) -> str:
     return f"answered attempt {attempt}"
 
 
-job = fetch.delay(3)
-print(job.result())
-for attempt in job.attempts:
-    print(f"  attempt {attempt.number}: {attempt.outcome} {attempt.error}")
+def main() -> None:
+    """Show a call that succeeds at last, and one that does not."""
+    job = fetch.delay(3)
+    print(job.result())
+    for attempt in job.attempts:
+        print(f"  attempt {attempt.number}: {attempt.outcome} {attempt.error}")
 
-try:
-    fetch.remote(99)
-except ConnectionError as error:
-    print(f"gave up: {error}")
-    cause = error.__cause__
-    print(f"  it was raised on a machine: {isinstance(cause, JobFailed)}")
+    try:
+        fetch.remote(99)
+    except ConnectionError as error:
+        print(f"gave up: {error}")
+        cause = error.__cause__
+        print(f"  it was raised on a machine: {isinstance(cause, JobFailed)}")
+
+
+if __name__ == "__main__":
+    main()

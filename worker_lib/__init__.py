@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from worker_lib.errors import (
         ApiUnavailable,
         ArgumentsNotEncodable,
+        CallRefused,
         ConfigError,
         InvalidRequest,
         JobCancelled,
@@ -56,6 +57,7 @@ __all__ = [
     "ApiUnavailable",
     "ArgumentsNotEncodable",
     "Attempt",
+    "CallRefused",
     "ConfigError",
     "Guest",
     "InvalidRequest",

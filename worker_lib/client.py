@@ -31,6 +31,7 @@ from worker_lib.errors import (
 from worker_lib.handle import Job
 from worker_lib.keys import key_prefix, new_job_id
 from worker_lib.launcher import Launcher, rebuild
+from worker_lib.nesting import Nesting
 from worker_lib.outage import Outage
 from worker_lib.plan import Plan
 from worker_lib.settings import Settings
@@ -93,6 +94,7 @@ class Client:
             self._open_jobs,
         )
         self._plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
+        self._nesting = Nesting(self.store, settings)
         self._waiters = Waiters(self.store, self._judge)
 
     def __repr__(self) -> str:
@@ -104,7 +106,8 @@ class Client:
     ) -> Job[R]:
         """Store a call; see `Task.delay`."""
         plan = self._plan(task.spec.undelayed)
-        new = self._encode(task, plan, args, kwargs)
+        generation = self._nesting.admit(task.name)
+        new = self._encode(task, plan, args, kwargs, generation)
         stored = self.store.enqueue(new)
         if len(self._open_jobs) < _MAX_OPEN:
             self._open_jobs.add(new.id)
@@ -228,6 +231,7 @@ class Client:
         plan: Plan,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        generation: int,
     ) -> NewJob:
         job_id, options, name = new_job_id(), task.spec, pickling.reference(task.fn)
         code_hash, code, shown = "", b"", (name or task.name)[:_MAX_NAME]
@@ -236,7 +240,8 @@ class Client:
             code_hash = codec.content_hash(body)
             code = self._codec.seal(body, kind=codec.CODE, job_id=code_hash)
         retry = options.retry if options.retry.max_attempts > 1 else None
-        body = pickling.dump_call(task.name, pickling.Call(args, kwargs, retry))
+        call = pickling.Call(args, kwargs, retry, generation)
+        body = pickling.dump_call(task.name, call)
         place = codec.call_place(
             code_hash or shown,
             pool=plan.pool,

@@ -1,18 +1,38 @@
-"""What a task can ask while it runs: which job it is, and a way to report progress."""
+"""What a task can ask while it runs: which job it is, and a way to report progress.
+
+Besides, what the library itself asks of the process it is in: whether it is a
+machine's, whether it is loading a task, and how many jobs led to the one it runs.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
+from contextlib import contextmanager
+
+from worker_lib.errors import CallRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
-__all__ = ["CurrentJob", "current_job", "enter", "enter_machine", "in_machine"]
+__all__ = [
+    "CurrentJob",
+    "allow_call",
+    "current_job",
+    "enter",
+    "enter_machine",
+    "generation",
+    "in_machine",
+    "loading",
+]
 
 _MAX_MESSAGE = 500
 _present: CurrentJob | None = None
+_latest_generation = 0
 _machine = False
+_loading = ""
 
 
 class CurrentJob:
@@ -22,14 +42,23 @@ class CurrentJob:
         id: The same for all attempts: fit for an idempotency key.
         attempt: From 1.
         task: `module:name`.
+        generation: 1 for a job that was stored outside of any job, 2 for one that such
+            a job stored, and so on.
     """
 
     def __init__(
-        self, job_id: str, attempt: int, task: str, report: Callable[[str], None]
+        self,
+        job_id: str,
+        attempt: int,
+        task: str,
+        report: Callable[[str], None],
+        *,
+        generation: int = 1,
     ) -> None:
         self.id = job_id
         self.attempt = attempt
         self.task = task
+        self.generation = generation
         self._report = report
 
     def __repr__(self) -> str:
@@ -68,8 +97,10 @@ def current_job() -> CurrentJob:
 
 def enter(job: CurrentJob | None) -> None:
     """Set what `current_job` returns; the runtime calls it around each job."""
-    global _present  # noqa: PLW0603 - a process runs one job at a time
+    global _present, _latest_generation  # noqa: PLW0603 - one job at a time
     _present = job
+    if job is not None:
+        _latest_generation = job.generation
 
 
 def enter_machine() -> None:
@@ -81,3 +112,55 @@ def enter_machine() -> None:
 def in_machine() -> bool:
     """Say whether this process runs jobs, rather than being a caller's."""
     return _machine
+
+
+def generation() -> int:
+    """Return the generation of the job that makes a call now; 0 outside of machines.
+
+    What a job left behind in a thread still belongs to it.
+    """
+    if _present is not None:
+        return _present.generation
+    return _latest_generation if _machine else 0
+
+
+@contextmanager
+def loading(task: str) -> Iterator[None]:
+    """Refuse calls meanwhile: the modules that `task` needs are being imported."""
+    global _loading  # noqa: PLW0603 - as above
+    _loading = task
+    try:
+        yield
+    finally:
+        _loading = ""
+
+
+def allow_call(name: str) -> None:
+    """Check that a call of the task `name` may be made now.
+
+    Raises:
+        CallRefused: a module makes it while it is imported to find a task. Each
+            machine would import that module again, and start the next machine.
+    """
+    if not _loading:
+        return
+    module, place = _importing()
+    module = module or _loading.partition(":")[0]
+    raise CallRefused(
+        f"the module {module} calls {name} whenever it is imported{place}: so each "
+        "machine that is to run a task of it would start another machine, and so on; "
+        'put the call under `if __name__ == "__main__":`, or into a function'
+    )
+
+
+def _importing() -> tuple[str, str]:
+    """Return the module whose top level is running, and the line it is at."""
+    # The documented way to the callers; it costs no import, as `inspect` does.
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if frame.f_code.co_name == "<module>" and module != "__main__":
+            file = frame.f_code.co_filename
+            return module, f" ({file}, line {frame.f_lineno})"
+        frame = frame.f_back
+    return "", ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = [
     "ApiUnavailable",
     "ArgumentsNotEncodable",
+    "CallRefused",
     "ConfigError",
     "InvalidRequest",
     "JobCancelled",
@@ -67,6 +68,14 @@ class TaskNotRegistered(TaskError):
 
 class ArgumentsNotEncodable(TaskError):
     """The function or its arguments cannot be pickled."""
+
+
+class CallRefused(TaskError):
+    """A call may not be made here.
+
+    A module made it while it was imported to find a task, or a job made it at the end
+    of too long a chain of jobs that made jobs.
+    """
 
 
 class PayloadError(WorkerLibError):

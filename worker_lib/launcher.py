@@ -326,6 +326,8 @@ def machine_config(
         "WORKER_LIB_LEASE_TTL": f"{settings.lease_ttl:g}",
         "WORKER_LIB_MAX_PAYLOAD": str(settings.max_payload_bytes),
         "WORKER_LIB_MAX_LIFETIME": f"{settings.max_lifetime:g}",
+        "WORKER_LIB_MAX_GENERATIONS": str(settings.max_generations),
+        "WORKER_LIB_NESTED_RATE": str(settings.nested_rate),
     }
     if settings.local_path:
         env["WORKER_LIB_LOCAL_PATH"] = settings.local_path

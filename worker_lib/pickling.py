@@ -46,11 +46,16 @@ _MAX_TEXT = 10_000
 
 
 class Call(NamedTuple):
-    """What a machine needs to run a call, besides its function."""
+    """What a machine needs to run a call, besides its function.
+
+    Attributes:
+        generation: As `CurrentJob.generation`.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     retry: Retry | None
+    generation: int = 1
 
 
 class Failure(NamedTuple):

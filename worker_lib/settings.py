@@ -64,6 +64,10 @@ class Settings:
             creation to its first claim.
         max_lifetime: `WORKER_LIB_MAX_LIFETIME`. A machine older than this takes no
             further job.
+        max_generations: `WORKER_LIB_MAX_GENERATIONS`. How deep jobs may make jobs: a
+            job of this generation may make none.
+        nested_rate: `WORKER_LIB_NESTED_RATE`. How many jobs a second jobs may make,
+            all machines together; ten times as many at once after a pause.
         runtime: `WORKER_LIB_RUNTIME`. What the local stack's machines are: `process`
             of this computer, or `docker`: containers of `image`, confined;
             `docker-unconfined`: with what the engine allows by itself.
@@ -89,6 +93,8 @@ class Settings:
     lease_ttl: float = _env("WORKER_LIB_LEASE_TTL", default=30.0)
     boot_timeout: float = _env("WORKER_LIB_BOOT_TIMEOUT", default=60.0)
     max_lifetime: float = _env("WORKER_LIB_MAX_LIFETIME", default=6 * 3600.0)
+    max_generations: int = _env("WORKER_LIB_MAX_GENERATIONS", default=10)
+    nested_rate: int = _env("WORKER_LIB_NESTED_RATE", default=100)
     runtime: str = _env("WORKER_LIB_RUNTIME", default="process")
     local_path: str = _env("WORKER_LIB_LOCAL_PATH")
 
@@ -270,5 +276,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "lease_ttl": _duration(0.2),
     "boot_timeout": _duration(1),
     "max_lifetime": _duration(1),
+    "max_generations": _whole(1),
+    "nested_rate": _whole(1),
     "runtime": _choice("process", "docker", "docker-unconfined"),
 }

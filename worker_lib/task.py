@@ -89,10 +89,13 @@ class Task(Generic[P, R]):
             ArgumentsNotEncodable: one of them cannot be pickled.
             PayloadTooLarge: they are over `WORKER_LIB_MAX_PAYLOAD`.
             StoreUnavailable: Redis cannot be reached or is full; nothing was stored.
+            CallRefused: a module makes the call while it is imported on a machine, or
+                a job makes it after too many generations of jobs that made jobs.
             ConfigError: a setting is missing or wrong.
         """
         from worker_lib.client import default_client  # noqa: PLC0415 - a layer above
 
+        context.allow_call(self.name)
         self._signature.bind(*args, **kwargs)
         return default_client().submit(self, args, kwargs)
 

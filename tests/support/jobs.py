@@ -225,6 +225,33 @@ def nests(a: int, b: int) -> str:
 
 
 @fly_task
+def descends() -> str:
+    """Make a job that makes a job, and so on; return the id of the next one."""
+    return descends.delay().id
+
+
+@fly_task
+def generations(levels: int) -> tuple[int, str]:
+    """Return this job's generation, and the id of one that it made."""
+    made = generations.delay(levels - 1).id if levels > 1 else ""
+    return current_job().generation, made
+
+
+@fly_task(retry=Retry(max_attempts=2, backoff="50ms"))
+def second_generation() -> int:
+    """Fail once; return this job's generation."""
+    if current_job().attempt == 1:
+        raise OSError("once")
+    return current_job().generation
+
+
+@fly_task
+def nests_a_retry() -> str:
+    """Make a job that fails once; return its id."""
+    return second_generation.delay().id
+
+
+@fly_task
 def says(text: str) -> str:
     """Print, and return what the environment of the machine is."""
     print(text, flush=True)

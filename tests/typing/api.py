@@ -14,6 +14,7 @@ from worker_lib import (
     ApiUnavailable,
     ArgumentsNotEncodable,
     Attempt,
+    CallRefused,
     ConfigError,
     Guest,
     InvalidRequest,
@@ -161,6 +162,7 @@ def inside_a_task() -> None:
     assert_type(job, CurrentJob)
     assert_type(job.id, str)
     assert_type(job.attempt, int)
+    assert_type(job.generation, int)
     assert_type(job.progress(3, 10, "resizing"), None)
     job.progress("3")  # type: ignore[arg-type]
 
@@ -185,6 +187,7 @@ def errors(failed: JobFailed, api: MachinesApiError, config: ConfigError) -> Non
     assert_type(PayloadTooLarge("").limit_bytes, int)
     every: list[type[WorkerLibError]] = [
         *(ConfigError, TaskError, TaskNotRegistered, ArgumentsNotEncodable),
+        CallRefused,
         *(PayloadError, PayloadTooLarge, SignatureMismatch, UnknownVersion),
         *(StoreError, StoreUnavailable, LeaseLost, WaitTimeout),
         *(JobError, JobFailed, JobCancelled, JobNotFound, JobLost, ResultExpired),

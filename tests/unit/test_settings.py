@@ -35,6 +35,8 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("WORKER_LIB_LEASE_TTL", "lease_ttl", "5s", 5.0),
     ("WORKER_LIB_BOOT_TIMEOUT", "boot_timeout", "90", 90.0),
     ("WORKER_LIB_MAX_LIFETIME", "max_lifetime", "1h", 3600.0),
+    ("WORKER_LIB_MAX_GENERATIONS", "max_generations", "3", 3),
+    ("WORKER_LIB_NESTED_RATE", "nested_rate", "1000", 1000),
     ("WORKER_LIB_RUNTIME", "runtime", "docker", "docker"),
     ("WORKER_LIB_LOCAL_PATH", "local_path", "/srv", "/srv"),
 ]
@@ -44,6 +46,8 @@ BOUNDS = [
     ("WORKER_LIB_MAX_MACHINES", "0", "use a whole number from 1"),
     ("WORKER_LIB_MAX_MACHINES", "many", "use a whole number from 1"),
     ("WORKER_LIB_MAX_PAYLOAD", "262143", "use a whole number from 262144"),
+    ("WORKER_LIB_MAX_GENERATIONS", "0", "use a whole number from 1"),
+    ("WORKER_LIB_NESTED_RATE", "0", "use a whole number from 1"),
     ("WORKER_LIB_RESULT_TTL", "0.5s", "it must be 1 s or more"),
     ("WORKER_LIB_PENDING_TTL", "59s", "it must be 60 s or more"),
     ("WORKER_LIB_LEASE_TTL", "100ms", "it must be 0.2 s or more"),

@@ -6,7 +6,8 @@ import importlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.errors import ConfigError, TaskNotRegistered
+from worker_lib import context
+from worker_lib.errors import CallRefused, ConfigError, TaskNotRegistered
 from worker_lib.suggestions import unknown_name
 from worker_lib.task import Task
 
@@ -69,7 +70,10 @@ def _suggestion(attribute: str, known: list[str]) -> str:
 
 def _module(name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        with context.loading(name):
+            return importlib.import_module(name)
+    except CallRefused as error:
+        raise ConfigError(str(error)) from error
     except ModuleNotFoundError as error:
         # One that the module itself imports is another matter than the module.
         if error.name and (name == error.name or name.startswith(error.name + ".")):

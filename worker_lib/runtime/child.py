@@ -66,12 +66,17 @@ class Child:
                 timeout=float(timeout),
                 policy=policy.decode(),
             )
-            call = self._call(place["job_id"], signed_along, sealed)
-            function = self._function(task.decode(), code_hash.decode(), code)
+            with context.loading(task.decode()):
+                call = self._call(place["job_id"], signed_along, sealed)
+                function = self._function(task.decode(), code_hash.decode(), code)
         except Exception as error:  # noqa: BLE001 - user modules may raise anything
             return self._failed(_refused(error), place, retry=False)
         job = context.CurrentJob(
-            place["job_id"], int(attempt), task.decode(), self._report
+            place["job_id"],
+            int(attempt),
+            task.decode(),
+            self._report,
+            generation=call.generation,
         )
         context.enter(job)
         began = time.monotonic()

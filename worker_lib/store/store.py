@@ -320,6 +320,16 @@ class Store:
         key = f"{self._prefix}:calls"
         return self._connection.block("BLPOP", key, timeout) is not None
 
+    def nest(self, wanted: int, rate: int, burst: int) -> int:
+        """Return how many more jobs jobs may make now: `wanted`, fewer, or none.
+
+        Args:
+            rate: So many a second, all machines of the namespace together.
+            burst: So many at once after a pause.
+        """
+        granted: int = self._connection.run(script("nest"), wanted, rate, burst)
+        return granted
+
     def sweep(self) -> Sweep:
         """Take up what is overdue; another sweep leaves it alone for a while."""
         candidates = [new_slot_id() for _ in range(_MAX_CANDIDATES)]
