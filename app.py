@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, request
 
+from demo import filters
 from demo.config import DemoConfig
 from demo.failures import register_failures
-from demo.filters import ago, moment, seconds, size
 from demo.forms import MAX_BODY, MAX_LINE
 from demo.guard import (
     RateLimit,
@@ -25,6 +25,7 @@ from demo.guard import (
     refuse_other_hosts,
 )
 from demo.jobs import jobs
+from demo.lives import Lives
 from demo.pages import pages
 from demo.server import THREADS
 from demo.streams import StreamSlots
@@ -66,6 +67,7 @@ def create_app() -> Flask:
     )
     app.extensions["demo_config"] = config
     app.extensions["demo_streams"] = StreamSlots(_STREAMS)
+    app.extensions["demo_lives"] = Lives()
     app.extensions["demo_limits"] = {
         "mail": RateLimit(_MAILS_PER_MINUTE, 60.0),
         "work": RateLimit(_OTHER_JOBS_PER_MINUTE, 60.0),
@@ -102,13 +104,16 @@ def _teach_templates(app: Flask, config: DemoConfig) -> None:
         services=config.services,
         has_outbox=bool(config.outbox_url),
         mail_is_off=not config.recipients,
+        fly_bills=config.fly_bills,
         max_upload=MAX_UPLOAD,
         max_line=MAX_LINE,
         max_body=MAX_BODY,
         max_pages=MAX_PAGES,
     )
     app.jinja_env.filters.update(place=lambda url: place_of(url, config.files_origin))
-    app.jinja_env.filters.update(ago=ago, seconds=seconds, size=size, moment=moment)
+    app.jinja_env.filters.update(
+        {name: getattr(filters, name) for name in filters.__all__}
+    )
 
 
 @cache

@@ -97,6 +97,7 @@ class DemoConfig:
         on_fly: Whether Fly's proxy is in front, so that its headers can be trusted.
         public: Whether strangers may come: on Fly, or where `DEMO_HOSTS` is set. They
             are told what went wrong, and nothing of the server.
+        fly_bills: Whether machines are Fly's; those of an emulator cost nothing.
         hosts: Names that a request may be for, in lower case, without ports.
         outbox_url: Where the mail catcher lists what it caught; "" without one.
         files_origin: Scheme and host of links to stored files; "" if not known.
@@ -108,6 +109,7 @@ class DemoConfig:
     recipients: Recipients
     on_fly: bool
     public: bool
+    fly_bills: bool
     hosts: frozenset[str]
     outbox_url: str
     files_origin: str
@@ -132,6 +134,7 @@ class DemoConfig:
             recipients=_recipients(environ, deny=on_fly or (public and not caught)),
             on_fly=on_fly,
             public=public,
+            fly_bills=machines_elsewhere(environ),
             hosts=listed_hosts | own,
             outbox_url=f"{environ['MAILJET_API_URL']}outbox.json" if caught else "",
             files_origin=files_origin(environ),

@@ -46,9 +46,9 @@ _SENTENCES = {
 }
 _KEPT_HEADERS = frozenset({"Allow", "Retry-After"})
 _NO_SUCH_JOB = (
-    "No job with this id is known here. Either the address is not complete, or the job "
-    "is older than its result is kept (a day), or the Redis it was stored in is gone: "
-    "a local stack forgets its jobs when it is deleted."
+    "This browser has no job with this id. Either the address is not complete, or the "
+    "job was made in another browser, which alone can see it, or it is older than its "
+    "result is kept (a day), or the app was started anew with another secret key."
 )
 
 

@@ -1,6 +1,6 @@
 """A job's page, its data, its changes as they happen, and its end by request.
 
-The address is all that is needed to come back to a job, from any browser.
+The address leads back to a job from the browser that made it, and from no other.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from flask import (
     url_for,
 )
 
+from demo.ownership import owned_job
 from demo.streams import StreamSlots, events
 from demo.view import describe
 from worker_lib import Job
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
 
     from demo.config import DemoConfig
+    from demo.lives import Lives
     from worker_lib.job import JobInfo
 
 __all__ = ["jobs"]
+
+# A machine that takes longer has found other work.
+_GONE_SECONDS = 20.0
 
 jobs = Blueprint("jobs", __name__, url_prefix="/jobs")
 
@@ -63,7 +68,7 @@ def stream(job_id: str) -> Response:
         return Response(
             "Too many streams; ask for .json.\n", 503, mimetype="text/plain"
         )
-    body = stream_with_context(events(job, lambda info: _document(job, info)))
+    body = stream_with_context(events(job, lambda info: _document(job, info), _settle))
     response = Response(body, mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(give_back)
@@ -84,7 +89,8 @@ def cancel(job_id: str) -> WerkzeugResponse:
 
 
 def _get(job_id: str) -> Job[Any]:
-    return Job.get(job_id)
+    """Return a job of the browser that asks; no other is looked up."""
+    return Job.get(owned_job(job_id).id)
 
 
 def _document(job: Job[Any], info: JobInfo) -> dict[str, Any]:
@@ -94,4 +100,22 @@ def _document(job: Job[Any], info: JobInfo) -> dict[str, Any]:
 
 def _describe(job: Job[Any], info: JobInfo) -> dict[str, Any]:
     config: DemoConfig = current_app.extensions["demo_config"]
-    return describe(job, info, public=config.public)
+    about = owned_job(job.id).about
+    return describe(job, info, about, _lives(), public=config.public)
+
+
+def _settle(info: JobInfo) -> bool:
+    """Wait for the machine of a final job to be gone; False if it was already."""
+    if not info.attempts:
+        return False
+    machine_id = info.attempts[-1].machine_id
+    life = _lives().find(machine_id)
+    if life is None or life.gone:
+        return False
+    _lives().find(machine_id, gone_within=_GONE_SECONDS)
+    return True
+
+
+def _lives() -> Lives:
+    lives: Lives = current_app.extensions["demo_lives"]
+    return lives

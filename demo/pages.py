@@ -26,9 +26,10 @@ from flask import (
 from werkzeug.exceptions import TooManyRequests
 
 from demo.forms import FormRefused, read_mail, read_picture, read_report
+from demo.ownership import give, owned_jobs
 from demo.view import describe_briefly
 from worker.tasks import make_report, resize_image, send_email
-from worker_lib.inspection import recent_jobs
+from worker_lib.inspection import find_jobs
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
@@ -50,7 +51,7 @@ _SHOWN_JOBS = 12
 
 @pages.get("/")
 def home() -> str:
-    """Show the forms and the latest jobs."""
+    """Show the forms and the latest jobs of this browser."""
     return _home({}, {})
 
 
@@ -59,7 +60,8 @@ def mail() -> WerkzeugResponse:
     """Store a job that sends a mail, and go to its page."""
     order = read_mail(request.form, _config().recipients)
     _spend("mail")
-    return _to_page_of(_here(send_email).delay(order.to, order.subject, order.body))
+    job = _here(send_email).delay(order.to, order.subject, order.body)
+    return _to_page_of(job, f"to {order.to}")
 
 
 @pages.post("/picture")
@@ -67,7 +69,8 @@ def picture() -> WerkzeugResponse:
     """Store a job that resizes a picture, and go to its page."""
     order = read_picture(request.files.get("picture"))
     _spend("work")
-    return _to_page_of(_here(resize_image).delay(order.data, order.filename))
+    job = _here(resize_image).delay(order.data, order.filename)
+    return _to_page_of(job, order.filename)
 
 
 @pages.post("/report")
@@ -75,7 +78,9 @@ def report() -> WerkzeugResponse:
     """Store a job that makes a report, and go to its page."""
     order = read_report(request.form)
     _spend("work")
-    return _to_page_of(_here(make_report).delay(order.title, order.pages))
+    job = _here(make_report).delay(order.title, order.pages)
+    pages = "1 page" if order.pages == 1 else f"{order.pages} pages"
+    return _to_page_of(job, f"{pages}, {order.title}")
 
 
 @pages.get("/mail")
@@ -88,7 +93,10 @@ def form() -> WerkzeugResponse:
 
 @pages.get("/outbox")
 def outbox() -> str:
-    """Show what the mail catcher caught; there is no such page without it."""
+    """Show what the mail catcher caught of this browser's jobs.
+
+    There is no such page without the catcher.
+    """
     if not _config().outbox_url:
         abort(404)
     return render_template("outbox.html", mails=_caught())
@@ -96,7 +104,7 @@ def outbox() -> str:
 
 @pages.get("/outbox.json")
 def outbox_json() -> Response:
-    """Return what the mail catcher caught, for programs."""
+    """Return the same for programs."""
     if not _config().outbox_url:
         abort(404)
     return jsonify(messages=_caught())
@@ -115,7 +123,9 @@ def form_refused(error: FormRefused) -> tuple[str, int]:
 
 
 def _home(values: dict[str, str], problems: dict[str, str]) -> str:
-    jobs = [describe_briefly(info) for info in recent_jobs(limit=_SHOWN_JOBS)]
+    about = {owned.id: owned.about for owned in owned_jobs()[:_SHOWN_JOBS]}
+    found = find_jobs([*about])
+    jobs = [describe_briefly(info, about[info.id]) for info in found]
     return render_template("home.html", jobs=jobs, values=values, problems=problems)
 
 
@@ -124,8 +134,11 @@ def _here(task: Task[P, R]) -> Task[P, R]:
     return task.options(env=_config().machine_env)
 
 
-def _to_page_of(job: Job[Any]) -> WerkzeugResponse:
-    return redirect(url_for("jobs.page", job_id=job.id), 303)
+def _to_page_of(job: Job[Any], about: str) -> WerkzeugResponse:
+    """Make this browser the job's owner and lead it to the job's page."""
+    answer = redirect(url_for("jobs.page", job_id=job.id), 303)
+    give(answer, job.id, about)
+    return answer
 
 
 def _spend(budget: str) -> None:
@@ -144,7 +157,8 @@ def _caught() -> list[dict[str, Any]]:
             messages: list[dict[str, Any]] = json.load(reply)["messages"]
     except URLError:
         abort(503, "The mail catcher has stopped; start the demo again.")
-    return messages
+    mine = {owned.id for owned in owned_jobs()}
+    return [one for one in messages if one.get("CustomID") in mine]
 
 
 def _config() -> DemoConfig:

@@ -61,6 +61,7 @@ class _Once:
 def events(
     job: Job[Any],
     document: Callable[[JobInfo], dict[str, Any]],
+    settle: Callable[[JobInfo], bool],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[str]:
     """Yield the job's document now and after each change, until it is final.
@@ -68,15 +69,20 @@ def events(
     Between changes it waits inside Redis, without polling. The last event of a final
     job is named `end`, so that the browser does not come back for more. If the job can
     no longer be read, the stream just ends: the browser comes back and is told why.
+
+    Args:
+        settle: Waits for a final job's machine to be gone; True if it had to, so that
+            there is more to tell.
     """
     yield f"retry: {_RECONNECT_MS}\n\n"
     with suppress(WorkerLibError):
-        yield from _changes(job, document, clock)
+        yield from _changes(job, document, settle, clock)
 
 
 def _changes(
     job: Job[Any],
     document: Callable[[JobInfo], dict[str, Any]],
+    settle: Callable[[JobInfo], bool],
     clock: Callable[[], float],
 ) -> Iterator[str]:
     deadline = clock() + _STREAM_SECONDS
@@ -86,6 +92,8 @@ def _changes(
             yield _event("job", document(info)) if info != last else ": still here\n\n"
             last = info
         if last is not None and last.final:
+            if settle(last):
+                yield _event("job", document(last))
             yield _event("end", {})
             return
 

@@ -1,15 +1,20 @@
-"""The read side: what jobs there are. Never unpickles anything."""
+"""The read side: what jobs there are, and machines. Never unpickles anything."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from worker_lib.client import default_client
+from worker_lib.errors import MachineNotFound, MachineWaitTimeout
 
 if TYPE_CHECKING:
-    from worker_lib.job import JobInfo
+    from collections.abc import Sequence
 
-__all__ = ["recent_jobs"]
+    from worker_lib.job import JobInfo
+    from worker_lib.machines.types import Machine
+
+__all__ = ["find_jobs", "find_machine", "recent_jobs"]
 
 
 def recent_jobs(limit: int = 20) -> list[JobInfo]:
@@ -26,3 +31,40 @@ def recent_jobs(limit: int = 20) -> list[JobInfo]:
     store = default_client().store
     job_ids = store.recent(max(1, min(limit, 1000)))
     return [seen.info for seen in store.look(*job_ids) if seen is not None]
+
+
+def find_jobs(job_ids: Sequence[str]) -> list[JobInfo]:
+    """Return those of these jobs that Redis has, in the same order.
+
+    One command to Redis, or none for no ids.
+
+    Raises:
+        StoreUnavailable: Redis cannot be reached.
+    """
+    if not job_ids:
+        return []
+    seen = default_client().store.look(*job_ids)
+    return [one.info for one in seen if one is not None]
+
+
+def find_machine(machine_id: str, *, gone_within: float = 0.0) -> Machine | None:
+    """Return what the Machines API has of a machine that ran a job.
+
+    None if it has nothing any more, as some time after a machine's end.
+
+    Args:
+        gone_within: Seconds to wait for the machine's end first, in one request; sent
+            as whole seconds, 60 at most. 0: do not wait.
+
+    Raises:
+        MachinesApiError: it refuses, or does not answer.
+        ConfigError: this process has no token, or knows no app.
+    """
+    api = default_client().launcher.api
+    try:
+        if gone_within:
+            with suppress(MachineWaitTimeout):
+                return api.wait(machine_id, "destroyed", gone_within)
+        return api.get_machine(machine_id)
+    except MachineNotFound:
+        return None

@@ -8,3 +8,10 @@ input.addEventListener("change", () => {
   input.setCustomValidity(tooLarge ? "This file has more than 4 MB." : "");
   input.reportValidity();
 });
+
+// Some browsers on phones leave out autofocus: lead to the first bad field all the same.
+const bad = document.querySelector("[aria-invalid]");
+if (bad) {
+  bad.focus({ preventScroll: true });
+  bad.scrollIntoView({ block: "center" });
+}

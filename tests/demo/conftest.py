@@ -18,7 +18,9 @@ if ROOT not in sys.path:
 
 from app import create_app  # noqa: E402
 from demo import standins  # noqa: E402
+from demo.ownership import cookie_for  # noqa: E402
 from worker.services import MAIL_VARIABLES, STORAGE_VARIABLES  # noqa: E402
+from worker.tasks import make_report  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+    from worker_lib import Job
     from worker_lib.client import Client
 
 
@@ -63,6 +66,27 @@ def browser(app: Flask) -> FlaskClient:
     visitor = app.test_client()
     visitor.environ_base["HTTP_SEC_FETCH_SITE"] = "same-origin"
     return visitor
+
+
+@pytest.fixture
+def own(app: Flask) -> Callable[[FlaskClient, Job[Any]], Job[Any]]:
+    """Makes a browser the owner of a job that no form of it made."""
+
+    def make(browser: FlaskClient, job: Job[Any]) -> Job[Any]:
+        with app.test_request_context():
+            name, value = cookie_for(job.id, "by a test")
+        browser.set_cookie(name, value)
+        return job
+
+    return make
+
+
+@pytest.fixture
+def later(
+    browser: FlaskClient, own: Callable[[FlaskClient, Job[Any]], Job[Any]]
+) -> Job[Any]:
+    """A job of the browser that waits for an hour."""
+    return own(browser, make_report.options(delay="1h").delay("Later", 1))
 
 
 @pytest.fixture

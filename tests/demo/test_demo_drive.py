@@ -25,12 +25,23 @@ def test_the_drive_finds_everything_in_order(tmp_path: Path) -> None:
 
 def test_the_drive_says_why_it_failed(tmp_path: Path) -> None:
     """Exit status 1, the sentence, and the end of the app's log."""
-    done = _drive(tmp_path, REDIS_URL="redis://127.0.0.1:1", FLY_API_TOKEN="x")
+    unreachable = {"REDIS_URL": "redis://127.0.0.1:1", "WORKER_LIB_SECRET": "s" * 32}
+    done = _drive(tmp_path, **unreachable)
 
     assert 1 == done.returncode
     assert "The demo failed" in done.stdout
     assert "The end of the app's log" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_the_drive_says_what_it_lacks_to_check_machines_on_fly(tmp_path: Path) -> None:
+    """Stand-ins cannot be reached from there, and the keys are not here."""
+    remote = {"REDIS_URL": "redis://127.0.0.1:1", "WORKER_LIB_SECRET": "s" * 32}
+    done = _drive(tmp_path, **remote, FLY_API_TOKEN="x")
+
+    assert 1 == done.returncode
+    assert "needs the keys here" in done.stdout
+    assert "MAILJET_API_KEY" in done.stdout
 
 
 @pytest.mark.skipif(

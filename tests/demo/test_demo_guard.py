@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,8 @@ from worker_lib.inspection import recent_jobs
 if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
+
+    from worker_lib import Job
 
 MAIL = {"to": "somebody@example.com", "subject": "Hello", "body": "Text"}
 
@@ -59,10 +61,11 @@ def test_an_old_browser_needs_the_token_of_its_own_cookie(
     assert 303 == old_browser.post("/mail", data=right).status_code
 
 
-def test_pages_allow_no_script_but_their_own(browser: FlaskClient) -> None:
+def test_pages_allow_no_script_but_their_own(
+    browser: FlaskClient, later: Job[Any]
+) -> None:
     """The policy is strict, and the pages keep to it."""
-    job = make_report.options(delay="1h").delay("Later", 1)
-    for path in ("/", "/outbox", f"/jobs/{job.id}", "/nothing"):
+    for path in ("/", "/outbox", f"/jobs/{later.id}", "/nothing"):
         answer = browser.get(path)
         policy = answer.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src")
@@ -171,16 +174,15 @@ def test_clients_without_end_do_not_fill_the_memory() -> None:
 
 
 def test_a_stream_more_than_there_are_threads_for_is_refused(
-    app: Flask, browser: FlaskClient
+    app: Flask, browser: FlaskClient, later: Job[Any]
 ) -> None:
     """The page then asks for .json; a place that is given back can be had again."""
-    job = make_report.options(delay="1h").delay("Later", 1)
     slots = app.extensions["demo_streams"] = StreamSlots(1)
     give_back = slots.take()
     assert give_back
 
-    assert 503 == browser.get(f"/jobs/{job.id}/events").status_code
-    assert 200 == browser.get(f"/jobs/{job.id}.json").status_code
+    assert 503 == browser.get(f"/jobs/{later.id}/events").status_code
+    assert 200 == browser.get(f"/jobs/{later.id}.json").status_code
     give_back()
     give_back()
     assert slots.take()
@@ -188,11 +190,10 @@ def test_a_stream_more_than_there_are_threads_for_is_refused(
 
 
 def test_a_stream_that_nobody_reads_gives_its_place_back(
-    app: Flask, browser: FlaskClient
+    app: Flask, browser: FlaskClient, later: Job[Any]
 ) -> None:
     """A browser may leave before the first byte."""
-    job = make_report.options(delay="1h").delay("Later", 1)
     slots = app.extensions["demo_streams"] = StreamSlots(1)
 
-    browser.get(f"/jobs/{job.id}/events", buffered=False).close()
+    browser.get(f"/jobs/{later.id}/events", buffered=False).close()
     assert slots.take()

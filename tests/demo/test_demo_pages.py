@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker.tasks import make_report
 from worker_lib import Job
 from worker_lib.errors import ConfigError, StoreUnavailable
 from worker_lib.inspection import recent_jobs
@@ -103,13 +102,14 @@ def test_a_report_is_made_and_offered(browser: FlaskClient, finished: Finished) 
     assert "Download the PDF" in job["html"]
 
 
-def test_a_job_can_be_cancelled_from_its_page(browser: FlaskClient) -> None:
+def test_a_job_can_be_cancelled_from_its_page(
+    browser: FlaskClient, later: Job[Any]
+) -> None:
     """One that waits for another attempt never runs again."""
-    job = make_report.options(delay="1h").delay("Later", 1)
-    answer = browser.post(f"/jobs/{job.id}/cancel")
+    answer = browser.post(f"/jobs/{later.id}/cancel")
 
     assert 303 == answer.status_code
-    assert "cancelled" == job.status
+    assert "cancelled" == later.status
     page = browser.get(answer.location).text
     assert "Somebody ended it" in page
     assert "Cancel this job" not in page
@@ -170,6 +170,42 @@ def test_a_report_out_of_bounds_is_not_stored(
     assert 400 == answer.status_code
     assert f'id="{field}-problem"' in answer.text
     assert [] == recent_jobs()
+
+
+@pytest.mark.parametrize(
+    ("form", "order", "first"),
+    [
+        ("/mail", {**MAIL, "subject": "", "body": ""}, "subject"),
+        ("/picture", {}, "picture"),
+        ("/report", {"title": "x" * 121, "pages": "501"}, "title"),
+        ("/report", {"title": "Figures", "pages": "501"}, "pages"),
+    ],
+)
+def test_a_form_that_comes_back_leads_to_its_first_bad_field(
+    browser: FlaskClient, form: str, order: dict[str, str], first: str
+) -> None:
+    """Title, focus and a link: on a phone the field is far below the top."""
+    page = browser.post(form, data=order).text
+
+    assert "<title>Error: " in page
+    assert 1 == page.count(" autofocus")
+    field = re.search(r'<(?:input|textarea) id="(\w+)"[^>]* autofocus', page)
+    assert field
+    assert first == field[1]
+    assert f'<a href="#{first}">' in page
+    assert "<title>Error" not in browser.get("/").text
+
+
+def test_recent_jobs_say_what_they_are_about_and_how_long_they_took(
+    browser: FlaskClient, finished: Finished
+) -> None:
+    """Three mails in a row are told apart."""
+    order = {"title": "Figures of May", "pages": "2"}
+    job = finished(browser, browser.post("/report", data=order))
+
+    page = browser.get("/").text
+    assert "2 pages, Figures of May" in page
+    assert f"{job['took_s']:.2f}" in page
 
 
 @pytest.mark.parametrize(
@@ -238,18 +274,20 @@ def test_an_unknown_job_gets_a_page_that_explains(browser: FlaskClient) -> None:
         answer = browser.get(f"/jobs/{job_id}")
         assert 404 == answer.status_code
         assert "<script>alert" not in answer.text
-    assert "No job with this id" in browser.get(f"/jobs/{'0' * 20}").text
-    assert "No job with this id" in browser.get("/jobs/nope.json").get_json()["error"]
+    assert "This browser has no job" in browser.get(f"/jobs/{'0' * 20}").text
+    assert (
+        "This browser has no job" in browser.get("/jobs/nope.json").get_json()["error"]
+    )
     assert 404 == browser.get("/jobs/nope/events").status_code
     assert 404 == browser.post("/jobs/nope/cancel").status_code
 
 
-def test_a_lookup_changes_nothing_and_leads_somewhere(browser: FlaskClient) -> None:
+def test_a_lookup_changes_nothing_and_leads_somewhere(
+    browser: FlaskClient, later: Job[Any]
+) -> None:
     """What changes something is POST only; its address typed in leads to its page."""
-    job = make_report.options(delay="1h").delay("Later", 1)
-
     for path, place in {
-        f"/jobs/{job.id}/cancel": f"/jobs/{job.id}",
+        f"/jobs/{later.id}/cancel": f"/jobs/{later.id}",
         "/mail": "/#mail",
         "/picture": "/#picture",
         "/report": "/#report",
@@ -261,7 +299,7 @@ def test_a_lookup_changes_nothing_and_leads_somewhere(browser: FlaskClient) -> N
     page = browser.get("/").text
     for anchor in ("mail", "picture", "report", "recent"):
         assert f'id="{anchor}"' in page
-    assert "scheduled" == job.status
+    assert "scheduled" == later.status
 
 
 def test_an_address_without_its_job_is_answered_sensibly(browser: FlaskClient) -> None:
@@ -282,7 +320,10 @@ def test_an_address_without_its_job_is_answered_sensibly(browser: FlaskClient) -
     ],
 )
 def test_an_error_of_the_library_becomes_one_sentence(
-    browser: FlaskClient, monkeypatch: pytest.MonkeyPatch, error: Exception
+    browser: FlaskClient,
+    later: Job[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     """Status 503, its message, and no traceback."""
 
@@ -290,9 +331,10 @@ def test_an_error_of_the_library_becomes_one_sentence(
         raise error
 
     monkeypatch.setattr(Job, "get", fail)
-    monkeypatch.setattr("demo.pages.recent_jobs", fail)
+    monkeypatch.setattr("demo.pages.find_jobs", fail)
 
-    for path in ("/", "/jobs/x", "/jobs/x.json", "/jobs/x/events"):
+    page = f"/jobs/{later.id}"
+    for path in ("/", page, f"{page}.json", f"{page}/events"):
         answer = browser.get(path)
         assert 503 == answer.status_code
         assert str(error) in answer.text
@@ -308,7 +350,7 @@ def test_the_public_is_not_told_where_redis_is(
     def fail(*args: object, **options: object) -> None:
         raise StoreUnavailable("Redis cannot be reached at redis.internal:6379")
 
-    monkeypatch.setattr("demo.pages.recent_jobs", fail)
+    monkeypatch.setattr("demo.pages.find_jobs", fail)
     monkeypatch.setenv("DEMO_HOSTS", "demo.example.com")
     visitor = create_app().test_client()
     answer = visitor.get("/", headers={"Host": "demo.example.com"})

@@ -40,8 +40,15 @@ def queued(client: Client) -> JobInfo:
     return make_report.options(delay="1h").delay("Figures", 1).info()
 
 
-def _heard(job: Watched, clock: Callable[[], float] = lambda: 0.0) -> list[str]:
-    stream = events(cast("Job[Any]", job), lambda info: {"is": info.status}, clock)
+def _heard(
+    job: Watched,
+    clock: Callable[[], float] = lambda: 0.0,
+    settle: Callable[[JobInfo], bool] = lambda _: False,
+) -> list[str]:
+    def document(info: JobInfo) -> dict[str, str]:
+        return {"is": info.status}
+
+    stream = events(cast("Job[Any]", job), document, settle, clock)
     return [text.strip() for text in stream]
 
 
@@ -62,6 +69,22 @@ def test_each_change_is_told_once_and_the_end_is_named(queued: JobInfo) -> None:
         _event("job", **{"is": "succeeded"}),
         _event("end"),
     ] == _heard(Watched([queued, running], [running, done]))
+
+
+def test_the_end_comes_after_the_machine_has_gone(queued: JobInfo) -> None:
+    """With what the page then knows of its life."""
+    done = dataclasses.replace(queued, status="succeeded")
+    waited: list[str] = []
+
+    def settle(info: JobInfo) -> bool:
+        waited.append(info.status)
+        return True
+
+    told = _event("job", **{"is": "succeeded"})
+    assert ["retry: 1000", told, told, _event("end")] == _heard(
+        Watched([done]), settle=settle
+    )
+    assert ["succeeded"] == waited
 
 
 def test_a_stream_ends_after_a_minute(queued: JobInfo) -> None:

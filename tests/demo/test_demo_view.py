@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from demo.lives import Lives
 from demo.view import describe, place_of
 from worker.tasks import make_report
 from worker_lib.errors import JobFailed, ResultExpired
@@ -48,7 +49,9 @@ def _told(
     public: bool = False,
 ) -> dict[str, Any]:
     ended = dataclasses.replace(info, status=status)
-    return describe(cast("Job[Any]", Ended(outcome)), ended, public=public)
+    return describe(
+        cast("Job[Any]", Ended(outcome)), ended, "x", Lives(), public=public
+    )
 
 
 def test_an_expired_result_says_so(app: Flask, info: JobInfo) -> None:
@@ -132,7 +135,11 @@ def test_results_of_other_programs_are_not_read(info: JobInfo) -> None:
     """They are pickles that no page of ours asked for."""
     other = dataclasses.replace(info, task="__main__:add", status="succeeded")
     job = describe(
-        cast("Job[Any]", Ended(AssertionError("was read"))), other, public=False
+        cast("Job[Any]", Ended(AssertionError("was read"))),
+        other,
+        "x",
+        Lives(),
+        public=False,
     )
 
     assert (None, None) == (job["result"], job["error"])
