@@ -76,8 +76,10 @@ local function slot_owed(pool)
   local slots = redis.call('SCARD', key('slots', pool))
   local most = tonumber(redis.call('HGET', key('pool', pool), 'max') or '1')
   if slots >= most then
-    -- One look a call: slots that vanished must not fill the pool for ever.
-    drop_vanished(pool, redis.call('SRANDMEMBER', key('slots', pool)))
+    -- Now and then a look at one of them: slots that vanished must not fill the pool.
+    if waiting % 16 == 1 then
+      drop_vanished(pool, redis.call('SRANDMEMBER', key('slots', pool)))
+    end
     return false
   end
   return waiting > slots - redis.call('SCARD', key('busy', pool))

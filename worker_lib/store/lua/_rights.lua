@@ -1,20 +1,19 @@
 -- Asked once by each process that stores calls: may this user of Redis do all that the
 -- scripts do, and does this server keep what it is given?
 
--- A command that is refused in the middle of a script leaves it half done, so each is
--- tried first, on a hash that is deleted in the end. Redis looks at the rights before it
--- finds that most of these commands take no hash.
-local TRIED = {
-  {'HSET', 'f', '1'}, {'PEXPIRE', '1000'}, {'EXISTS'}, {'HDEL', 'g'}, {'HEXISTS', 'f'},
-  {'HGET', 'f'}, {'HINCRBY', 'f', '1'}, {'HMGET', 'f'}, {'INCR'}, {'LRANGE', '0', '0'},
-  {'PTTL'}, {'RPUSH', '1'}, {'SADD', '1'}, {'SCARD'}, {'SMEMBERS'}, {'SPOP'},
-  {'SRANDMEMBER'}, {'SREM', '1'}, {'ZADD', '1', '1'}, {'ZCARD'}, {'ZPOPMIN'},
-  {'ZRANGE', '0', '0'}, {'ZRANGEBYSCORE', '0', '0'}, {'ZREM', '1'},
-  {'ZREVRANGE', '0', '0'}, {'ZSCORE', '1'}, {'DEL'},
-}
-
 -- What is missing, as pairs: the command, and how Redis refused it.
 local function missing_rights()
+  -- A command that is refused in the middle of a script leaves it half done, so each is
+  -- tried first, on a hash that is deleted in the end. Redis looks at the rights before it
+  -- finds that most of these commands take no hash.
+  local tried = {
+    {'HSET', 'f', '1'}, {'PEXPIRE', '1000'}, {'EXISTS'}, {'HDEL', 'g'}, {'HEXISTS', 'f'},
+    {'HGET', 'f'}, {'HINCRBY', 'f', '1'}, {'HMGET', 'f'}, {'INCR'}, {'LRANGE', '0', '0'},
+    {'PTTL'}, {'RPUSH', '1'}, {'SADD', '1'}, {'SCARD'}, {'SMEMBERS'}, {'SPOP'},
+    {'SRANDMEMBER'}, {'SREM', '1'}, {'ZADD', '1', '1'}, {'ZCARD'}, {'ZPOPMIN'},
+    {'ZRANGE', '0', '0'}, {'ZRANGEBYSCORE', '0', '0'}, {'ZREM', '1'},
+    {'ZREVRANGE', '0', '0'}, {'ZSCORE', '1'}, {'DEL'},
+  }
   local probe, missing = P .. ':probe', {}
   local function try(name, ...)
     local reply = redis.pcall(name, ...)
@@ -25,7 +24,7 @@ local function missing_rights()
       missing[#missing + 1], missing[#missing + 2] = name, refusal
     end
   end
-  for _, words in ipairs(TRIED) do try(words[1], probe, unpack(words, 2)) end
+  for _, words in ipairs(tried) do try(words[1], probe, unpack(words, 2)) end
   try('PUBLISH', key('changed', 'probe'), '1')
   return missing
 end

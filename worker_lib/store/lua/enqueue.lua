@@ -46,8 +46,10 @@ redis.call('HSET', record, 'task', ARGV[2], 'pool', pool, 'queue', ARGV[5],
   'timeout', ARGV[6], 'ttl', ARGV[7], 'policy', ARGV[8], 'call', ARGV[9],
   'code', ARGV[10], 'order', order, 'created', text(now), 'fence', '0',
   'attempt', '0', 'lost', '0', 'pending', pending,
+  'expires', text(now + delay + pending),
   'status', delay > 0 and 'scheduled' or 'queued')
-may_wait_until(job, now + delay + pending)
+redis.call('PEXPIRE', record, keep)
+set_timer('j:' .. job, now + delay + pending)
 redis.call('ZADD', JOBS, text(now), job)
 if redis.call('ZCARD', JOBS) > 10000 then redis.call('ZPOPMIN', JOBS) end
 keep_alive(JOBS, keep)
