@@ -52,6 +52,7 @@ class Known:
     """What the model knows of a job."""
 
     pool: str
+    once: bool = False
     fences: list[int] = field(default_factory=list)
     holder: str = ""
     final: Any = None
@@ -106,8 +107,13 @@ class Jobs(RuleBasedStateMachine):
         for pool in calls:
             self.enqueue(pool, 1, late=False)
 
-    @rule(pool=st.sampled_from([*MAX]), rank=st.integers(0, 2), late=st.booleans())
-    def enqueue(self, pool: str, rank: int, late: bool) -> None:
+    @rule(
+        pool=st.sampled_from([*MAX]),
+        rank=st.integers(0, 2),
+        late=st.booleans(),
+        once=st.booleans(),
+    )
+    def enqueue(self, pool: str, rank: int, late: bool, once: bool = False) -> None:
         job = NewJob(
             id=f"j{len(self.jobs):03}",
             task="m:f",
@@ -118,7 +124,9 @@ class Jobs(RuleBasedStateMachine):
             timeout=5.0,
             result_ttl=600.0,
             pending_ttl=86400.0,
-            policy=json.dumps({"max_attempts": 3, "on_lost": "retry"}),
+            policy=json.dumps(
+                {"max_attempts": 3, "on_lost": "fail" if once else "retry"}
+            ),
             call=b"call",
             code_hash="",
             code=b"",
@@ -128,9 +136,22 @@ class Jobs(RuleBasedStateMachine):
             may_launch=True,
         )
         stored = self.store.enqueue(job)
-        self.jobs[job.id] = Known(pool)
+        self.jobs[job.id] = Known(pool, once)
         assert ("scheduled" if late else "queued") == stored.status
         assert self.store.enqueue(job).status == stored.status
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=PICK)
+    def expire(self, pick: int) -> None:
+        """Let a job's time to wait pass; one that runs or is final stays as it is."""
+        job = sorted(self.jobs)[pick % len(self.jobs)]
+        record = self.key("job", job)
+        waits = self.redis.hget(record, "status") in {"queued", "scheduled", "retrying"}
+        if waits:
+            self.redis.hset(record, "expires", "1")
+        self.store.look(job)
+        if waits:
+            self.end(job, "expired")
 
     @precondition(lambda self: self.jobs)
     @rule(pick=PICK)
@@ -180,6 +201,34 @@ class Jobs(RuleBasedStateMachine):
             machine = Machine(verbs, slot)
             self.machines.append(machine)
             self.took(machine, verbs.claim(mood))
+
+    @precondition(lambda self: self.machines)
+    @rule(pick=PICK)
+    def restart(self, pick: int) -> None:
+        """Start a machine again under its id, whatever it was doing."""
+        before = self.machines[pick % len(self.machines)]
+        verbs = MachineStore(
+            self.url,
+            self.name,
+            slot=before.slot,
+            machine_id=before.verbs._machine_id,
+            region="ams",
+            lease_ttl=30.0,
+        )
+        verbs.wire = self.wire
+        claim = verbs.claim("stay")
+        job = claim.job
+        if job is None or claim.verdict != "interrupted":
+            self.machines.append(Machine(verbs, before.slot))
+            self.took(self.machines[-1], claim)
+            return
+        lost = int(self.redis.hget(self.key("job", job.id), "lost"))
+        assert verbs.release(job, charge=True, **STOPPED)
+        if self.jobs[job.id].once or lost == 2:
+            self.end(job.id, "failed")
+        for machine in self.machines:
+            if machine.slot == before.slot:
+                self.lost(machine)
 
     @precondition(lambda self: self.machines)
     @rule(pick=PICK, mood=MOODS)
@@ -235,7 +284,9 @@ class Jobs(RuleBasedStateMachine):
         mine = self.is_held(machine, job)
 
         assert mine is machine.verbs.release(job, **STOPPED)
-        if mine:
+        if mine and self.jobs[job.id].once:
+            self.end(job.id, "failed")
+        elif mine:
             assert self.fence(job.id) > int(job.fence), "the old holder still holds it"
         self.lost(machine)
 
@@ -273,7 +324,10 @@ class Jobs(RuleBasedStateMachine):
         job = check.job_id
         lost = int(self.redis.hget(self.key("job", job), "lost") or 0) if job else 0
         self.store.lose(check, envelope=b"lost", error="gone", kind="lost", gone=True)
-        if job and lost < int(self.redis.hget(self.key("job", job), "lost")) < 3:
+        if job and self.jobs[job].once:
+            if lost < int(self.redis.hget(self.key("job", job), "lost")):
+                self.end(job, "failed")
+        elif job and lost < int(self.redis.hget(self.key("job", job), "lost")) < 3:
             assert self.fence(job) > int(check.fence), "the old holder still holds it"
         for machine in self.machines:
             gone = not self.redis.exists(self.key("slot", check.slot))
