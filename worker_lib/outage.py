@@ -9,6 +9,8 @@ from worker_lib.logs import get_logger
 from worker_lib.store.backoff import Backoff
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from worker_lib.errors import StoreUnavailable
     from worker_lib.store.store import Store
 
@@ -23,11 +25,18 @@ class Outage:
     Args:
         store: Tells whether Redis has ever answered.
         deadline: Monotonic seconds until when the caller wants to wait; None for ever.
+        sleep: Pauses for so many seconds, or less.
     """
 
-    def __init__(self, store: Store, deadline: float | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        deadline: float | None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._store = store
         self._deadline = deadline
+        self._sleep = sleep
         self._backoff = Backoff()
         self._told = False
 
@@ -49,7 +58,7 @@ class Outage:
         if not self._told:
             log.warning("redis_away", extra={"error": str(error)})
             self._told = True
-        time.sleep(pause)
+        self._sleep(pause)
 
     def is_over(self) -> None:
         """Note that Redis answered."""

@@ -18,8 +18,9 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from worker_lib.errors import StoreUnavailable
+from worker_lib.outage import Outage
 from worker_lib.store.changes import Bell
-from worker_lib.store.connection import MAX_BLOCK
+from worker_lib.store.connection import ANSWER_TIMEOUT, MAX_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,9 +38,6 @@ T = TypeVar("T")
 
 # The thread and its connection stay so long for another wait.
 _LINGER = 0.3
-# How long Redis may be away before those who wait are told; with it the longest pause.
-_RIDE_OUT = 60.0
-_LONGEST_PAUSE = 1.0
 _LOOK_AT_ONCE = 50
 
 
@@ -131,22 +129,23 @@ class Waiters:
         bell = self._bell
         if bell is None:
             raise RuntimeError("the thread was started without its bell")
-        down_since, pause = 0.0, 0.0
+        outage = Outage(self._store, None, bell.wait)
         while not self._ended(bell):
             try:
                 with self._store.follow() as changes:
                     for job_ids in self._news(changes, bell):
                         self._look(job_ids)
-                        down_since, pause = 0.0, 0.0
+                        outage.is_over()
             except StoreUnavailable as error:
-                down_since = down_since or time.monotonic()
-                hopeless = error.reason == "refused" or not self._store.reached
-                if hopeless or time.monotonic() - down_since > _RIDE_OUT:
-                    self._fail(error)
-                pause = min(_LONGEST_PAUSE, 2 * pause + 0.05)
-                bell.wait(pause)
+                self._sit_out(outage, error)
             except Exception as error:  # noqa: BLE001 - handed to who awaits
                 self._fail(error)
+
+    def _sit_out(self, outage: Outage, error: StoreUnavailable) -> None:
+        try:
+            outage.sit_out(error)
+        except StoreUnavailable:
+            self._fail(error)
 
     def _ended(self, bell: Bell) -> bool:
         """Say whether nobody waits any more; the thread must then end."""
@@ -171,8 +170,8 @@ class Waiters:
             yield changes.wait(bell, (leave_at or look_at) - now)
             now = time.monotonic()
             if now >= look_at:
-                changes.check()
-                yield wanted
+                changes.check(ANSWER_TIMEOUT)
+                yield wanted  # and so those, too, of which something was heard now
                 look_at = now + MAX_BLOCK
 
     def _look(self, job_ids: Sequence[str]) -> None:

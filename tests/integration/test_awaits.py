@@ -266,21 +266,21 @@ def test_an_await_can_be_cancelled_while_redis_is_away(
     until(lambda: not waiting_threads(), within=3)
 
 
-def test_an_await_is_told_when_redis_stays_away(
-    calling: Callable[..., Client],
-    own_server: OwnServer,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("/nowhere", "cannot be reached"), (":wrong@{}", "password")],
+)
+def test_an_await_is_told_at_once_what_waiting_does_not_help(
+    calling: Callable[..., Client], settings: Settings, place: str, words: str
 ) -> None:
-    """After a minute, as a rule."""
-    monkeypatch.setattr(waiters, "_RIDE_OUT", 0.3)
-    calling(redis_url=own_server.url)
-    job = later.delay(1)
-    own_server.kill()
+    """A Redis that never answered, or that refuses us."""
+    path = settings.redis_url.removeprefix("unix://")
+    client = calling(redis_url="unix://" + place.format(path))
 
-    end = asyncio.run(asyncio.wait_for(value_of(job), 10))
+    end = asyncio.run(asyncio.wait_for(value_of(Job("0123456789", client)), 5))
 
     assert isinstance(end, StoreError)
-    assert "cannot be reached" in str(end)
+    assert words in str(end)
 
 
 def test_a_job_that_redis_lost_is_told_to_who_awaits_it(

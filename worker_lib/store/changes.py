@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import StoreUnavailable
@@ -84,16 +85,23 @@ class Changes:
             found.update(dict.fromkeys(self._read()))
         return list(found)
 
-    def check(self) -> None:
-        """See that the connection lives.
+    def check(self, patience: float) -> None:
+        """See that the connection lives; what is heard meanwhile is to be looked for.
+
+        Args:
+            patience: Seconds to wait for an answer.
 
         Raises:
-            StoreUnavailable: there was no answer since the last call.
+            StoreUnavailable: there was none.
         """
-        if self._asked:
-            raise StoreUnavailable("Redis was silent: the connection is dead")
         self._connection.send_command("PING", check_health=False)
         self._asked = True
+        deadline = time.monotonic() + patience
+        while self._asked:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._connection.can_read(left):
+                raise StoreUnavailable("Redis is silent: the connection is dead")
+            self._read()
 
     def _send(self, command: str, job_ids: set[str]) -> None:
         if job_ids:
@@ -102,7 +110,7 @@ class Changes:
 
     def _read(self) -> list[str]:
         kind, *rest = self._connection.read_response(disconnect_on_error=False)
-        self._asked = False
+        self._asked = self._asked and kind != b"pong"
         is_news = kind == b"message" and rest[1] != _PASSING
         if not (is_news or kind == b"subscribe"):
             return []
