@@ -21,15 +21,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from worker_lib.emulator.server import ApiServer
+from worker_lib.sockets import check_path
 
 if TYPE_CHECKING:
     from worker_lib.emulator.server import Answer
 
-# A unix path ends at about 107 characters, so not in the state directory; an app's
-# name takes up to 63.
+# A socket's path is short, so the state directory is no place for it, and an app's
+# name, of up to 63 characters, no name.
 _FOLDER = "wl-doors-"
 _FOR_ANY_USER = 0o666
-_LOCK = ".lock"  # no app's name begins with a dot
+_LOCK = ".lock"
+# As `mkdtemp` makes it, with as many sockets as anybody will have apps.
+_LONGEST_NAME = f"{_FOLDER}xxxxxxxx/9999"
 
 
 class _Door(ApiServer):
@@ -54,8 +57,14 @@ class Doors:
         self._answer: Answer | None = None
 
     def open(self, answer: Answer) -> None:
-        """Have requests answered by a function from now on."""
+        """Have requests answered by a function from now on.
+
+        Raises:
+            ConfigError: the folder for temporary files is too far down for sockets.
+            OSError: it cannot be written.
+        """
         remove_abandoned()
+        check_path(Path(tempfile.gettempdir()) / _LONGEST_NAME, "TMPDIR")
         self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
         self._held = _locked(self._folder)
         self._answer = answer
@@ -68,11 +77,11 @@ class Doors:
         """
         if self._folder is None or self._answer is None:
             return ""
-        path = self._folder / app
         with self._lock:
             if app not in self._open:
+                path = self._folder / str(len(self._open))
                 self._open[app] = self._opened(app, path, self._answer)
-        return str(path)
+            return str(self._open[app].server_address)
 
     def close(self) -> None:
         """Take every socket away."""

@@ -98,6 +98,7 @@ class Emulator:
             self._doors.open(answer)
         except (ConfigError, OSError):
             server.server_close()
+            self._backend.runtime.close()
             raise
         self._serve(server)
         log.info("emulator_started", extra={"url": self._url})

@@ -83,6 +83,7 @@ def find_modules_here(settings: Settings) -> Settings:
 def _details(settings: Settings) -> dict[str, str]:
     image = _image(settings)
     place = Place.of(Path.cwd(), settings.runtime)
+    place.check_sockets()
     place.make()
     with place.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

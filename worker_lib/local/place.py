@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker_lib.errors import ConfigError
+from worker_lib.sockets import check_path
 
 __all__ = ["Place"]
 
@@ -23,13 +24,15 @@ class Place:
         project: The project's folder.
         runtime: What machines are; a project has a stack for each kind that it uses.
         data: Jobs, logs and the signing key; kept between runs.
-        run: Sockets. Its path is short, since a socket's may have 107 characters.
+        run: Sockets. Its path is short, since a socket's must be.
+        sockets_variable: What says where `run` is.
     """
 
     project: Path
     runtime: str
     data: Path
     run: Path
+    sockets_variable: str
 
     @classmethod
     def of(cls, folder: Path, runtime: str = "process") -> Place:
@@ -55,27 +58,30 @@ class Place:
             runtime=runtime,
             data=Path(state) / "worker_lib" / name,
             run=top / name,
+            sockets_variable="XDG_RUNTIME_DIR" if sockets else "TMPDIR",
         )
 
     def make(self) -> None:
-        """Create the folders.
+        """Create the folders, and see that they can be written.
 
         Raises:
-            ConfigError: somebody else owns one of them, or it cannot be made.
+            ConfigError: they cannot, or somebody else owns one of them.
         """
-        for folder in (self.data, self.run.parent, self.run):
-            try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError as error:
-                raise ConfigError(
-                    f"the local stack cannot make {folder} ({error.strerror}): set "
-                    "XDG_STATE_HOME and XDG_RUNTIME_DIR to folders of yours"
-                ) from error
-            if folder.stat().st_uid != os.getuid():
-                raise ConfigError(
-                    f"{folder} belongs to another user, so the local stack will not "
-                    "use it: set XDG_RUNTIME_DIR to a folder of yours"
-                )
+        for folder, variable in (
+            (self.data, "XDG_STATE_HOME"),
+            (self.run.parent, self.sockets_variable),
+            (self.run, self.sockets_variable),
+        ):
+            _make(folder, variable)
+
+    def check_sockets(self) -> None:
+        """Check the lengths of the sockets' paths.
+
+        Raises:
+            ConfigError: they are too long; names the variable.
+        """
+        for path in (self.presence, self.redis):
+            check_path(path, self.sockets_variable)
 
     @property
     def lock(self) -> Path:
@@ -96,3 +102,21 @@ class Place:
     def log(self) -> Path:
         """What the stack itself has to say."""
         return self.data / "stack.log"
+
+
+def _make(folder: Path, variable: str) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = folder.stat().st_uid
+        if owner == os.getuid():
+            with tempfile.TemporaryFile(dir=folder):
+                return
+    except OSError as error:
+        raise ConfigError(
+            f"the local stack keeps its files in {folder}, which cannot be made or "
+            f"written ({error.strerror}): set {variable} to a folder of yours that can"
+        ) from error
+    raise ConfigError(
+        f"{folder} belongs to another user, so the local stack will not use it: set "
+        f"{variable} to a folder of yours"
+    )

@@ -42,7 +42,7 @@ def test_only_the_standard_library_is_needed() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ).stdout
 
-    allowed = {"errors", "guest", "logs", "suggestions"}
+    allowed = {"errors", "guest", "logs", "sockets", "suggestions"}
     expected = {"worker_lib", *(f"worker_lib.{name}" for name in allowed)}
     assert expected == set(shown.split())
 
