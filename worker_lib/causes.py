@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from worker_lib import exits
 from worker_lib.keys import machine_name
 
 if TYPE_CHECKING:
     from worker_lib.machines.types import Machine
     from worker_lib.store.store import Check
 
-__all__ = ["Cause", "cause_of"]
+__all__ = ["BootCause", "Cause", "boot_cause", "cause_of"]
+
+_MAX_WORDS = 200
 
 
 class Cause(NamedTuple):
@@ -25,6 +28,18 @@ class Cause(NamedTuple):
     error: str
 
 
+class BootCause(NamedTuple):
+    """A machine that was launched and never took a job, and why.
+
+    Attributes:
+        error: One sentence, with the remedy where one is known.
+        is_permanent: The next machine will fail in the same way.
+    """
+
+    error: str
+    is_permanent: bool = False
+
+
 def cause_of(check: Check, machine: Machine | None) -> Cause:
     """Return why the machine is gone, from its own exit event if Fly still has it.
 
@@ -37,3 +52,46 @@ def cause_of(check: Check, machine: Machine | None) -> Cause:
     if event is not None and not event.requested_stop:
         return Cause("lost", f"{who} ended with exit code {event.exit_code}")
     return Cause("lost", f"{who} was not heard of for longer than its lease")
+
+
+def boot_cause(check: Check, machine: Machine | None) -> BootCause | None:
+    """Return why a machine never took a job; None if that tells nothing of the next.
+
+    That is so where it was stopped by request, and where none was made at all, as the
+    process that launched it has died.
+    """
+    if check.state != "launching" or not check.machine_id:
+        return None
+    who = f"machine {check.machine_id}"
+    event = machine.exit_event if machine is not None else None
+    if machine is None or not (machine.has_ended or event):
+        state = f" (its state is {machine.state})" if machine is not None else ""
+        return BootCause(
+            f"{who} took no job within {check.age:.0f} s of its launch{state}"
+        )
+    if event is None:
+        image = machine.config.get("image", "")
+        return BootCause(
+            f"{who} could not be started (its state is {machine.state}): check that "
+            f"the image {image} exists and that the tasks app may pull it"
+        )
+    if event.requested_stop:
+        return None
+    if event.oom_killed:
+        return BootCause(
+            f"{who} ran out of memory before it took a job: raise memory_mb"
+        )
+    meaning = exits.meaning(event.exit_code)
+    said = _last_words(machine)
+    return BootCause(
+        f"{who} ended with exit code {event.exit_code} before it took a job"
+        + (f": {meaning}" if meaning else "")
+        + (f"; it said: {said}" if said else ""),
+        is_permanent=bool(meaning) and event.exit_code != exits.REDIS_UNREACHABLE,
+    )
+
+
+def _last_words(machine: Machine) -> str:
+    """Return the line that the machine left in its metadata; any machine may lie."""
+    said = machine.metadata.get(exits.METADATA_LAST_WORDS, "")
+    return "".join(filter(str.isprintable, str(said)))[:_MAX_WORDS]

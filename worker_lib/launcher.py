@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from worker_lib.settings import Settings
     from worker_lib.store.store import Launch, Store
 
-__all__ = ["Launcher", "machine_config", "rebuild"]
+__all__ = ["ANYBODY", "Launcher", "machine_config", "rebuild"]
 
 log = get_logger("launcher")
 
@@ -58,6 +58,8 @@ _MAX_TRIES = 5
 # How long a pool's launches pause: after a refusal that only a person can mend, after
 # one that passes, and after all regions were full.
 _HOLD = {"person": 30.0, "retry": 5.0, "ambiguous": 5.0, "next_region": 15.0}
+# Whose launches a pool is held for if it is not for those of some credentials.
+ANYBODY = "*"
 # Within a machine's grace the runtime hands its job back.
 _STOP_GRACE = "10s"
 
@@ -155,7 +157,10 @@ class Launcher:
     def _permit(self, slot: str) -> Launch:
         """Wait for the slot's turn in the shared bucket."""
         while True:
-            launch = self._store.launch(slot, self._settings.boot_timeout, self.who)
+            boot = self._settings.boot_timeout
+            launch = self._store.launch(
+                slot, _first_look(boot), self.who, probe_for=2.5 * boot
+            )
             if launch.verdict != "wait" or launch.wait > _HOLD["retry"]:
                 return launch
             time.sleep(launch.wait)
@@ -213,7 +218,7 @@ class Launcher:
             try:
                 return self._create_here(slot, region, config)
             except MachinesApiError as error:
-                if error.refusal not in {"next_region", "next_size"}:
+                if error.refusal != "next_region":
                     raise
                 refusals.append(f"{region or 'any region'}: {error}")
         raise NoCapacity(
@@ -351,13 +356,19 @@ def machine_config(
 def rebuild(reason: str, who: str) -> MachineError | ConfigError | None:
     """Return the error that a `Launcher` noted in Redis, for who waits elsewhere.
 
-    None if it was met with other credentials than ours: they may have been mended.
+    None if it was met with other credentials than ours: they may have been corrected.
     """
     told = json.loads(reason)
-    if told["who"] != who:
+    if told["who"] not in {who, ANYBODY}:
         return None
     kind = getattr(errors, told["error"], MachineError)
     message = f"{told['message']}; the job is stored and waits"
+    if told.get("is_last"):
+        message = (
+            f"{told['message']}; after {told['failed']:.0f} such machines in a row no "
+            "other is created until the task is called again; the job is stored and "
+            "waits"
+        )
     if isinstance(kind, type) and issubclass(kind, MachinesApiError):
         return kind(message, status=told["status"], refusal="person")
     if kind is ConfigError:
@@ -365,9 +376,18 @@ def rebuild(reason: str, who: str) -> MachineError | ConfigError | None:
     return MachineError(message)
 
 
+def _first_look(boot_timeout: float) -> float:
+    """Return the seconds after which a machine that has not claimed is looked at.
+
+    One that cannot work has ended by then; one that is slow is given its time.
+    """
+    return max(min(boot_timeout, 5.0), boot_timeout / 6)
+
+
 def _refusal(error: MachineError | ConfigError) -> str:
     if isinstance(error, MachinesApiError):
-        return error.refusal
+        # Which size to take instead of one that Fly does not sell, a person must say.
+        return "person" if error.refusal == "next_size" else error.refusal
     return "next_region" if isinstance(error, NoCapacity) else "person"
 
 

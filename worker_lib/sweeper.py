@@ -9,6 +9,7 @@ record at Fly for the machine; never on a list it is not in.
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
@@ -16,7 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from worker_lib import codec, pickling
-from worker_lib.causes import cause_of
+from worker_lib.causes import boot_cause, cause_of
 from worker_lib.errors import MachineError, MachineNotFound, StoreError
 from worker_lib.keys import (
     METADATA_NAMESPACE,
@@ -25,8 +26,9 @@ from worker_lib.keys import (
     machine_name,
     owner,
 )
+from worker_lib.launcher import ANYBODY
 from worker_lib.logs import get_logger
-from worker_lib.store.store import Stray
+from worker_lib.store.store import FailedBoot, Stray
 
 if TYPE_CHECKING:
     from worker_lib.launcher import Launcher
@@ -44,6 +46,10 @@ _MAX_WAIT = 20.0
 # Far beyond what the clocks of Fly's hosts and of Redis may differ by.
 _ORPHAN_AFTER = 600.0
 _PATIENCE = 2.0
+# How long the pool of a machine that never took a job waits for the next one, doubled
+# each time; and after how many in a row there is no next one until a new call.
+_FIRST_HOLD = 5.0
+_MOST_FAILED_BOOTS = 5
 
 
 class Sweeper:
@@ -202,9 +208,12 @@ class Sweeper:
 
     def _patience_with(self, check: Check, machine: Machine | None) -> float:
         """Return the seconds until it is looked at again; 0 if it is given up."""
-        if machine is None or machine.has_ended:
-            return 0.0
         boot, age = self._settings.boot_timeout, check.age
+        has_ended = machine is not None and machine.has_ended
+        if check.state == "launching" and age < boot and not has_ended:
+            return max(_GRACE, boot - age)
+        if machine is None or has_ended:
+            return 0.0
         if check.state == "launching" and age <= 2 * boot:
             return boot / 2
         if check.state == "idle" and age <= self._settings.max_lifetime:
@@ -220,7 +229,12 @@ class Sweeper:
         )
         gone = machine is not None and machine.is_gone
         loss = self._store.lose(
-            check, envelope=envelope, error=error, kind=kind, gone=gone
+            check,
+            envelope=envelope,
+            error=error,
+            kind=kind,
+            gone=gone,
+            failed_boot=_failed_boot(check, machine),
         )
         if not loss.is_lost:  # it was heard of while Fly was asked about it
             log.info("machine_kept", extra={"slot": check.slot})
@@ -286,6 +300,21 @@ class Sweeper:
             for machine in listed
             if machine.metadata.get(METADATA_OWNER) in ours
         }
+
+
+def _failed_boot(check: Check, machine: Machine | None) -> FailedBoot | None:
+    boot = boot_cause(check, machine)
+    if boot is None:
+        return None
+    told = {
+        "error": "MachineError",
+        "message": boot.error,
+        "status": 0,
+        "who": ANYBODY,
+    }
+    return FailedBoot(
+        json.dumps(told), boot.is_permanent, _FIRST_HOLD, _MOST_FAILED_BOOTS
+    )
 
 
 def _born(machine: Machine) -> float:

@@ -34,12 +34,15 @@ def fly(
     """Yield an app whose machines sleep, and a launcher that hardly pauses."""
     real = launcher.machine_config
 
+    made = Fly(emulator, ground)
+
     def sleeping(*words: Any) -> dict[str, Any]:
-        init = {"exec": ["sleep", "60"]}
-        return real(*words) | {"image": ground.settings.image, "init": init}
+        config = real(*words)
+        metadata = config["metadata"] | made.metadata
+        image = ground.settings.image
+        return config | {"image": image, "init": made.init, "metadata": metadata}
 
     monkeypatch.setattr(launcher, "machine_config", sleeping)
     monkeypatch.setattr(launcher, "_backoff", lambda _attempt: 0.001)
-    made = Fly(emulator, ground)
     yield made
     made.api.close()

@@ -30,6 +30,8 @@ class Fly:
             boot_timeout=10.0,
             lease_ttl=30.0,
         )
+        self.init: dict[str, Any] = {"exec": ["sleep", "60"]}
+        self.metadata: dict[str, str] = {}
         self.pauses: list[float] = []
         self.api = MachinesApi(emulator.url, TOKEN, "tests", sleep=self.pauses.append)
         self.launcher = self.make_launcher()

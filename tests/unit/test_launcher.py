@@ -9,7 +9,12 @@ import pytest
 
 from worker_lib import launcher as launcher_module
 from worker_lib.emulator import FaultRule
-from worker_lib.errors import ConfigError, MachineError, Unauthorized
+from worker_lib.errors import (
+    ConfigError,
+    InvalidRequest,
+    MachineError,
+    Unauthorized,
+)
 from worker_lib.keys import (
     METADATA_NAMESPACE,
     METADATA_OWNER,
@@ -214,6 +219,20 @@ def test_what_only_a_person_can_mend_is_told_to_who_waits(
     assert remedy in str(error)
     assert "the job is stored and waits" in str(error)
     assert "CANARY" not in seen.trouble + str(error)
+
+
+def test_a_size_that_fly_does_not_sell_is_told_at_once(fly: Fly) -> None:
+    """No other region sells it; it is asked for once, and not every 15 seconds."""
+    words = "invalid config.guest.memory_mb, minimum required 512 MiB"
+    fly.fail(FaultRule(action="create", status=422, error=words))
+    job, _ = fly.launch(pool_spec=TWO_REGIONS)
+    error = rebuild(look(fly, job).trouble, fly.launcher.who)
+
+    assert isinstance(error, InvalidRequest)
+    assert words in str(error)
+    assert "choose another machine or memory_mb" in str(error)
+    assert 1 == fly.emulator.requests()["actions"]["create"]
+    assert 29 < fly.ground.timers()["p:pool"] <= 30
 
 
 def test_who_has_other_credentials_is_not_told_of_those(fly: Fly) -> None:

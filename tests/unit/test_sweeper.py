@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker_lib import codec, pickling, sweeper
-from worker_lib.causes import Cause, cause_of
+from worker_lib import codec, exits, pickling, sweeper
+from worker_lib.causes import Cause, boot_cause, cause_of
 from worker_lib.codec import Codec
 from worker_lib.emulator import FaultRule
 from worker_lib.errors import JobFailed
 from worker_lib.keys import METADATA_SLOT
+from worker_lib.launcher import rebuild
 from worker_lib.machines.types import Machine
 from worker_lib.store.store import Check
 from worker_lib.sweeper import Sweeper
@@ -22,6 +23,8 @@ from .store.ground import claimed, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from worker_lib.errors import ConfigError, MachineError
 
     from .fly import Fly
     from .store.ground import Ground
@@ -81,9 +84,13 @@ def test_a_machine_that_is_still_booting_is_given_time(fly: Fly) -> None:
 
 
 def test_a_machine_that_never_claims_is_destroyed_and_replaced(fly: Fly) -> None:
-    """Twice its time to boot is enough."""
+    """Twice its time to boot is enough; the next one comes after a pause."""
     job, slot, _ = launched(fly)
     fly.ground.pass_time(21)
+    sweep(fly)
+    assert set() == fly.ground.slots()
+    assert 4 < fly.ground.timers()["p:pool"] <= 5
+    fly.ground.pass_time(6)
     sweep(fly)
     (new,) = fly.ground.slots()
 
@@ -93,6 +100,180 @@ def test_a_machine_that_never_claims_is_destroyed_and_replaced(fly: Fly) -> None
         fly.ground.status(job),
         fly.ground.record(job)["lost"],
     )
+
+
+def fails_to_boot(fly: Fly, code: int = 1) -> None:
+    """Have every machine from now on end at once with this exit code."""
+    fly.init = {"exec": ["sh", "-c", f"exit {code}"]}
+
+
+def all_gone(fly: Fly) -> None:
+    """Wait until no machine is left."""
+    eventually(lambda: not fly.machines())
+
+
+def next_boot_fails(fly: Fly, pause: float) -> None:
+    """Have the pool's next machine end before it claims, and the sweep see it."""
+    fly.ground.pass_time(pause)
+    sweep(fly)
+    all_gone(fly)
+    fly.ground.pass_time(6)
+    sweep(fly)
+
+
+def pool(fly: Fly) -> dict[str, str]:
+    """Return what is kept of the pool."""
+    found: dict[str, str] = fly.ground.redis.hgetall(fly.ground.key("pool", "pool"))
+    return found
+
+
+def pause_of(fly: Fly) -> int:
+    """Return the seconds for which no machine of the pool is launched."""
+    found = pool(fly)
+    return round(float(found["hold_until"]) - float(found["failed_at"]))
+
+
+def creates(fly: Fly) -> int:
+    """Return how many machines were asked for."""
+    return int(fly.emulator.requests()["actions"].get("create", 0))
+
+
+def test_the_pause_doubles_and_after_five_machines_there_is_no_next(fly: Fly) -> None:
+    """Nobody pays for what cannot work; the job waits."""
+    fails_to_boot(fly)
+    job, _ = fly.launch()
+    next_boot_fails(fly, 0)
+    pauses = [pause_of(fly)]
+    for _ in range(4):
+        next_boot_fails(fly, pauses[-1] + 1)
+        pauses.append(pause_of(fly))
+    for _ in range(5):
+        fly.ground.pass_time(700)
+        sweep(fly)
+
+    assert [5, 10, 20, 40, 80] == pauses
+    assert 5 == creates(fly)
+    assert "queued" == fly.ground.status(job)
+    assert {f"j:{job}"} == fly.ground.timers().keys(), "nobody wakes up for it"
+
+
+def stopped(fly: Fly) -> str:
+    """Return the job of a pool whose machines have failed to boot too often."""
+    fails_to_boot(fly)
+    job, _ = fly.launch()
+    next_boot_fails(fly, 0)
+    for _ in range(4):
+        next_boot_fails(fly, 100)
+    assert "5" == pool(fly)["failed_boots"]
+    return job
+
+
+def test_a_new_call_tries_one_more_machine_when_the_pause_is_over(fly: Fly) -> None:
+    """However many calls there are meanwhile; the pause grows on."""
+    stopped(fly)
+    for _ in range(3):
+        fly.launch()
+    assert 5 == creates(fly)
+    next_boot_fails(fly, 81)
+
+    assert (6, "6") == (creates(fly), pool(fly)["failed_boots"])
+    assert 160 == pause_of(fly)
+    fly.ground.pass_time(700)
+    sweep(fly)
+    assert 6 == creates(fly)
+
+
+def test_the_first_machine_that_claims_ends_the_count(fly: Fly) -> None:
+    """What was wrong with the app is put right; those who waited go on."""
+    job = stopped(fly)
+    fly.init = {"exec": ["sleep", "60"]}
+    fly.ground.pass_time(100)
+    other, slot = fly.launch()
+    (machine,) = fly.machines()
+    verbs = fly.ground.machine(slot, machine["id"])
+    first = claimed(verbs)
+
+    assert job == first.id
+    assert {"spec", "max", "linger"} == pool(fly).keys()
+    assert "" == trouble(fly, other)
+    verbs.finish(first, "succeeded")
+    assert fly.ground.slots() == {slot}
+
+
+def test_machines_that_were_launched_together_count_as_one(fly: Fly) -> None:
+    """A short outage must not look like an image that cannot work."""
+    fails_to_boot(fly)
+    for _ in range(2):
+        fly.launch()
+    all_gone(fly)
+    fly.ground.pass_time(6)
+    sweep(fly)
+
+    assert ("1", set()) == (pool(fly)["failed_boots"], fly.ground.slots())
+
+
+def trouble(fly: Fly, job: str) -> str:
+    """Return what is shown of why a job has no machine."""
+    (seen,) = fly.ground.store.look(job)
+    assert seen is not None
+    return seen.info.trouble
+
+
+def told(fly: Fly, job: str) -> MachineError | ConfigError | None:
+    """Return what who waits for a job is told of its pool."""
+    (seen,) = fly.ground.store.look(job)
+    assert seen is not None
+    return rebuild(seen.trouble, "anybody") if seen.trouble else None
+
+
+def test_what_will_fail_again_is_told_at_once(fly: Fly) -> None:
+    """Exit code, its meaning and the machine's last words; waiters are woken."""
+    fails_to_boot(fly, exits.BAD_SETTINGS)
+    fly.metadata = {exits.METADATA_LAST_WORDS: "WORKER_LIB_SECRET is\x1b not set" * 20}
+    job, _ = fly.launch()
+    next_boot_fails(fly, 0)
+    assert fly.ground.store.wait(job, 1) is None
+    error = str(told(fly, job))
+
+    assert "ended with exit code 78 before it took a job" in error
+    assert exits.meaning(78) in error
+    assert "it said: WORKER_LIB_SECRET is not set" in error
+    assert len(error) < 600
+    assert "\x1b" not in error
+    assert "the job is stored and waits" in error
+
+
+def test_what_may_be_an_accident_is_told_at_the_third_time(fly: Fly) -> None:
+    """It is seen in the job's trouble from the first time on."""
+    fails_to_boot(fly, 1)
+    job, _ = fly.launch()
+    next_boot_fails(fly, 0)
+    assert told(fly, job) is None
+    assert "exit code 1" in trouble(fly, job)
+    next_boot_fails(fly, 6)
+    assert told(fly, job) is None
+    next_boot_fails(fly, 11)
+
+    assert "ended with exit code 1 before it took a job" in str(told(fly, job))
+
+
+def test_that_no_more_machines_are_created_is_told(fly: Fly) -> None:
+    """With what makes it go on."""
+    job = stopped(fly)
+
+    assert "after 5 such machines in a row" in str(told(fly, job))
+    assert "until the task is called again" in str(told(fly, job))
+
+
+def test_a_launcher_that_died_before_its_request_is_no_failed_boot(fly: Fly) -> None:
+    """No machine was there that could have failed."""
+    _, stored = fly.ground.enqueue()
+    fly.ground.store.launch(stored.slot, 10.0, fly.launcher.who)
+    fly.ground.pass_time(11)
+    sweep(fly)
+
+    assert "failed_boots" not in pool(fly)
+    assert [f"wl-{slot}" for slot in fly.ground.slots()] == fly.names()
 
 
 def test_a_machine_that_was_never_created_is_replaced(fly: Fly) -> None:
@@ -507,6 +688,60 @@ def test_a_sweeper_ends_when_nothing_is_left_to_look_after(
     eventually(
         lambda: "worker_lib-sweeper" not in [one.name for one in threading.enumerate()]
     )
+
+
+BOOTING = Check("51", "launching", "m1", "pool", "", "", 12.0)
+
+
+@pytest.mark.parametrize(
+    ("expected", "machine"),
+    [
+        ("m1 took no job within 12 s of its launch", None),
+        (
+            "took no job within 12 s of its launch (its state is starting)",
+            Machine(id="m1", state="starting"),
+        ),
+        (
+            "not be started (its state is failed): check that the image a:b exists",
+            Machine(id="m1", state="failed", config={"image": "a:b"}),
+        ),
+    ],
+)
+def test_a_machine_that_never_came_is_described(
+    expected: str, machine: Machine | None
+) -> None:
+    """As far as Fly knows of it."""
+    cause = boot_cause(BOOTING, machine)
+
+    assert cause is not None
+    assert expected in cause.error
+    assert not cause.is_permanent
+
+
+@pytest.mark.parametrize(
+    ("expected", "event"),
+    [
+        (("ran out of memory", False), {"oom_killed": True, "exit_code": 137}),
+        (("check that REDIS_URL", False), {"exit_code": exits.REDIS_UNREACHABLE}),
+        (("user, password and rights", True), {"exit_code": exits.REDIS_REFUSED}),
+        (("no `python` on its PATH", True), {"exit_code": 127}),
+        (("with exit code 0 before", False), {"exit_code": 0}),
+    ],
+)
+def test_a_machine_that_ended_before_it_claimed_is_described(
+    expected: tuple[str, bool], event: dict[str, Any]
+) -> None:
+    """With the remedy, and whether the next one will fail in the same way."""
+    cause = boot_cause(BOOTING, machine_with(**event))
+
+    assert cause is not None
+    assert expected[0] in cause.error
+    assert expected[1] is cause.is_permanent
+
+
+def test_a_machine_that_was_stopped_by_request_failed_at_nothing() -> None:
+    """A person or Fly itself did that."""
+    assert boot_cause(BOOTING, machine_with(requested_stop=True, exit_code=143)) is None
 
 
 CHECK = Check("51", "busy", "m1", "pool", "j1", "1", 40.0)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Check",
+    "FailedBoot",
     "Launch",
     "Loss",
     "NewJob",
@@ -153,6 +154,22 @@ class Loss(NamedTuple):
     slot: str = ""
 
 
+class FailedBoot(NamedTuple):
+    """What follows from a machine that never took a job.
+
+    Attributes:
+        reason: JSON, as `Launcher` writes it; "" for none.
+        tell: Wake those who wait for the pool's jobs now, not after a few more.
+        first_hold: Seconds until the next launch; doubles with each in a row.
+        most: After so many in a row there is no next launch until a new call.
+    """
+
+    reason: str = ""
+    tell: bool = False
+    first_hold: float = 5.0
+    most: int = 5
+
+
 class Outcome(NamedTuple):
     """How a job ended; the envelope is b"" where nothing was returned."""
 
@@ -213,21 +230,26 @@ class Store:
             _warn_of_eviction(policy)
         return Stored(status, slot, trouble, float(next_in))
 
-    def launch(self, slot: str, boot_timeout: float, who: str) -> Launch:
+    def launch(
+        self, slot: str, look_in: float, who: str, *, probe_for: float = 30.0
+    ) -> Launch:
         """Ask whether the machine of `slot` may be created now.
 
         Args:
-            boot_timeout: Seconds until somebody looks what became of it.
+            look_in: Seconds until somebody looks what became of it.
             who: Fingerprint of the credentials that it would be created with.
+            probe_for: Seconds that others of its pool wait for what becomes of it, if
+                it is the first after machines that never took a job.
         """
         reply = self._connection.run(
             script("launch"),
             slot,
             CREATES_PER_SECOND,
             CREATE_BURST,
-            boot_timeout,
+            look_in,
             who,
             new_slot_id(),
+            probe_for,
         )
         verdict = reply[0].decode()
         if verdict == "wait":
@@ -344,7 +366,14 @@ class Store:
         return Sweep(float(first) if first else None, launches, checks, strays)
 
     def lose(
-        self, check: Check, *, envelope: bytes, error: str, kind: str, gone: bool
+        self,
+        check: Check,
+        *,
+        envelope: bytes,
+        error: str,
+        kind: str,
+        gone: bool,
+        failed_boot: FailedBoot | None = None,
     ) -> Loss:
         """Free the slot of a lost machine, unless it was heard of since the sweep.
 
@@ -356,7 +385,10 @@ class Store:
             check: As a sweep of the last seconds returned it.
             envelope: Signed outcome, in case the job fails.
             gone: Fly says that the machine is no more.
+            failed_boot: It was launched and never took a job: the pool's next launch
+                has to wait, longer each time.
         """
+        boot = failed_boot or FailedBoot()
         verdict, *slot = self._connection.run(
             script("lose"),
             check.slot,
@@ -369,6 +401,10 @@ class Store:
             kind,
             MAX_LOST,
             new_slot_id(),
+            boot.reason,
+            int(boot.tell),
+            boot.first_hold,
+            boot.most,
         )
         return Loss(verdict == b"lost", *(one.decode() for one in slot))
 

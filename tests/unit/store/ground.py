@@ -182,7 +182,10 @@ class Ground:
             if name == "timers" or name.startswith("due:"):
                 for member in self.redis.zrange(key, 0, -1):
                     self.redis.zincrby(key, -seconds, member)
-            for field in ("at", "hold_until", "launched_at", "owed_at"):
+            for field in (
+                *("at", "hold_until", "failed_at", "trouble_at", "trouble_until"),
+                *("launched_at", "owed_at", "latched"),
+            ):
                 if name.startswith(("bucket", "pool:", "slot:")) and self.redis.hexists(
                     key, field
                 ):

@@ -9,8 +9,11 @@ if got[3] and got[3] ~= ARGV[2] then return {'gone'} end
 local boot = ''
 if not got[3] then
   boot = got[2] and text(now - tonumber(got[2])) or ''
-  redis.call('HDEL', key('pool', got[1]), 'trouble', 'reason', 'trouble_at',
-    'trouble_until', 'hold_until', 'held_for')
+  if redis.call('HDEL', key('pool', got[1]), 'trouble', 'reason', 'trouble_at',
+      'trouble_until', 'hold_until', 'held_for', 'failed_boots', 'failed_at') > 0 then
+    look_at_pool(got[1], now)  -- others waited for what becomes of this machine
+    call_launcher('due')
+  end
 end
 if got[4] ~= nonce then
   redis.call('HSET', key('slot', slot), 'machine', ARGV[2], 'region', ARGV[3],

@@ -1,7 +1,9 @@
 -- May the machine of this slot be created now? Takes a token of the shared bucket.
--- ARGV: slot, creates per second, burst, boot timeout, who asks, number of this question
--- A pool on hold is held for those with the same credentials as the refused one; when
--- the hold is over, one probe goes ahead and the others wait for what becomes of it.
+-- ARGV: slot, creates per second, burst, seconds until somebody looks, who asks, number
+--   of this question, seconds that a probe of a pool takes whose machines failed to boot
+-- A pool on hold is held for those with the same credentials as the refused one, or for
+-- all ('*'), if machines failed to boot; when the hold is over, one probe goes ahead and
+-- the others wait for what becomes of it.
 -- Returns {'go', pool, spec}, {'wait', seconds}, or {'unneeded'}.
 local slot = ARGV[1]
 local got = redis.call('HMGET', key('slot', slot), 'pool', 'state', 'asked')
@@ -15,11 +17,11 @@ if redis.call('ZCARD', key('ready', pool)) == 0 then
   return {'unneeded'}
 end
 local about = redis.call('HMGET', key('pool', pool), 'spec', 'hold_until', 'held_for')
-local held = about[3] == ARGV[5]
+local held = about[3] == ARGV[5] or about[3] == '*'
 local hold = tonumber(about[2] or '0') - now
 if held and hold > 0 then
-  free_slot(pool, slot)
   look_at_pool(pool, now + hold)
+  free_slot(pool, slot)
   return {'unneeded'}
 end
 local rate, burst, bucket = tonumber(ARGV[2]), tonumber(ARGV[3]), P .. ':bucket'
@@ -38,5 +40,8 @@ redis.call('PEXPIRE', bucket, 3600000)
 redis.call('HSET', key('slot', slot), 'state', 'launching', 'launched_at', text(now),
   'asked', ARGV[6])
 set_timer('s:' .. slot, now + tonumber(ARGV[4]))
-if held then redis.call('HSET', key('pool', pool), 'hold_until', text(now + 30)) end
+if held then
+  local probe = about[3] == '*' and tonumber(ARGV[7]) or 30
+  redis.call('HSET', key('pool', pool), 'hold_until', text(now + probe))
+end
 return {'go', pool, about[1] or ''}
