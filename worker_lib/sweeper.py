@@ -77,6 +77,8 @@ class Sweeper:
         self._launcher = launcher
         self._codec = codec_
         self._settings = settings
+        secrets = filter(None, (settings.secret, settings.old_secret))
+        self._owners = {owner(settings.namespace, secret) for secret in secrets}
         self._change = threading.Condition()
         self._look_at = 0.0
         self._overdue = False
@@ -118,7 +120,7 @@ class Sweeper:
         """
         found = self._store.sweep()
         for stray in found.strays:
-            self._destroy(stray)
+            self._look_for(stray)
         for check in found.checks:
             self._check(check)
         if self._launcher is not None:
@@ -190,9 +192,22 @@ class Sweeper:
         if not check.machine_id:
             return self._search(check.slot)
         try:
-            return self._launcher.api.get_machine(check.machine_id)
+            machine = self._launcher.api.get_machine(check.machine_id)
         except MachineNotFound:
             return None
+        return machine if self._is_of(check.slot, machine) else None
+
+    def _is_of(self, slot: str, machine: Machine) -> bool:
+        """Say whether this library made a machine for that slot.
+
+        Its id stands in Redis, where others may write: it must not lead to a machine
+        of somebody else's.
+        """
+        data = machine.metadata
+        if data.get(METADATA_SLOT) == slot and data.get(METADATA_OWNER) in self._owners:
+            return True
+        log.warning("machine_not_ours", extra={"slot": slot, "machine_id": machine.id})
+        return False
 
     def _search(self, slot: str) -> Machine | None:
         """Return the machine of a slot by its name; one that is gone if need be."""
@@ -248,6 +263,24 @@ class Sweeper:
         if loss.slot and self._launcher is not None:
             self._launcher.launch(loss.slot)
 
+    def _look_for(self, stray: Stray) -> None:
+        """Destroy what an earlier sweep could not."""
+        if self._launcher is None:
+            return
+        if stray.machine_id:
+            try:
+                machine = self._launcher.api.get_machine(stray.machine_id)
+            except MachineNotFound:  # a list or its host may be behind
+                pass
+            except MachineError as error:
+                log.warning("check_failed", extra={"error": str(error)})
+                return
+            else:
+                if not self._is_of(stray.slot, machine):
+                    self._store.forget_stray(stray.slot)
+                    return
+        self._destroy(stray)
+
     def _destroy(self, stray: Stray) -> None:
         """Destroy a machine whose slot is free; if that fails, a later sweep does."""
         if self._launcher is None:
@@ -289,16 +322,13 @@ class Sweeper:
 
     def _machines_by_slot(self, launcher: Launcher) -> dict[str, Machine]:
         """Return our machines, those made under the old secret among them."""
-        settings = self._settings
-        secrets = filter(None, (settings.secret, settings.old_secret))
-        ours = {owner(settings.namespace, secret) for secret in secrets}
         listed = launcher.api.list_machines(
-            metadata={METADATA_NAMESPACE: settings.namespace}
+            metadata={METADATA_NAMESPACE: self._settings.namespace}
         )
         return {
             machine.metadata.get(METADATA_SLOT, ""): machine
             for machine in listed
-            if machine.metadata.get(METADATA_OWNER) in ours
+            if machine.metadata.get(METADATA_OWNER) in self._owners
         }
 
 

@@ -48,6 +48,9 @@ def sweep(fly: Fly) -> None:
     fly.settle()
 
 
+WEBSITE = {"image": "local", "init": {"exec": ["sleep", "60"]}}
+
+
 def launched(fly: Fly, **changes: Any) -> tuple[str, str, str]:
     """Return job, slot and machine of a call that was launched."""
     job, slot = fly.launch(**changes)
@@ -588,12 +591,32 @@ def test_only_a_known_end_is_evidence_that_a_machine_does_not_come(
     """In any other state it may still claim."""
     _, slot, _ = launched(fly)
     fly.ground.pass_time(11)
+    get = fly.api.get_machine
     monkeypatch.setattr(
-        fly.api, "get_machine", lambda machine: Machine(id=machine, state=state)
+        fly.api, "get_machine", lambda machine: replace(get(machine), state=state)
     )
     sweeper_of(fly).sweep()
 
     assert expected is (slot in fly.ground.slots())
+
+
+@pytest.mark.parametrize("where", ["slot", "stray"])
+def test_whoever_writes_to_redis_cannot_have_other_machines_destroyed(
+    fly: Fly, where: str
+) -> None:
+    """Such as those of a website in the same app."""
+    website = fly.api.create_machine(name="web", region=None, config=WEBSITE)
+    _, stored = fly.ground.enqueue()
+    if where == "slot":
+        claimed(fly.ground.machine(stored.slot, website.id))
+        fly.ground.pass_time(31)
+    else:
+        fly.ground.store.remember_stray("5107", website.id)
+        fly.ground.pass_time(3601)
+    for _ in range(2):
+        sweep(fly)
+
+    assert "web" in fly.names()
 
 
 def test_while_the_api_is_down_nothing_is_concluded_of_a_booting_machine(
