@@ -52,10 +52,12 @@ def steps(info: JobInfo, life: Life | None) -> list[Step]:
         return [stored, *_before_a_machine(info, info.created_at)]
     if info.status == "queued":
         return [stored, *_before_a_machine(info, attempt.ended_at)]
+    # A machine may wait for a retry: then it booted for an earlier attempt.
+    first = next(a for a in info.attempts if a.machine_id == attempt.machine_id)
     return [
         stored,
-        _created(attempt, life),
-        _booted(attempt),
+        _created(first, life),
+        _booted(first),
         _ran(info, attempt),
         _gone(info, life),
     ]
@@ -89,7 +91,7 @@ def _booted(attempt: Attempt) -> Step:
         mark="past",
         at=attempt.started_at,
         figure=seconds(attempt.boot_s),
-        note="from being asked for to its first claim",
+        note="from the request to the first claim",
     )
 
 
@@ -112,10 +114,12 @@ def _gone(info: JobInfo, life: Life | None) -> Step:
     if info.status == "running" or life is None:
         return Step(name="Gone")
     if not life.gone:
-        return Step(name="Gone", mark="now", note="the machine is ending")
+        if info.final:
+            return Step(name="Gone", mark="now", note="the machine is ending")
+        return Step(name="Gone", note="the machine waits for the next attempt")
     if life.usd is None:
         return Step(name="Gone", mark="past", at=life.ended_at)
-    note = f"after {seconds(life.up_s)}, at Fly's prices"
+    note = f"for {seconds(life.up_s)} from start to end"
     return Step(
         name="Gone", mark="past", at=life.ended_at, figure=usd(life.usd), note=note
     )

@@ -29,7 +29,7 @@ _SENTENCES = {
     "running": "Running on a machine.",
     "retrying": "That did not work.",
     "failed": "It will not be tried again.",
-    "cancelled": "Somebody ended it before it was done.",
+    "cancelled": "It was cancelled before it was done.",
     "expired": "No machine could be had for it in time.",
 }
 # A machine that is up for so long after its job has others, or lingers.

@@ -13,5 +13,5 @@ input.addEventListener("change", () => {
 const bad = document.querySelector("[aria-invalid]");
 if (bad) {
   bad.focus({ preventScroll: true });
-  bad.scrollIntoView({ block: "center" });
+  bad.scrollIntoView({ block: "nearest" });
 }

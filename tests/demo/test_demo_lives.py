@@ -184,6 +184,19 @@ def test_a_machine_that_was_up_already_is_not_counted_as_new(info: JobInfo) -> N
     assert 10.0 == told[3].since
 
 
+def test_a_machine_that_waited_for_a_retry_is_this_jobs_own(info: JobInfo) -> None:
+    """It booted for the first attempt; the second only runs."""
+    failed = dataclasses.replace(ENDED, outcome="error")
+    again = dataclasses.replace(ENDED, number=2, boot_s=None, started_at=14.0)
+    waiting = Life.of(_machine(state="started", events=EVENTS[1:]))
+
+    told = steps(_after(info, "retrying", failed), waiting)
+    assert "the machine waits for the next attempt" == told[4].note
+    told = steps(_after(info, "succeeded", failed, again), Life())
+    assert "0.40\N{NO-BREAK SPACE}s" == told[2].figure
+    assert 10.0 == told[2].at
+
+
 def test_the_page_of_a_job_tells_its_machines_whole_life(
     browser: FlaskClient, finished: Finished
 ) -> None:
@@ -198,7 +211,7 @@ def test_the_page_of_a_job_tells_its_machines_whole_life(
     assert job["settled"]
     assert job["usd"] > 0
     page = browser.get(f"/jobs/{job['id']}").text
-    assert "and nothing here, as it was emulated" in page
+    assert "and nothing here: it was emulated" in page
     assert "shared-cpu-1x@512mb" in page
     assert "job.js" not in page
 
@@ -213,7 +226,7 @@ def test_a_retry_counts_down_and_names_its_attempt(browser: FlaskClient) -> None
             for chunk in stream.response
         ).decode()
 
-    assert "Attempt 2 in <span role=" in told.replace("\\", "")
+    assert "Attempt 2 of 4 in <span role=" in told.replace("\\", "")
     assert "That did not work. Attempt 2 of 4 follows." in told
     job = browser.get(f"{answer.location}.json").get_json()
     assert ("succeeded", 2) == (job["status"], len(job["attempts"]))

@@ -111,7 +111,7 @@ def test_a_job_can_be_cancelled_from_its_page(
     assert 303 == answer.status_code
     assert "cancelled" == later.status
     page = browser.get(answer.location).text
-    assert "Somebody ended it" in page
+    assert "It was cancelled" in page
     assert "Cancel this job" not in page
 
 
