@@ -14,6 +14,7 @@ import pytest
 import redis
 from chaos import ChaosProxy
 from ledger import Ledger
+from scenes import TOKEN as SCENE_TOKEN
 from servers import OwnServer
 
 from worker_lib import client as client_module
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[1]
 SUPPORT = ROOT / "tests" / "support"
 # Read at once: no variable of ours is there while a test runs.
 _RUNTIME = os.environ.get("WORKER_LIB_TEST_RUNTIME", "process")
+TOKENS = ("test-token", "fm2_CANARY", SCENE_TOKEN)
 _OURS = ("REDIS_URL", "FLY_", "WORKER_", "AWS_", "S3_", "MAILJET_")
 
 
@@ -117,6 +119,7 @@ def emulator(
     """An emulator without rate limits, whose machines reach the real server."""
     options = EmulatorOptions(
         apps=("tests",),
+        tokens=TOKENS,
         rate_limits=False,
         state_dir=tmp_path / "machines",
         project_dir=tmp_path,
@@ -161,6 +164,7 @@ def make_emulator(
     def make(*, redis_url: str = settings.redis_url, **options: Any) -> Emulator:
         chosen = {
             "apps": ("tests",),
+            "tokens": TOKENS,
             "rate_limits": False,
             "state_dir": tmp_path / f"machines-{len(made)}",
             "project_dir": tmp_path,

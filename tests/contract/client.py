@@ -62,7 +62,7 @@ class Api:
         self._image = image
         self._app = f"/v1/apps/{app}"
         self._session = requests.Session()
-        self._session.headers["Authorization"] = "Bearer any"
+        self._session.headers["Authorization"] = f"Bearer {emulator.token}"
 
     def __enter__(self) -> Self:
         return self

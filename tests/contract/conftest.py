@@ -73,7 +73,12 @@ def start_emulator(
     with ExitStack() as stack:
 
         def start(**options: Any) -> Api:
-            options = {"apps": ("demo",), "rate_limits": False, **options}
+            options = {
+                "apps": ("demo",),
+                "tokens": ("any",),
+                "rate_limits": False,
+                **options,
+            }
             options.setdefault("runtime", runtime)
             emulator = Emulator(
                 EmulatorOptions(state_dir=tmp_path, project_dir=tmp_path, **options)

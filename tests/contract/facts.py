@@ -80,7 +80,7 @@ ORG_MACHINES = fields(
 )
 OK = fields("+ok")
 ERROR = fields("details error status +message")
-ERRORS = frozenset({*range(400, 405), 408, 409, 411, 412, 413, 422, 429})
+ERRORS = frozenset({*range(400, 405), 408, 409, 411, 412, 413, 421, 422, 429})
 CREATE = fields(
     "lease_ttl lsvd min_secrets_version name region skip_launch skip_secrets "
     "skip_service_registration",

@@ -102,7 +102,9 @@ def test_the_library_sends_what_fly_takes_and_gets_what_fly_gives(api: Api) -> N
             called.add(name)
             return super().__getattribute__(name)
 
-    methods = drive(Noted(api.emulator.url, "fm2_token", "demo", session=recorder))
+    methods = drive(
+        Noted(api.emulator.url, api.emulator.token, "demo", session=recorder)
+    )
 
     assert set() == methods - called
     for reply in recorder.exchanges:

@@ -28,7 +28,9 @@ SERVE = """
 import sys
 from pathlib import Path
 from worker_lib.emulator import Emulator, EmulatorOptions
-options = EmulatorOptions(apps=("demo",), runtime="docker", state_dir=Path(sys.argv[1]))
+options = EmulatorOptions(
+    apps=("demo",), tokens=("any",), runtime="docker", state_dir=Path(sys.argv[1])
+)
 print(Emulator(options).start().url, flush=True)
 sys.stdin.read()
 """

@@ -28,7 +28,8 @@ import time
 from pathlib import Path
 from worker_lib.emulator import Emulator, EmulatorOptions
 here = Path(sys.argv[1])
-emulator = Emulator(EmulatorOptions(apps=("demo",), state_dir=here, project_dir=here))
+options = {"state_dir": here, "project_dir": here, "tokens": ("any",)}
+emulator = Emulator(EmulatorOptions(apps=("demo",), **options))
 print(emulator.start().url, flush=True)
 sys.stdin.read()
 """

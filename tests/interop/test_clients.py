@@ -30,7 +30,10 @@ _DEADLINE = 50
 def emulator(tmp_path: Path) -> Iterator[Emulator]:
     """An emulator as strict as Fly: with its rate limits."""
     options = EmulatorOptions(
-        apps=("by-sandboxer",), state_dir=tmp_path, project_dir=tmp_path
+        apps=("by-sandboxer",),
+        tokens=("fm2_of-nobody",),
+        state_dir=tmp_path,
+        project_dir=tmp_path,
     )
     with Emulator(options) as running:
         yield running

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator import DockerOptions, Emulator, EmulatorOptions, FaultPlan
+from worker_lib.emulator.access import is_local
 from worker_lib.emulator.options import RUNTIMES
 from worker_lib.errors import ConfigError
 
@@ -28,9 +30,10 @@ def add_parser(
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--allow-host", action="append", help="a name to be called by; repeatable")
     add("--port", type=int, default=4280, help="0 takes a free one (%(default)s)")
     add("--app", action="append", help="an app that exists; repeatable (demo)")
-    add("--token", action="append", help="a token to let in; repeatable (any)")
+    add("--token", action="append", help="a token to let in; repeatable (random)")
     add("--secrets-file", type=Path, help="NAME=VALUE lines: secrets of each app")
     add("--state-dir", type=Path, help="for logs and files (.worker_lib/emulator)")
     add("--project-dir", type=Path, help="where machines run (here)")
@@ -68,12 +71,18 @@ def run(args: argparse.Namespace) -> int:
         emulator = _started(options)
         for app in options.apps:
             emulator.set_secrets(app, secrets)
-        token = "emulator" if args.token is None else "<your --token>"
+        token = emulator.token if args.token is None else "<your --token>"
         print(
             f"Machines API at {emulator.url}: export FLY_API_HOSTNAME={emulator.url} "
             f"FLY_FLAPS_BASE_URL={emulator.url} FLY_API_TOKEN={token}",
             flush=True,
         )
+        if not is_local(options.host):
+            print(
+                f"warning: whoever reaches {options.host} and has the token can run "
+                "commands on this computer",
+                file=sys.stderr,
+            )
         stopping.get()
         emulator.stop()
     return 0
@@ -108,7 +117,8 @@ def _options(args: argparse.Namespace) -> EmulatorOptions:
         host=args.host,
         port=args.port,
         apps=tuple(args.app or ("demo",)),
-        tokens=tuple(args.token) if args.token else None,
+        hosts=tuple(args.allow_host or ()),
+        tokens=None if args.token is None else tuple(args.token),
         region=args.region,
         runtime=args.runtime,
         docker=DockerOptions(

@@ -1,9 +1,8 @@
-"""The way of each request: token, route, limit, fault, work, fault."""
+"""The way of each request: access, route, limit, fault, work, fault."""
 
 from __future__ import annotations
 
 import dataclasses
-import hmac
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator import routes
@@ -14,24 +13,27 @@ from worker_lib.emulator.validation import wanted_subject
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from worker_lib.emulator.access import Access
     from worker_lib.emulator.backend import Backend
     from worker_lib.emulator.messages import Reply, Request
     from worker_lib.emulator.routes import Route
 
 log = get_logger("emulator")
 
-_SCHEMES = ("bearer", "flyv1")
 _UNKNOWN = "unknown"
 
 
 class Dispatcher:
-    """Answers requests with one backend."""
+    """Answers requests with one backend.
 
-    def __init__(self, backend: Backend) -> None:
+    Args:
+        backend: Does the work.
+        access: Is asked first, but for requests by a machine's own socket.
+    """
+
+    def __init__(self, backend: Backend, access: Access) -> None:
         self._backend = backend
-        self._tokens = backend.options.tokens
+        self._access = access
         self._limiter = RateLimiter() if backend.options.rate_limits else None
 
     def answer(self, request: Request) -> Reply:
@@ -41,9 +43,8 @@ class Dispatcher:
             ApiRefusal: It is answered with an error.
             ReplyLost: It is not answered at all.
         """
-        header = request.headers.get("authorization", "")
-        if not request.door and not is_let_in(header, self._tokens):
-            raise ApiRefusal(401, "unauthenticated: invalid or missing token")
+        if not request.door:
+            self._access.check(request.headers)
         found = routes.find(request.method, request.path)
         if found is None:
             self._backend.calls[_UNKNOWN] += 1
@@ -83,28 +84,3 @@ class Dispatcher:
         except ApiRefusal:
             pass
         return Subject()
-
-
-def is_let_in(header: str, tokens: Sequence[str] | None) -> bool:
-    """Whether an `Authorization` header holds a token that is accepted.
-
-    Args:
-        header: `Bearer` or `FlyV1` and the token.
-        tokens: None accepts any that is not empty.
-
-    Source: "Machines API" (`Bearer`); fly-go, tokens/tokens.go (`FlyV1`).
-    """
-    scheme, _, given = header.partition(" ")
-    given = given.strip()
-    if scheme.lower() not in _SCHEMES or not given:
-        return False
-    if tokens is None:
-        return True
-    return any(
-        hmac.compare_digest(given.encode(), _bare(token).encode()) for token in tokens
-    )
-
-
-def _bare(token: str) -> str:
-    scheme, _, rest = token.strip().partition(" ")
-    return rest.strip() if scheme.lower() in _SCHEMES else token.strip()

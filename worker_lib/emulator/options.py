@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from worker_lib.emulator.faults.plan import FaultPlan
+from worker_lib.emulator.validation import problems_of_app_names
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ class EmulatorOptions:
     """How one emulator behaves. Times are seconds.
 
     Attributes:
-        host: Address to listen on.
+        host: Address to listen on; any but a loopback one lets other computers in.
         port: 0 takes a free one; read it from `Emulator.url`.
+        hosts: Names by which it may be called beside `host` and loopback's.
         apps: Apps that exist from the start.
-        tokens: Tokens that are let in; None lets any non-empty one in.
+        tokens: Tokens that are let in; None makes a random one, `Emulator.token`.
         org: Slug of the organisation that owns every app.
         region: Where a machine goes that names no region.
         runtime: What a machine is: a local `process`, or a container (`docker`).
@@ -91,6 +93,7 @@ class EmulatorOptions:
 
     host: str = "127.0.0.1"
     port: int = 0
+    hosts: tuple[str, ...] = ()
     apps: tuple[str, ...] = ()
     tokens: tuple[str, ...] | None = field(default=None, repr=False)
     org: str = "personal"
@@ -125,5 +128,8 @@ class EmulatorOptions:
             problems.append(
                 f"runtime is {self.runtime!r}; it must be {' or '.join(RUNTIMES)}"
             )
+        if self.tokens is not None and not (self.tokens and all(self.tokens)):
+            problems.append("tokens has none, or an empty one; leave it out for random")
+        problems += problems_of_app_names(self.apps)
         if problems:
             raise ConfigError(*problems)

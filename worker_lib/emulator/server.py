@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = get_logger("emulator")
 
 _LINGER = struct.Struct("ii")
+_MOST_DIGITS = 18
 
 
 class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -138,12 +139,22 @@ class _Handler(BaseHTTPRequestHandler):
             return Reply(status=500, body=body)
 
     def _request(self) -> Request:
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+            query = parse_qs(url.query, keep_blank_values=True)
+        except ValueError as exc:
+            raise ApiRefusal(400, f"invalid_argument: no such address: {exc}") from exc
+        headers = {
+            name.lower(): ", ".join(self.headers.get_all(name, ()))
+            for name in self.headers
+        }
+        if url.netloc:  # it counts for more than the header. Source: RFC 9112, 3.2.2
+            headers["host"] = url.netloc
         return Request(
             method=self.command,
             path=url.path,
-            query=parse_qs(url.query, keep_blank_values=True),
-            headers={name.lower(): value for name, value in self.headers.items()},
+            query=query,
+            headers=headers,
             body=self._body(),
             door=self._api.app,
         )
@@ -154,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             self.close_connection = True
             raise ApiRefusal(411, "invalid_argument: Content-Length is required")
-        if int(length) > self._api.max_body_bytes:
+        if len(length) > _MOST_DIGITS or int(length) > self._api.max_body_bytes:
             self.close_connection = True
             raise ApiRefusal(
                 413,

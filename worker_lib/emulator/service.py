@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
+from worker_lib.emulator.access import Access
 from worker_lib.emulator.backend import Backend
 from worker_lib.emulator.billing import BillingMeter, Prices
 from worker_lib.emulator.dispatch import Dispatcher
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 log = get_logger("emulator")
 
 _JOIN_TIMEOUT = 5.0
+_TOKEN_BYTES = 24
 
 
 class Emulator:
@@ -61,6 +64,7 @@ class Emulator:
             doors=self._doors,
         )
         self._options = options
+        self._tokens = options.tokens or (secrets.token_hex(_TOKEN_BYTES),)
         self._backend = Backend(
             options=options,
             fleet=fleet,
@@ -78,6 +82,11 @@ class Emulator:
         """Where it listens: `http://127.0.0.1:PORT`; empty before `start`."""
         return self._url
 
+    @property
+    def token(self) -> str:
+        """A token that is let in: the first of the options', or the random one."""
+        return self._tokens[0]
+
     def start(self) -> Self:
         """Listen, and serve from a thread of its own; returns itself.
 
@@ -86,7 +95,8 @@ class Emulator:
             OSError: The address is taken or the state directory cannot be written.
         """
         options = self._options
-        answer = Dispatcher(self._backend).answer
+        access = Access(tokens=self._tokens, host=options.host, names=options.hosts)
+        answer = Dispatcher(self._backend, access).answer
         server = ApiServer(
             (options.host, options.port),
             answer,

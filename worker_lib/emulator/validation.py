@@ -225,7 +225,7 @@ def wanted_subject(body: dict[str, Any]) -> Subject:
     return Subject(size=size, name=name)
 
 
-def check_app_names(names: tuple[str, ...]) -> list[str]:
+def problems_of_app_names(names: tuple[str, ...]) -> list[str]:
     """What is wrong with apps that are to exist from the start."""
     problems = []
     for name in names:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from worker_lib.emulator import EmulatorOptions
-from worker_lib.emulator.dispatch import is_let_in
+from worker_lib.emulator.access import is_let_in
 from worker_lib.emulator.identifiers import machine_id, ulid
 from worker_lib.emulator.messages import ApiRefusal, Request
 from worker_lib.emulator.regions import candidates

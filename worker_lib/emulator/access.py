@@ -1,0 +1,108 @@
+"""Who may speak to the emulator: whoever has its token and names a Host of its own.
+
+The emulator runs commands, so a token is always needed; the Host is checked because a
+web page can have its own name lead to a loopback address (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from worker_lib.emulator.messages import ApiRefusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_SCHEMES = ("bearer", "flyv1")
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]*)?")
+_LOOPBACK = "localhost"
+_SHOWN = 80
+
+
+class Access:
+    """Lets requests in, or refuses them.
+
+    Args:
+        tokens: Those that are accepted, with or without their scheme.
+        host: Where the emulator listens.
+        names: Further hosts by which it may be called.
+    """
+
+    def __init__(
+        self, *, tokens: Sequence[str], host: str, names: Iterable[str] = ()
+    ) -> None:
+        self._tokens = tuple(tokens)
+        self._names = {_LOOPBACK, host.lower(), *(name.lower() for name in names)}
+        self._any_address = is_everywhere(host)
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Let a request in by its headers.
+
+        Raises:
+            ApiRefusal: 421, it is for another host; 401, it has no token that is
+                accepted.
+        """
+        host = headers.get("host", "")
+        if not self._is_own(host):
+            raise ApiRefusal(
+                421,
+                f'invalid_argument: the Host "{host[:_SHOWN]}" is none of this '
+                "emulator's: call it by its address, or start it with --allow-host",
+            )
+        if not is_let_in(headers.get("authorization", ""), self._tokens):
+            raise ApiRefusal(401, "unauthenticated: invalid or missing token")
+
+    def _is_own(self, header: str) -> bool:
+        found = _HOST.fullmatch(header)
+        if found is None:
+            return False
+        name = found["name"].lower().removesuffix(".").strip("[]")
+        if name in self._names:
+            return True
+        address = _address(name)
+        return address is not None and (self._any_address or address.is_loopback)
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether an address to listen on stands for all of this computer's."""
+    address = _address(host)
+    return not host or (address is not None and address.is_unspecified)
+
+
+def is_local(host: str) -> bool:
+    """Whether only this computer reaches an address to listen on."""
+    address = _address(host)
+    return host == _LOOPBACK or (address is not None and address.is_loopback)
+
+
+def is_let_in(header: str, tokens: Sequence[str]) -> bool:
+    """Whether an `Authorization` header holds a token that is accepted.
+
+    Args:
+        header: `Bearer` or `FlyV1` and the token.
+        tokens: With or without their scheme.
+
+    Source: "Machines API" (`Bearer`); fly-go, tokens/tokens.go (`FlyV1`).
+    """
+    scheme, _, given = header.partition(" ")
+    given = given.strip()
+    if scheme.lower() not in _SCHEMES or not given:
+        return False
+    return any(
+        hmac.compare_digest(given.encode(), _bare(token).encode()) for token in tokens
+    )
+
+
+def _bare(token: str) -> str:
+    scheme, _, rest = token.strip().partition(" ")
+    return rest.strip() if scheme.lower() in _SCHEMES else token.strip()
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
