@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from worker_lib import __version__
 from worker_lib.cli import exits
+from worker_lib.cli.output import tell
 from worker_lib.errors import WorkerLibError
+from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,35 +43,74 @@ def main(argv: Sequence[str] | None = None) -> int:
     after Ctrl-C. An error of this library is told in one sentence.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    args = _parser(words).parse_args(words)
+    try:
+        try:
+            return _status(words)
+        finally:  # argparse exits by itself
+            sys.stdout.flush()
+            sys.stderr.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return exits.FAILED
+
+
+def _status(words: Sequence[str]) -> int:
+    args = _arguments(words)
     try:
         status: int = args.run(args)
-        sys.stdout.flush()
     except WorkerLibError as error:
-        print(f"worker-lib: {error}", file=sys.stderr)
+        tell(f"worker-lib: {error}")
         return exits.exit_code(error)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        # Who read our output has gone; the interpreter's own flush must not fail too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.FAILED
     return status
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """Return a parser that knows the options of the command in `words` only."""
+def _discard_output() -> None:
+    """Print no more: who read it has gone, and the interpreter flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Return what the words say; exits with 2, and the nearest word we know."""
+    parser, known = _parser(words)
+    args, strange = parser.parse_known_args(words)
+    if strange:
+        word = strange[0]
+        is_option = word.startswith("-")
+        refusal = f"there is no place for {word!r}"
+        parser.error(unknown_name("option", word, known) if is_option else refusal)
+    if not _wanted(words):
+        parser.error(f"name a command: {', '.join(_COMMANDS)}")
+    return args
+
+
+def _wanted(words: Sequence[str]) -> str:
+    return next((word for word in words if not word.startswith("-")), "")
+
+
+def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, list[str]]:
+    """Return a parser for the command in `words` alone, and the options it knows."""
     parser = argparse.ArgumentParser(
         prog="worker-lib",
         description="Background jobs on short-lived Fly Machines.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    wanted = next((word for word in words if not word.startswith("-")), "")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    wanted = _wanted(words)
+    if wanted and wanted not in _COMMANDS:
+        parser.error(unknown_name("command", wanted, _COMMANDS))
     for name, about in _COMMANDS.items():
         if name == wanted:
             module = importlib.import_module(f"worker_lib.cli.{name}")
             module.add_parser(commands)
         else:
             commands.add_parser(name, help=about)
-    return parser
+    return parser, _options(commands.choices.get(wanted, parser))
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    actions = parser._actions  # noqa: SLF001 - there is no other list of them
+    return [name for action in actions for name in action.option_strings]

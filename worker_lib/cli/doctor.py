@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from worker_lib.cli import exits
 from worker_lib.cli.output import painted, print_json
+from worker_lib.printable import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -67,4 +68,5 @@ def _line(finding: Finding) -> str:
     mark, colour = _MARKS[finding.verdict]
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     shown = painted(mark, colour, sys.stdout)
-    return f"{shown} {finding.name}: {finding.text}{remedy}"
+    text = printable(f"{finding.name}: {finding.text}{remedy}", keep="")
+    return f"{shown} {text}"

@@ -18,6 +18,7 @@ from worker_lib.cli.scaffold import (
 )
 from worker_lib.cli.wsgi import find_wsgi
 from worker_lib.errors import ConfigError
+from worker_lib.printable import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -120,4 +121,5 @@ def _show_difference(path: str, before: str, after: str) -> None:
     )
     for line in lines:
         colour = _COLOURS.get(line[:1])
-        print(painted(line, colour, sys.stdout) if colour else line)
+        shown = printable(line)
+        print(painted(shown, colour, sys.stdout) if colour else shown)

@@ -7,10 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.printable import printable
+
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["painted", "print_json", "tell"]
+__all__ = ["painted", "print_json", "say", "tell"]
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2"}
 
@@ -24,9 +26,20 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
 
 def print_json(value: Any) -> None:
     """Print one JSON document; what JSON has no word for goes as its `repr`."""
-    print(json.dumps(value, indent=2, default=repr, ensure_ascii=False))
+    text = json.dumps(value, indent=2, default=repr, ensure_ascii=False)
+    # What a terminal would obey is escaped so that the document is still JSON.
+    print("".join(map(_as_json, text)) if printable(text) != text else text)
+
+
+def say(text: str) -> None:
+    """Print data, whoever wrote it, so that a terminal shows it and obeys nothing."""
+    print(printable(text))
 
 
 def tell(text: str) -> None:
-    """Say something to the person, apart from the data."""
-    print(text, file=sys.stderr, flush=True)
+    """Say something to the person, apart from the data, as `say` does."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def _as_json(char: str) -> str:
+    return char if printable(char) == char else f"\\u{ord(char):04x}"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.cli import exits
 from worker_lib.cli.calls import find_task, pairs, word
-from worker_lib.cli.output import print_json, tell
+from worker_lib.cli.output import print_json, say, tell
 from worker_lib.durations import seconds
 from worker_lib.errors import JobCancelled, JobFailed, WaitTimeout, WorkerLibError
+from worker_lib.printable import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -75,7 +76,7 @@ def _run(args: argparse.Namespace) -> int:
     try:
         job = task.delay(*positional, **named)
     except TypeError as error:
-        tell(f"worker-lib run: {args.task}: {error}")
+        tell(f"worker-lib run: {error}")
         return exits.USAGE
     if sys.stderr.isatty():
         threading.Thread(target=_follow, args=(job,), daemon=True).start()
@@ -110,7 +111,7 @@ def _show(job: Job[Any], end: _End, *, as_json: bool) -> None:
         told = {"job_id": job.id, "outcome": end.outcome, "result": end.value}
         print_json({**told, "error": _sentence(end.error)})
     elif end.error is None:
-        print(repr(end.value))
+        say(repr(end.value))
     if end.error is not None:
         tell(_report(end.error).rstrip())
 
@@ -132,7 +133,7 @@ def _follow(job: Job[Any]) -> None:
     """Tell of each change until the job has ended."""
     try:
         for info in job.watch(None):
-            tell(_news(info))
+            tell(printable(_news(info), keep=""))
     except WorkerLibError:
         return  # whoever waits for the result is told of it
 

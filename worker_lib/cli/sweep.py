@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.cli import exits
-from worker_lib.cli.output import print_json
+from worker_lib.cli.output import print_json, tell
+from worker_lib.printable import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -95,8 +95,8 @@ def _show(
         return
     for event in events:
         facts = (f"{name}={value}" for name, value in event.items() if name != "event")
-        print(" ".join((event["event"], *facts)))
+        print(printable(" ".join((event["event"], *facts)), keep=""))
     if not events:
         print("nothing to put right")
     if next_in is not None:
-        print(f"the next deadline is in {max(0.0, next_in):.0f} s", file=sys.stderr)
+        tell(f"the next deadline is in {max(0.0, next_in):.0f} s")

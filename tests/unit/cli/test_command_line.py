@@ -10,14 +10,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import worker_lib
 from worker_lib import cli, errors
-from worker_lib.cli import exits, main
-from worker_lib.cli.output import painted
+from worker_lib.cli import doctor, exits, main
+from worker_lib.cli.output import painted, print_json, say, tell
+from worker_lib.doctor.findings import good
+from worker_lib.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAVY = {"redis", "requests", "urllib3", "cloudpickle", "flask", "asyncio", "ssl"}
@@ -125,19 +130,72 @@ def test_an_end_is_told_in_one_sentence(
     assert ("", said) == capsys.readouterr()
 
 
-def test_output_that_nobody_reads_to_the_end_is_no_traceback() -> None:
-    """`worker-lib ... | head -1` ends quietly."""
-    line = f"{sys.executable} -m worker_lib version | true"
-    code = f"import time, subprocess; subprocess.run({line!r}, shell=True)"
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rnu"], "unknown command 'rnu': did you mean 'run'?"),
+        (["docter", "--json"], "unknown command 'docter': did you mean 'doctor'?"),
+        (["version", "--jsno"], "unknown option '--jsno': did you mean '--json'?"),
+        (["run", "jobs:add", "1", "--otpion", "x=1"], "did you mean '--option'?"),
+        (["--versoin"], "unknown option '--versoin': did you mean '--version'?"),
+        (["version", "now"], "there is no place for 'now'"),
+        ([], "name a command: dev, run, doctor"),
+    ],
+)
+def test_a_mistyped_word_gets_the_nearest_one(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands and options alike."""
+    with pytest.raises(SystemExit) as end:
+        main(words)
 
-    assert "" == ran.stderr
+    assert 2 == end.value.code
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--help"], ["--version"], ["version"], ["version", "--json"]),
+        ["run", "--help"],
+        *(["doctor"], ["doctor", "--json"], ["sweep"], ["rnu"], ["run", "no:task"]),
+        *(
+            ["init", "--wsgi", "a:b"],
+            ["dev", "--", "true"],
+            ["emulator", "--port", "0"],
+        ),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("stderr_too", [False, True])
+def test_output_that_nobody_reads_is_no_traceback(
+    words: list[str], stderr_too: bool, tmp_path: Path
+) -> None:
+    """`worker-lib ... | head -1` ends quietly, whatever the command."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "REDIS_URL": "unix:///nowhere",
+        "WORKER_LIB_SECRET": "s" * 32,
+    }
+    ran = subprocess.run(
+        [sys.executable, "-m", "worker_lib", *words],
+        cwd=tmp_path,
+        env=environ,
+        stdout=writer,
+        stderr=writer if stderr_too else subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    os.close(writer)
+
+    assert ran.returncode in {0, 1, 2, 3, 5}
+    assert not {"Traceback", "BrokenPipeError", "Exception"} & set(
+        (ran.stderr or "").replace(":", " ").split()
+    )
 
 
 def test_version_names_what_both_sides_need(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,6 +207,53 @@ def test_version_names_what_both_sides_need(capsys: pytest.CaptureFixture[str]) 
 
     assert text.startswith(f"worker_lib {worker_lib.__version__}\n")
     assert {"worker_lib", "python", "redis", "requests", "cloudpickle"} == set(told)
+
+
+NASTY = "a\x1b[2Jb\x07c\x7fd\x9be\u202ef\ud800g"
+
+
+@pytest.mark.parametrize("show", [say, tell])
+def test_what_a_terminal_would_obey_is_shown_as_escapes(
+    show: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lines and tabs stay; whoever wrote the text."""
+    show(f"1\t{NASTY}\n2 caf\u00e9")
+
+    shown = "".join(capsys.readouterr())
+    assert "1\ta\\x1b[2Jb\\x07c\\x7fd\\x9be\\u202ef\\ud800g\n2 caf\u00e9\n" == shown
+
+
+def test_json_with_control_characters_is_still_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And holds what it held."""
+    print_json({"text": NASTY + "caf\u00e9"})
+
+    shown = capsys.readouterr().out
+    assert {"text": NASTY + "caf\u00e9"} == json.loads(shown)
+    assert shown == printable(shown)
+    assert "caf\u00e9" in shown
+
+
+def test_an_error_is_shown_without_control_characters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What another program wrote to Redis may be in it."""
+
+    def fail(args: argparse.Namespace) -> int:
+        raise errors.StoreError(NASTY)
+
+    monkeypatch.setattr("worker_lib.cli.version._run", fail)
+    main(["version"])
+
+    assert "worker-lib: a\\x1b[2Jb" in capsys.readouterr().err
+
+
+def test_a_finding_is_one_line_without_control_characters() -> None:
+    """Redis and Fly say what is in it."""
+    finding = good("x", f"one\ntwo {NASTY}")
+
+    assert "one\\ntwo a\\x1b[2J" in doctor._line(finding)
 
 
 class Terminal(io.StringIO):
