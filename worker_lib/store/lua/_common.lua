@@ -140,7 +140,7 @@ local function make_due(pool, job, at)
 end
 
 -- Move what is due to the ready jobs, and wake a machine for each; returns the seconds
--- until more is due, or nil. Writes that Redis may refuse when it is full come first.
+-- until more is due, or nil.
 local function promote(pool)
   local due = key('due', pool)
   for _, job in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now),

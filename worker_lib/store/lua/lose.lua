@@ -44,8 +44,6 @@ local timer = redis.call('ZSCORE', TIMERS, 's:' .. slot)
 if not timer or not got[7] or tonumber(timer) ~= tonumber(got[7]) then
   return {'kept'}
 end
--- Refused by a Redis that is full, before anything is done.
-redis.call('HSET', key('slot', slot), 'latched', got[7])
 if ARGV[5] ~= '1' then remember_stray(slot, machine) end
 free_slot(pool, slot)
 local about = redis.call('HMGET', key('job', job), 'fence', 'status')

@@ -7,8 +7,6 @@ local slot, job, fence = ARGV[1], ARGV[2], ARGV[3]
 local got = redis.call('HMGET', key('job', job), 'fence', 'status', 'pool')
 local pool = redis.call('HGET', key('slot', slot), 'pool')
 local ours = got[1] == fence and got[2] == 'running'
--- A write that Redis refuses when it is full, before one that it does not.
-if pool and redis.call('ZCARD', key('ready', pool)) > 0 then look_at_pool(pool, now) end
 if ours then
   interrupted(job, got[3], tonumber(ARGV[6]), ARGV[5] == '1', ARGV[7], ARGV[8], ARGV[9])
 end

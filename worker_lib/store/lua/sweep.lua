@@ -16,8 +16,6 @@ local function owe(pool)
 end
 
 local function look_at(pool)
-  -- Refused by a Redis that is full, before the timer is taken away.
-  set_timer('p:' .. pool, now)
   redis.call('ZREM', TIMERS, 'p:' .. pool)
   promote(pool)
   for _ = 1, redis.call('ZCARD', key('ready', pool)) do
