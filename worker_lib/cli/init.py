@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker_lib.cli import exits
+from worker_lib.cli.installing import dependencies
 from worker_lib.cli.output import painted, tell
-from worker_lib.cli.scaffold import (
-    Plan,
-    missing_requirements,
-    next_commands,
-    planned_files,
-)
-from worker_lib.cli.wsgi import find_wsgi
+from worker_lib.cli.scaffold import Plan, next_commands, planned_files
+from worker_lib.cli.wsgi import check_wsgi, find_wsgi, module_file
+from worker_lib.emulator.regions import REGIONS
 from worker_lib.errors import ConfigError
 from worker_lib.printable import printable
+from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
     import argparse
@@ -39,12 +40,17 @@ def add_parser(
         help="write the files that a deploy on Fly needs",
         description="Write Dockerfile, fly.toml, .dockerignore, Procfile and "
         ".env.example for the app in this folder. A file that exists and differs is "
-        "shown as a diff and left alone without --yes; the exit code is then 1.",
+        "shown as a diff and left alone without --yes. What is installed is what the "
+        "project declares; a project that declares nothing gets a requirements.txt of "
+        "what the app imports. The exit code is 1 if a file was left alone or the "
+        "image would lack something.",
     )
     add = parser.add_argument
     add("--web-app", metavar="NAME", help="Fly app of the website (this folder's name)")
     add("--tasks-app", metavar="NAME", help="Fly app of the machines (NAME-tasks)")
     add("--region", default="ams", help="Fly region (%(default)s)")
+    add("--org", default="personal", help="Fly organization (%(default)s)")
+    add("--requirements", metavar="FILE", help="what to install (looked for)")
     add("--wsgi", metavar="MODULE:NAME", help="what gunicorn serves (looked for)")
     add("--github", action="store_true", help="also .github/workflows/deploy.yml")
     add("--yes", action="store_true", help="replace files that exist and differ")
@@ -52,24 +58,46 @@ def add_parser(
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Write what is missing; return 1 if a file that differs was left alone."""
+    """Write what is missing; return 1 if the image cannot be trusted to be whole."""
     folder = Path.cwd()
     plan = _plan(args, folder)
-    files = planned_files(plan, folder)
-    left = [
-        path
-        for path, text in files.items()
-        if not _write(folder, path, text, may_replace=args.yes)
-    ]
+    with tempfile.TemporaryDirectory(prefix="worker-lib-") as scratch:
+        needed = dependencies(folder, plan.wsgi, args.requirements or "", Path(scratch))
+        plan = dataclasses.replace(plan, install=needed.install)
+        files = {**planned_files(plan, folder), **needed.files}
+        left = [
+            path
+            for path, content in files.items()
+            if not _write(folder, path, content, may_replace=args.yes)
+        ]
     if left:
         tell(f"left as they are: {', '.join(left)}; --yes replaces them")
-    missing = missing_requirements(folder)
-    if missing:
-        tell(f"the image lacks {' and '.join(missing)}: add to its dependencies")
+    for problem in needed.problems:
+        tell(problem)
+    for name in _not_ignored(folder):
+        tell(f"git does not ignore {name}, which holds secrets: add it to .gitignore")
     tell("Next:")
     for command in next_commands(plan):
         tell(f"  {command}")
-    return exits.FAILED if left else exits.OK
+    return exits.FAILED if left or needed.is_incomplete else exits.OK
+
+
+def _not_ignored(folder: Path) -> list[str]:
+    """Return files with secrets that git would take, if this is a git repository."""
+    names = [".env", ".secret"]
+    try:
+        ran = subprocess.run(
+            ["git", "check-ignore", "--no-index", *names],  # noqa: S607 - the user's
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return []
+    if ran.returncode not in (0, 1):  # 128: no repository
+        return []
+    return [name for name in names if name not in ran.stdout.split()]
 
 
 def _plan(args: argparse.Namespace, folder: Path) -> Plan:
@@ -85,32 +113,52 @@ def _plan(args: argparse.Namespace, folder: Path) -> Plan:
             f"--tasks-app is {web_app!r} too: machines need an app of their own, so "
             "that fly deploy leaves them alone"
         )
+    _check_region(args.region)
+    if args.wsgi:
+        check_wsgi(folder, args.wsgi)
+    wsgi = args.wsgi or find_wsgi(folder)
+    file = module_file(folder, wsgi.partition(":")[0])
     return Plan(
         web_app=web_app,
         tasks_app=tasks_app,
         region=args.region,
-        wsgi=args.wsgi or find_wsgi(folder),
+        wsgi=wsgi,
+        src=file is not None and file.is_relative_to(folder / "src"),
+        org=args.org,
         github=args.github,
     )
+
+
+def _check_region(region: str) -> None:
+    """Refuse what is no region: fly deploy would only find it after the build."""
+    if region not in REGIONS:
+        raise ConfigError(
+            f"--region: {unknown_name('region', region, REGIONS)} "
+            "(fly platform regions lists them; write a newer one into fly.toml)"
+        )
 
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:50] or "my-web"
 
 
-def _write(folder: Path, path: str, text: str, *, may_replace: bool) -> bool:
-    """Write one file; False if it exists, differs, and may not be replaced."""
+def _write(folder: Path, path: str, content: str | bytes, *, may_replace: bool) -> bool:
+    """Write one file; False if it exists, differs, and may not be replaced.
+
+    A wheel of this library is ours, and replaced without asking.
+    """
     target = folder / path
-    before = target.read_text() if target.exists() else None
-    if before == text:
+    data = content.encode() if isinstance(content, str) else content
+    before = target.read_bytes() if target.exists() else None
+    if before == data:
         tell(f"unchanged {path}")
         return True
-    if before is not None:
-        _show_difference(path, before, text)
+    if before is not None and isinstance(content, str):
+        _show_difference(path, before.decode("utf-8", "replace"), content)
         if not may_replace:
             return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
+    target.write_bytes(data)
     tell(f"{'replaced' if before is not None else 'wrote'} {path}")
     return True
 

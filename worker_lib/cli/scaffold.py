@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Plan",
-    "missing_requirements",
     "next_commands",
     "planned_files",
     "rendered",
@@ -27,20 +26,8 @@ _FILES = {
     "Procfile": "Procfile",
     ".env.example": "env.example",
 }
-_REQUIREMENTS = "requirements.txt"
-_PROJECT = "pyproject.toml"
 _WORKFLOW = ".github/workflows/deploy.yml"
-_NEEDED = ("worker-lib", "gunicorn")
-_PIP = "RUN python3 -m pip --python /venv/bin/python install --no-compile"
-_FROM_REQUIREMENTS = f"""COPY requirements.txt ./
-{_PIP} -r requirements.txt"""
-# pip alone installs a project's dependencies only together with the project.
-_FROM_PROJECT = rf"""COPY pyproject.toml ./
-RUN python3 -c "import tomllib; \
-project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], sep='\n')" \
-      > requirements.txt \
- && {_PIP.removeprefix("RUN ")} -r requirements.txt"""
+_IGNORE = ".gitignore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +36,9 @@ class Plan:
 
     Attributes:
         wsgi: `module:name` that gunicorn serves.
+        install: The Dockerfile's step that installs dependencies.
+        src: Modules are in the folder `src`.
+        org: The organization that all apps and the Redis are in.
         github: Whether the workflow is wanted.
         python: Minor version of the image: calls are pickled, so it is ours.
     """
@@ -57,6 +47,9 @@ class Plan:
     tasks_app: str
     region: str
     wsgi: str
+    install: str = ""
+    src: bool = False
+    org: str = "personal"
     github: bool = False
     python: str = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -64,24 +57,17 @@ class Plan:
 def planned_files(plan: Plan, folder: Path) -> dict[str, str]:
     """Return path and text of each file.
 
-    Dependencies are installed from `requirements.txt`, else from `pyproject.toml`;
-    with neither, a `requirements.txt` is among the files.
+    A .gitignore is only made where there is none, since it is the project's own.
     """
     wanted = dict(_FILES)
-    has_requirements = (folder / _REQUIREMENTS).exists()
-    from_project = not has_requirements and (folder / _PROJECT).exists()
-    if not has_requirements and not from_project:
-        wanted[_REQUIREMENTS] = _REQUIREMENTS
+    if not (folder / _IGNORE).exists():
+        wanted[_IGNORE] = "gitignore"
     if plan.github:
         wanted[_WORKFLOW] = "deploy.yml"
-    install = _FROM_PROJECT if from_project else _FROM_REQUIREMENTS
-    return {
-        path: rendered(template, plan, install=install)
-        for path, template in wanted.items()
-    }
+    return {path: rendered(template, plan) for path, template in wanted.items()}
 
 
-def rendered(template: str, plan: Plan, *, install: str = _FROM_REQUIREMENTS) -> str:
+def rendered(template: str, plan: Plan) -> str:
     """Return a template's text with the plan's words in it.
 
     Placeholders are `@NAME@`: Docker, shells and workflows have uses for `$` and `{`.
@@ -91,10 +77,11 @@ def rendered(template: str, plan: Plan, *, install: str = _FROM_REQUIREMENTS) ->
         "@TASKS_APP@": plan.tasks_app,
         "@REGION@": plan.region,
         "@PYTHON@": plan.python,
-        "@PYTHONPATH@": "/app",
         "@WSGI_JSON@": json.dumps(plan.wsgi),
         "@WSGI_QUOTED@": shlex.quote(plan.wsgi),
-        "@INSTALL@": install,
+        "@PYTHONPATH@": "/app/src:/app" if plan.src else "/app",
+        "@CHDIR@": "--pythonpath src " if plan.src else "",
+        "@INSTALL@": plan.install,
     }
     folder = resources.files("worker_lib.cli") / "templates"
     text = (folder / template).read_text()
@@ -104,24 +91,22 @@ def rendered(template: str, plan: Plan, *, install: str = _FROM_REQUIREMENTS) ->
 
 
 def next_commands(plan: Plan) -> tuple[str, ...]:
-    """Return the five commands from these files to a website with jobs."""
-    web, tasks = plan.web_app, plan.tasks_app
+    """Return the commands from these files to a website with jobs.
+
+    Sources: flyctl, internal/command/redis/create.go (what it asks for unless told),
+    secrets/set.go and secrets.go (without `--stage` machines that run are restarted).
+    """
+    web, tasks, org = plan.web_app, plan.tasks_app, f"--org {plan.org}"
+    redis = f"fly redis create --name {web}-redis {org} --region {plan.region}"
+    both = 'REDIS_URL="$url" WORKER_LIB_SECRET="$key"'
     token = f'FLY_API_TOKEN="$(fly tokens create deploy -a {tasks} -x 8760h)"'
-    key = "WORKER_LIB_SECRET=$(openssl rand -hex 32 | tee .secret)"
-    same_key = f"WORKER_LIB_SECRET=$(cat .secret) FLY_TASKS_APP={tasks}"
     check = f'fly ssh console -a {web} -C "/venv/bin/worker-lib doctor --probe"'
     return (
-        f"fly apps create {web} && fly apps create {tasks}",
-        f"fly redis create --name {web}-redis --no-replicas  # without eviction",
-        f"fly secrets set -a {tasks} REDIS_URL=redis://… {key}",
-        f"fly secrets set -a {web} REDIS_URL=redis://… {same_key} {token}",
-        f"fly deploy -a {web} && rm .secret && {check}",
+        f"fly apps create {web} {org} && fly apps create {tasks} {org}",
+        f"{redis} --no-replicas --disable-eviction --enable-prodpack=false",
+        "url=redis://…  # as printed",
+        "key=$(openssl rand -hex 32)",
+        f"fly secrets set --stage -a {tasks} {both}",
+        f"fly secrets set --stage -a {web} {both} FLY_TASKS_APP={tasks} {token}",
+        f"fly deploy -a {web} && {check}",
     )
-
-
-def missing_requirements(folder: Path) -> list[str]:
-    """Return what the image needs and no file of dependencies names."""
-    files = (folder / name for name in (_REQUIREMENTS, _PROJECT))
-    text = "\n".join(file.read_text() for file in files if file.exists())
-    flat = text.lower().replace("_", "-")
-    return [name for name in _NEEDED if name not in flat]

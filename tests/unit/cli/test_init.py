@@ -30,6 +30,12 @@ PLAN = Plan(
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 
 
+@pytest.fixture(autouse=True)
+def _installed_from_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wheel of this library has to be built: other tests look at that."""
+    monkeypatch.setattr("worker_lib.cli.own_package._origin", dict)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a small Flask app."""
@@ -49,20 +55,21 @@ def files_of(folder: Path) -> dict[str, str]:
 def test_init_writes_what_a_deploy_needs(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Names come from the folder; no placeholder is left; five commands follow."""
+    """Names come from the folder; no placeholder is left; the commands follow."""
     assert 0 == main(["init", "--github"])
 
     files = files_of(folder)
     expected = {"Dockerfile", "fly.toml", ".dockerignore", "Procfile", ".env.example"}
     workflow = ".github/workflows/deploy.yml"
-    assert {*expected, workflow, "requirements.txt", "app.py"} == set(files)
-    assert not [name for name, text in files.items() if "@WEB" in text or "@W" in text]
+    others = {workflow, "requirements.txt", "app.py", ".gitignore"}
+    assert {*expected, *others} == set(files)
+    assert not [name for name, text in files.items() if re.search("@[A-Z_]+@", text)]
     assert "my-web" == tomllib.loads(files["fly.toml"])["app"]
     printed = capsys.readouterr()
     assert "" == printed.out
     following = printed.err.partition("Next:\n")[2].splitlines()
-    assert 5 == len(following)
-    assert "fly apps create my-web && fly apps create my-web-tasks" in following[0]
+    assert 7 == len(following)
+    assert "fly apps create my-web --org personal && fly apps create" in following[0]
 
 
 def test_init_twice_changes_nothing(folder: Path) -> None:
@@ -103,6 +110,15 @@ def test_init_replaces_with_yes(folder: Path) -> None:
         (["--web-app", "My_Web"], "--web-app 'My_Web'"),
         (["--web-app", "a" * 63], "at most 62"),
         (["--web-app", "one", "--tasks-app", "one"], "an app of their own"),
+        (["--region", "asm"], "did you mean 'ams'?"),
+        (["--region", "Amsterdam"], "unknown region 'Amsterdam'"),
+        (["--region", "ams,fra"], "unknown region 'ams,fra'"),
+        (["--wsgi", "app"], "write MODULE:NAME"),
+        (["--wsgi", "app.py:app"], "there is no module app.py in"),
+        (["--wsgi", "app:ap"], "did you mean 'app'?"),
+        (["--wsgi", "application:app"], "there is no module application"),
+        (["--wsgi", "app:app; rm"], "write MODULE:NAME"),
+        (["--wsgi", "app:make(open('x'))"], "write MODULE:NAME"),
     ],
 )
 def test_init_refuses_names_that_fly_would(
@@ -114,31 +130,6 @@ def test_init_refuses_names_that_fly_would(
     assert 2 == main(["init", *words])
     assert said in capsys.readouterr().err
     assert before == files_of(folder)
-
-
-def test_init_names_what_the_image_would_lack(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A requirements file of the user's own is not rewritten."""
-    (folder / "requirements.txt").write_text("flask\nWorker_Lib\n")
-
-    main(["init"])
-
-    assert "the image lacks gunicorn:" in capsys.readouterr().err
-    assert "flask\nWorker_Lib\n" == (folder / "requirements.txt").read_text()
-
-
-def test_a_project_file_is_installed_from_where_there_are_no_requirements(
-    folder: Path,
-) -> None:
-    """Its dependencies alone, so that the layer is kept while code changes."""
-    project = "[project]\ndependencies = ['worker-lib', 'gunicorn']\n"
-    (folder / "pyproject.toml").write_text(project)
-
-    main(["init"])
-
-    assert "COPY pyproject.toml" in (folder / "Dockerfile").read_text()
-    assert not (folder / "requirements.txt").exists()
 
 
 def flask(folder: Path) -> None:
@@ -158,6 +149,23 @@ def imported(folder: Path) -> None:
     (folder / "wsgi.py").write_text("from app import app as application\n")
 
 
+def in_src(folder: Path) -> None:
+    (folder / "src").mkdir()
+    flask(folder / "src")
+
+
+def in_a_package(folder: Path) -> None:
+    (folder / "src" / "shop").mkdir(parents=True)
+    (folder / "src" / "shop" / "__init__.py").write_text("def create_app(): ...\n")
+
+
+def in_a_packages_module(folder: Path) -> None:
+    (folder / "shop").mkdir()
+    (folder / "shop" / "__init__.py").touch()
+    (folder / "shop" / "web.py").touch()
+    (folder / "shop" / "wsgi.py").write_text("if True:\n    application = 1\n")
+
+
 def django(folder: Path) -> None:
     (folder / "manage.py").touch()
     (folder / "site1").mkdir()
@@ -172,6 +180,9 @@ def django(folder: Path) -> None:
         (annotated, "main:application"),
         (imported, "wsgi:application"),
         (django, "site1.wsgi:application"),
+        (in_src, "app:app"),
+        (in_a_package, "shop:create_app()"),
+        (in_a_packages_module, "shop.wsgi:application"),
     ],
 )
 def test_the_wsgi_app_is_found(
@@ -190,6 +201,36 @@ def test_no_wsgi_app_names_the_option(code: str, tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="--wsgi MODULE:NAME"):
         find_wsgi(tmp_path)
+
+
+@pytest.mark.parametrize("layout", [in_src, in_a_package])
+def test_a_src_layout_is_found_by_the_image_and_by_the_procfile(
+    layout: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Machines import tasks from there, too, so it is on the image's path."""
+    layout(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    main(["init", "--web-app", "web"])
+
+    assert "PYTHONPATH=/app/src:/app \\" in (tmp_path / "Dockerfile").read_text()
+    assert "gunicorn --pythonpath src --worker" in (tmp_path / "Procfile").read_text()
+
+
+def test_secrets_that_git_would_take_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A .gitignore of the project's own is not touched; without one, one is made."""
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    (folder / ".gitignore").write_text("*.log\n")
+    main(["init"])
+    told = capsys.readouterr().err
+    (folder / ".gitignore").unlink()
+    main(["init"])
+
+    assert "git does not ignore .env" in told
+    assert "git does not ignore" not in capsys.readouterr().err
+    assert ".env\n" in (folder / ".gitignore").read_text()
 
 
 def test_a_factory_is_quoted_for_the_shell() -> None:
