@@ -15,7 +15,7 @@ they are containers of their image.
 from __future__ import annotations
 
 from worker_lib.emulator.faults import FaultPlan, FaultRule
-from worker_lib.emulator.options import DockerOptions, EmulatorOptions
+from worker_lib.emulator.options import DockerOptions, EmulatorOptions, HostImage
 from worker_lib.emulator.runtimes.strays import reap_strays
 from worker_lib.emulator.service import Emulator
 
@@ -25,5 +25,6 @@ __all__ = [
     "EmulatorOptions",
     "FaultPlan",
     "FaultRule",
+    "HostImage",
     "reap_strays",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +13,7 @@ from worker_lib.emulator.validation import problems_of_app_names
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 RUNTIMES = ("process", "docker")
 _TIMES = (
@@ -25,6 +26,19 @@ _BASE_NAMES = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 def inherited_env() -> dict[str, str]:
     """The few variables of this process that stand for those of an image."""
     return {name: os.environ[name] for name in _BASE_NAMES if name in os.environ}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostImage:
+    """What stands for an image where machines are processes of this computer.
+
+    Attributes:
+        env: Its variables; nothing else of the emulator's own reaches a machine.
+        python: The interpreter that is meant by `python`.
+    """
+
+    env: Mapping[str, str] = field(repr=False)
+    python: str = sys.executable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +89,9 @@ class EmulatorOptions:
         project_dir: Working directory of every machine that is a process.
         base_env: Stands for the environment of an image, which processes have not:
             nothing else of the emulator's own reaches a machine.
+        host_image: Takes the `env` of a machine's config and returns what stands for
+            its image; None: `base_env` and this very interpreter. A `ConfigError` of
+            it is told to whoever wants to make the machine.
         rate_limits: Answer 429 as Fly does.
         max_body_bytes: A longer body is refused with 413.
         created_delay: A new machine stays `created` for so long; 0 boots at once.
@@ -103,6 +120,7 @@ class EmulatorOptions:
     state_dir: Path = field(default_factory=lambda: Path(".worker_lib/emulator"))
     project_dir: Path = field(default_factory=Path.cwd)
     base_env: Mapping[str, str] = field(default_factory=inherited_env, repr=False)
+    host_image: Callable[[Mapping[str, str]], HostImage] | None = None
     rate_limits: bool = True
     max_body_bytes: int = 4 * 1024 * 1024
     created_delay: float = 0.0
@@ -115,6 +133,16 @@ class EmulatorOptions:
     restart_backoff_max: float = 10.0
     memory_interval: float = 0.05
     faults: FaultPlan = field(default_factory=FaultPlan)
+
+    def image_of(self, env: Mapping[str, str]) -> HostImage:
+        """Return what stands for the image of a machine whose config has this `env`.
+
+        Raises:
+            ConfigError: there is nothing to stand for it.
+        """
+        if self.host_image is None:
+            return HostImage(env=self.base_env)
+        return self.host_image(env)
 
     def __post_init__(self) -> None:
         problems = [

@@ -28,6 +28,7 @@ from worker_lib.emulator.views import (
 )
 from worker_lib.emulator.waiting import WaitFor
 from worker_lib.emulator.waiting import wait as wait_for
+from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
     from worker_lib.emulator.backend import Backend
@@ -46,6 +47,7 @@ def create(backend: Backend, request: Request) -> Reply:
     config = checked_config(given.get("config"))
     name = checked_name(given["name"]) if given.get("name") else ""
     wanted = candidates(given.get("region") or backend.options.region)
+    _check_image(backend, config)
     with backend.fleet.lock:
         app = backend.fleet.app(request.params["app"])
         secrets = _secrets(app, config, given)
@@ -57,6 +59,18 @@ def create(backend: Backend, request: Request) -> Reply:
         view = machine_view(machine) | _new_lease_nonce(machine, given)
         backend.lifecycle.begin(machine, skip_launch=given.get("skip_launch", False))
     return Reply(body=view)
+
+
+def _check_image(backend: Backend, config: dict[str, Any]) -> None:
+    """See that there is something to stand for the image of a machine.
+
+    Raises:
+        ApiRefusal: 400, there is not.
+    """
+    try:
+        backend.options.image_of(config["env"])
+    except ConfigError as exc:
+        raise ApiRefusal(400, f"invalid_argument: {exc}") from exc
 
 
 def _secrets(app: App, config: dict[str, Any], given: dict[str, Any]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Runs each machine as a session of local processes.
 
-The parts stand in for those of a VM: the interpreter that runs the emulator is the
-image's Python, `base_env` its environment, the worker its command, `project_dir` its
+The parts stand in for those of a VM: a `HostImage` has the image's Python and its
+environment, the worker is its command, `project_dir` its
 working directory, and `<state_dir>/machines/<id>/` the machine's own disk.
 """
 
@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from worker_lib.emulator.options import EmulatorOptions
+    from worker_lib.emulator.options import EmulatorOptions, HostImage
     from worker_lib.emulator.runtimes import GuestFile, LaunchSpec, Observer
     from worker_lib.emulator.runtimes.procfs import Stat
 
@@ -52,14 +51,14 @@ _SIGNAL_BASE = 128
 _NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
 
 
-def image_command(argv: Sequence[str]) -> list[str]:
-    """A command with the image's Python, which is the present interpreter.
+def image_command(argv: Sequence[str], python: str) -> list[str]:
+    """A command with the image's Python.
 
     Without words it is the command of the image: the worker.
     """
     argv = argv or _DEFAULT_COMMAND
     if argv[0] in _PYTHON_WORDS:
-        return [sys.executable, *argv[1:]]
+        return [python, *argv[1:]]
     return list(argv)
 
 
@@ -72,6 +71,7 @@ class ProcessInstance:
         process: subprocess.Popen[bytes],
         *,
         env: Mapping[str, str],
+        python: str,
         cwd: Path,
         monitor: MemoryMonitor,
         log_path: Path,
@@ -79,6 +79,7 @@ class ProcessInstance:
         self._spec = spec
         self._process = process
         self._env = env
+        self._python = python
         self._cwd = cwd
         self._monitor = monitor
         self._log_path = log_path
@@ -158,7 +159,7 @@ class ProcessInstance:
     ) -> ExecResult:
         """Run a command with the machine's environment, in a session of its own."""
         process = subprocess.Popen(
-            image_command(command),
+            image_command(command, self._python),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -212,7 +213,7 @@ class ProcessRuntime:
 
     def __init__(self, options: EmulatorOptions) -> None:
         self._state_dir = options.state_dir
-        self._base_env = options.base_env
+        self._image_of = options.image_of
         self._cwd = options.project_dir
         self._dir = machines_dir(options.state_dir)
         self._monitor = MemoryMonitor(options.memory_interval)
@@ -247,13 +248,16 @@ class ProcessRuntime:
         """
         root = self._dir / spec.machine_id
         _write_files(spec.files, root)
-        env = self._environment(spec, root)
+        image = self._image_of(spec.env)
+        env = _environment(spec, image, root)
+        command = image_command([*spec.entrypoint, *spec.cmd], image.python)
         marked = self._dir / f"{spec.machine_id}.pid"
-        process = self._spawn_marked(spec, env, marked)
+        process = self._spawn_marked(spec, command, env, marked)
         instance = ProcessInstance(
             spec,
             process,
             env=env,
+            python=image.python,
             cwd=self._cwd,
             monitor=self._monitor,
             log_path=self.log_path(spec.machine_id),
@@ -281,18 +285,13 @@ class ProcessRuntime:
         observer.started()
         waiting.start()
 
-    def _environment(self, spec: LaunchSpec, root: Path) -> dict[str, str]:
-        own = {"WORKER_LIB_MACHINE_ROOT": str(root)} if spec.files else {}
-        own |= {"WORKER_LIB_MACHINE_API": spec.door} if spec.door else {}
-        return {**self._base_env, **own, **spec.env}
-
     def _spawn_marked(
-        self, spec: LaunchSpec, env: dict[str, str], marked: Path
+        self, spec: LaunchSpec, command: list[str], env: dict[str, str], marked: Path
     ) -> subprocess.Popen[bytes]:
         """Spawn between two marks: a stray is found even if only the first is there."""
         mark(marked)
         try:
-            process = self._spawn(spec, env)
+            process = self._spawn(spec, command, env)
         except Exception:
             marked.unlink(missing_ok=True)
             raise
@@ -300,8 +299,9 @@ class ProcessRuntime:
             mark(marked, session=process.pid)
         return process
 
-    def _spawn(self, spec: LaunchSpec, env: dict[str, str]) -> subprocess.Popen[bytes]:
-        command = image_command([*spec.entrypoint, *spec.cmd])
+    def _spawn(
+        self, spec: LaunchSpec, command: list[str], env: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
         with self.log_path(spec.machine_id).open("ab") as output:
             try:
                 return subprocess.Popen(
@@ -326,6 +326,12 @@ class ProcessRuntime:
         with contextlib.suppress(OSError):
             marked.unlink(missing_ok=True)
         observer.exited(ended)
+
+
+def _environment(spec: LaunchSpec, image: HostImage, root: Path) -> dict[str, str]:
+    own = {"WORKER_LIB_MACHINE_ROOT": str(root)} if spec.files else {}
+    own |= {"WORKER_LIB_MACHINE_API": spec.door} if spec.door else {}
+    return {**image.env, **own, **spec.env}
 
 
 def _write_files(files: Sequence[GuestFile], root: Path) -> None:
