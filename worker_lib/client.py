@@ -8,6 +8,7 @@ the finishing script wakes it, then verifies and loads what the machine wrote.
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import math
 import os
@@ -41,7 +42,7 @@ from worker_lib.sweeper import Sweeper
 from worker_lib.waiters import Waiters, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from worker_lib.job import JobInfo
     from worker_lib.machines.api import MachinesApi
@@ -67,12 +68,16 @@ class Client:
 
     Args:
         settings: With a Redis and a secret.
+        surroundings: Returns what marks this process's environment, at each call;
+            None: what `settings` say.
 
     Raises:
         ConfigError: something is missing.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, surroundings: Callable[[], str] | None = None
+    ) -> None:
         settings.require_remote()
         self.settings = settings
         prefix = key_prefix(settings.namespace)
@@ -94,6 +99,7 @@ class Client:
             self._open_jobs,
         )
         self._plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
+        self._surroundings = surroundings or (lambda: settings.local_env)
         self._nesting = Nesting(self.store, settings)
         self._waiters = Waiters(self.store, self._judge)
 
@@ -105,7 +111,7 @@ class Client:
         self, task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Job[R]:
         """Store a call; see `Task.delay`."""
-        plan = self._plan(task.spec.undelayed)
+        plan = self._plan(task.spec.undelayed, self._surroundings())
         generation = self._nesting.admit(task.name)
         new = self._encode(task, plan, args, kwargs, generation)
         stored = self.store.enqueue(new)
@@ -222,8 +228,11 @@ class Client:
             settings.api_hostname, settings.fly_api_token, settings.fly_app
         )
 
-    def _plan_of(self, options: TaskOptions) -> Plan:
-        return Plan.of(options, self.settings, self._codec)
+    def _plan_of(self, options: TaskOptions, local_env: str) -> Plan:
+        settings = self.settings
+        if local_env != settings.local_env:
+            settings = dataclasses.replace(settings, local_env=local_env)
+        return Plan.of(options, settings, self._codec)
 
     def _encode(
         self,
@@ -381,10 +390,22 @@ def default_client() -> Client:
                 from worker_lib import local  # noqa: PLC0415 - under `dev` only
 
                 settings = local.find_modules_here(settings)
-            client = Client(settings)
+            client = Client(settings, _surroundings(settings))
             atexit.register(_close_at_exit, client, os.getpid())
             _default = client
         return _default
+
+
+def _surroundings(settings: Settings) -> Callable[[], str] | None:
+    """Return what marks this process's environment at each call; None but locally.
+
+    In a machine it is the environment of the call that the machine is for.
+    """
+    if not settings.local_env or "WORKER_LIB_SLOT" in os.environ:
+        return None
+    from worker_lib import local  # noqa: PLC0415 - not on Fly
+
+    return local.Surroundings(settings).mark
 
 
 def flush_launches(timeout: float = _FLUSH_AT_EXIT) -> None:

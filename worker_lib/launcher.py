@@ -334,8 +334,6 @@ def machine_config(
         "WORKER_LIB_MAX_GENERATIONS": str(settings.max_generations),
         "WORKER_LIB_NESTED_RATE": str(settings.nested_rate),
     }
-    if settings.local_path:
-        env["WORKER_LIB_LOCAL_PATH"] = settings.local_path
     return {
         "image": spec["image"],
         "env": env,
@@ -393,7 +391,11 @@ def _refusal(error: MachineError | ConfigError) -> str:
 
 def _fingerprint(settings: Settings) -> str:
     """Tell credentials apart without giving them away."""
-    parts = (settings.fly_api_token, settings.fly_app, settings.api_hostname)
+    # A local call that waits for its caller's environment holds up nobody else.
+    parts = (
+        *(settings.fly_api_token, settings.fly_app, settings.api_hostname),
+        settings.local_env,
+    )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 

@@ -79,6 +79,9 @@ def _env(options: TaskOptions, settings: Settings) -> dict[str, str]:
     env = dict(options.env)
     if settings.local_path:
         env.setdefault("PYTHONPATH", settings.local_path)
+        env["WORKER_LIB_LOCAL_PATH"] = settings.local_path
+    if settings.local_env:  # machines are shared by callers of one environment only
+        env["WORKER_LIB_LOCAL_ENV"] = settings.local_env
     return env
 
 

@@ -73,6 +73,8 @@ class Settings:
             `docker-unconfined`: with what the engine allows by itself.
         local_path: `WORKER_LIB_LOCAL_PATH`. Where the local stack's machines find the
             modules of this process; set by the stack, empty on Fly.
+        local_env: `WORKER_LIB_LOCAL_ENV`. By what the local stack knows the
+            environment that its machines are to have; set by the stack, empty on Fly.
     """
 
     redis_url: str = _env("REDIS_URL", secret=True)
@@ -97,6 +99,7 @@ class Settings:
     nested_rate: int = _env("WORKER_LIB_NESTED_RATE", default=100)
     runtime: str = _env("WORKER_LIB_RUNTIME", default="process")
     local_path: str = _env("WORKER_LIB_LOCAL_PATH")
+    local_env: str = _env("WORKER_LIB_LOCAL_ENV")
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **explicit: Any) -> Settings:

@@ -39,6 +39,7 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("WORKER_LIB_NESTED_RATE", "nested_rate", "1000", 1000),
     ("WORKER_LIB_RUNTIME", "runtime", "docker", "docker"),
     ("WORKER_LIB_LOCAL_PATH", "local_path", "/srv", "/srv"),
+    ("WORKER_LIB_LOCAL_ENV", "local_env", "0123ab", "0123ab"),
 ]
 
 BOUNDS = [

@@ -28,10 +28,11 @@ from typing import Any
 
 from worker_lib.errors import ConfigError
 from worker_lib.local.place import Place
+from worker_lib.local.surroundings import Surroundings, is_local
 from worker_lib.logs import get_logger
 from worker_lib.settings import Settings
 
-__all__ = ["environment", "find_modules_here", "join"]
+__all__ = ["Surroundings", "environment", "find_modules_here", "join"]
 
 log = get_logger("local")
 
@@ -47,7 +48,7 @@ def join(settings: Settings) -> Settings:
         ConfigError: it cannot be started; the message says why and what to do.
     """
     found = _details(settings)
-    return dataclasses.replace(
+    joined = dataclasses.replace(
         settings,
         redis_url=found["REDIS_URL"],
         secret=found["WORKER_LIB_SECRET"],
@@ -56,8 +57,8 @@ def join(settings: Settings) -> Settings:
         fly_app=found["FLY_TASKS_APP"],
         image=found["WORKER_IMAGE"],
         region="",
-        local_path=_search_path() if settings.runtime == "process" else "",
     )
+    return find_modules_here(joined) if settings.runtime == "process" else joined
 
 
 def environment() -> dict[str, str]:
@@ -76,8 +77,17 @@ def environment() -> dict[str, str]:
 
 
 def find_modules_here(settings: Settings) -> Settings:
-    """Return `settings` with the modules of this process, which `dev` cannot know."""
-    return dataclasses.replace(settings, local_path=_search_path())
+    """Return `settings` with modules and environment of this process.
+
+    A program under `dev` has been told the rest; these `dev` cannot know.
+
+    Raises:
+        StoreUnavailable: the stack has ended.
+    """
+    if not is_local(settings):
+        return dataclasses.replace(settings, local_path=_search_path())
+    mark = Surroundings(settings).mark()
+    return dataclasses.replace(settings, local_path=_search_path(), local_env=mark)
 
 
 def _details(settings: Settings) -> dict[str, str]:

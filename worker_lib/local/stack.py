@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from worker_lib.emulator import (
@@ -24,6 +25,7 @@ from worker_lib.emulator import (
     reap_strays,
 )
 from worker_lib.errors import WorkerLibError
+from worker_lib.local.callers import Callers
 from worker_lib.local.place import Place
 from worker_lib.local.valkey import start_server
 from worker_lib.logs import get_logger
@@ -36,8 +38,17 @@ _APP = "local"
 # From the last user's going to the end; a program is often started twice in a row.
 _LINGER = 2.0
 _GRACE = 3.0
-# What the machines must not get from whoever happened to start the stack.
-_WITHHELD = ("FLY_", "WORKER_LIB_", "REDIS_URL", "WORKER_IMAGE")
+_CHUNK = 1 << 16
+# The kernel gives a process about 2 MiB for arguments and environment.
+_LONGEST_LINE = 16 << 20
+
+
+@dataclass(slots=True)
+class _User:
+    """A process that holds a connection open; `begun` is a line without its end."""
+
+    channel: socket.socket
+    begun: bytes = b""
 
 
 class Stack:
@@ -52,7 +63,8 @@ class Stack:
         self._place = place
         self._image = image
         self._token = secrets.token_hex(16)
-        self._users: dict[int, socket.socket] = {}
+        self._users: dict[int, _User] = {}
+        self._callers = Callers(os.environ)
         self._poller = select.poll()
 
     def start(self) -> None:
@@ -88,7 +100,7 @@ class Stack:
             for descriptor, _ in self._poller.poll(wait):
                 if descriptor == self._listener.fileno():
                     self._welcome()
-                else:
+                elif not self._listen_to(descriptor):
                     self._part_from(descriptor)
                     alone_since = time.monotonic()
 
@@ -117,12 +129,25 @@ class Stack:
         except OSError:  # it is gone already; the others are not
             user.close()
             return
-        self._users[user.fileno()] = user
+        self._users[user.fileno()] = _User(user)
         self._poller.register(user, select.POLLIN | select.POLLHUP)
+
+    def _listen_to(self, descriptor: int) -> bool:
+        """Take in what a user has to tell; False if it is gone, or makes no sense."""
+        user = self._users[descriptor]
+        try:
+            heard = user.channel.recv(_CHUNK)
+            *lines, user.begun = (user.begun + heard).split(b"\n")
+            for line in lines:
+                self._callers.learn(line)
+                user.channel.sendall(b"ok\n")
+        except (OSError, ValueError):
+            return False
+        return bool(heard) and len(user.begun) < _LONGEST_LINE
 
     def _part_from(self, descriptor: int) -> None:
         self._poller.unregister(descriptor)
-        self._users.pop(descriptor).close()
+        self._users.pop(descriptor).channel.close()
 
     def _options(self) -> EmulatorOptions:
         return EmulatorOptions(
@@ -130,7 +155,7 @@ class Stack:
             tokens=(self._token,),
             state_dir=self._place.data / "machines",
             project_dir=self._place.project,
-            base_env=_machine_env(),
+            host_image=self._callers.image_of,
             runtime="process" if self._place.runtime == "process" else "docker",
             docker=DockerOptions(
                 image=self._image,
@@ -146,15 +171,6 @@ class Stack:
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_hex(32))
         return path.read_text(encoding="ascii")
-
-
-def _machine_env() -> dict[str, str]:
-    """Return the variables that stand for a deployed app's environment and secrets."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(_WITHHELD)
-    }
 
 
 def main() -> int:
