@@ -53,8 +53,8 @@ def give(response: Response, job_id: str, about: str) -> None:
         samesite="Lax",
         secure=bool(config["SESSION_COOKIE_SECURE"]),
     )
-    for old in owned_jobs()[_MAX_JOBS - 1 :]:
-        response.delete_cookie(f"{_PREFIX}{old.id}")
+    for name in _superfluous():
+        response.delete_cookie(name)
 
 
 def cookie_for(job_id: str, about: str) -> tuple[str, str]:
@@ -65,8 +65,7 @@ def cookie_for(job_id: str, about: str) -> tuple[str, str]:
 
 def owned_jobs() -> list[Owned]:
     """Return the jobs of the browser that asks, newest first."""
-    names = [name for name in request.cookies if name.startswith(_PREFIX)]
-    found = [_read(request.cookies[name]) for name in names[: 2 * _MAX_JOBS]]
+    found = [_read(request.cookies[name]) for name in _names()]
     return sorted((one for one in found if one), reverse=True)
 
 
@@ -80,6 +79,23 @@ def owned_job(job_id: str) -> Owned:
     if owned is None or owned.id != job_id:
         raise JobNotFound(f"job {job_id} is not this browser's", job_id=job_id)
     return owned
+
+
+def _names() -> list[str]:
+    return [name for name in request.cookies if name.startswith(_PREFIX)]
+
+
+def _superfluous() -> list[str]:
+    """Return the cookies that must make room for one more.
+
+    Those of another key are left alone for a while: cookies do not tell ports apart,
+    and another demo may run on this computer.
+    """
+    kept = [f"{_PREFIX}{owned.id}" for owned in owned_jobs()[: _MAX_JOBS - 1]]
+    names = _names()
+    if len(names) > 2 * _MAX_JOBS:
+        return [name for name in names if name not in kept]
+    return [f"{_PREFIX}{owned.id}" for owned in owned_jobs()[_MAX_JOBS - 1 :]]
 
 
 def _read(value: str) -> Owned | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from worker_lib.client import default_client
@@ -12,9 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from worker_lib.job import JobInfo
+    from worker_lib.machines.api import MachinesApi
     from worker_lib.machines.types import Machine
+    from worker_lib.settings import Settings
 
 __all__ = ["find_jobs", "find_machine", "recent_jobs"]
+
+_LOOK_SECONDS = 3.0
 
 
 def recent_jobs(limit: int = 20) -> list[JobInfo]:
@@ -60,7 +65,7 @@ def find_machine(machine_id: str, *, gone_within: float = 0.0) -> Machine | None
         MachinesApiError: it refuses, or does not answer.
         ConfigError: this process has no token, or knows no app.
     """
-    api = default_client().launcher.api
+    api = _machines(default_client().settings)
     try:
         if gone_within:
             with suppress(MachineWaitTimeout):
@@ -68,3 +73,17 @@ def find_machine(machine_id: str, *, gone_within: float = 0.0) -> Machine | None
         return api.get_machine(machine_id)
     except MachineNotFound:
         return None
+
+
+@lru_cache(maxsize=1)
+def _machines(settings: Settings) -> MachinesApi:
+    """Return a client that gives up sooner than one that launches: somebody looks."""
+    from worker_lib.machines.api import MachinesApi  # noqa: PLC0415 - costly
+
+    settings.require_machines()
+    return MachinesApi(
+        settings.api_hostname,
+        settings.fly_api_token,
+        settings.fly_app,
+        timeout=_LOOK_SECONDS,
+    )

@@ -133,6 +133,19 @@ def test_a_browser_keeps_its_latest_jobs_only(
     assert 12 == browser.get("/").text.count('href="/jobs/')
 
 
+def test_cookies_of_other_keys_do_not_pile_up(app: Flask, browser: FlaskClient) -> None:
+    """Each restart without a secret leaves some; a few of another demo may stay."""
+    for number in range(48):
+        browser.set_cookie(f"job-{number:020x}", "of another key")
+    assert 1 == len(browser.post("/report", data=REPORT).headers.getlist("Set-Cookie"))
+    answer = browser.post("/report", data=REPORT)
+
+    cookies = answer.headers.getlist("Set-Cookie")
+    assert 48 == len([one for one in cookies if "Max-Age=0" in one])
+    assert 200 == browser.get(answer.location).status_code
+    assert 2 == browser.get("/").text.count('href="/jobs/')
+
+
 def test_whoever_has_no_job_costs_no_redis_command(
     stranger: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

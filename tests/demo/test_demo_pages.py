@@ -341,6 +341,37 @@ def test_an_error_of_the_library_becomes_one_sentence(
         assert "Traceback" not in answer.text
 
 
+def test_on_fly_a_stranger_gets_no_mail_and_pictures_are_shown(
+    client: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the README deploys it: the web app has no provider's key."""
+    from app import create_app
+
+    web = {
+        "FLY_APP_NAME": "my-web",
+        "MAILJET_SENDER": "me@example.com",
+        "AWS_REGION": "eu-west-1",
+        "S3_BUCKET": "pictures",
+    }
+    for name, value in web.items():
+        monkeypatch.setenv(name, value)
+    headers = {"Host": "my-web.fly.dev", "Sec-Fetch-Site": "same-origin"}
+    closed = create_app().test_client()
+
+    assert 400 == closed.post("/mail", data=MAIL, headers=headers).status_code
+    assert [] == recent_jobs()
+    page = closed.get("/", headers=headers)
+    assert "Mail is switched off here" in page.text
+    assert "Not set up" not in page.text
+    policy = page.headers["Content-Security-Policy"]
+    assert "img-src 'self' https://pictures.s3.eu-west-1.amazonaws.com;" in policy
+    monkeypatch.setenv("DEMO_ALLOWED_RECIPIENTS", "@example.com")
+    listed = create_app().test_client()
+    assert 303 == listed.post("/mail", data=MAIL, headers=headers).status_code
+    stranger = {**MAIL, "to": "a@example.org"}
+    assert 400 == listed.post("/mail", data=stranger, headers=headers).status_code
+
+
 def test_the_public_is_not_told_where_redis_is(
     services: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,11 +15,16 @@ from waiting import until
 
 from demo.serve import free_port, server
 from demo.server import Server
+from demo.streams import StreamSlots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from wsgiref.types import StartResponse
 
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+    from worker_lib import Job
     from worker_lib.client import Client
 
 UPLOADS, HALF_HEADERS = 40, 200
@@ -66,6 +71,30 @@ def test_slow_clients_do_not_stop_the_site(url: str) -> None:
             taken.append(_seconds_for_a_page(url))
 
     assert max(taken) < SOON
+
+
+def test_a_browser_that_leaves_a_stream_frees_its_thread(
+    app: Flask, later: Job[Any], browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the real server, as soon as something is written again."""
+    monkeypatch.setattr("demo.streams._SLICE_SECONDS", 0.2)
+    slots = app.extensions["demo_streams"] = StreamSlots(1)
+    cookie = browser.get_cookie(f"job-{later.id}")
+    assert cookie
+    made = Server(app, host="127.0.0.1", port=0)
+    threading.Thread(target=made.run, daemon=True).start()
+    with ExitStack() as stack:
+        stack.callback(made.task_dispatcher.shutdown)
+        with _connect(stack, f"http://127.0.0.1:{made.effective_port}/") as stream:
+            stream.sendall(
+                f"GET /jobs/{later.id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"Cookie: {cookie.key}={cookie.value}\r\n\r\n".encode()
+            )
+            heard = b""
+            while b"event: job" not in heard:
+                heard += stream.recv(4096)
+            assert slots.take() is None
+        until(slots.take)
 
 
 def test_who_does_not_finish_a_request_is_disconnected(
