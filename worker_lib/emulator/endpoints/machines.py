@@ -89,10 +89,15 @@ def _secrets(app: App, config: dict[str, Any], given: dict[str, Any]) -> dict[st
 
 
 def _new_lease_nonce(machine: Machine, given: dict[str, Any]) -> dict[str, str]:
-    """Lease a machine to whom it is made or updated for, if that is asked for."""
+    """Lease a machine to whom it is made or updated for, if that is asked for.
+
+    Whoever has its lease already keeps the nonce.
+    """
     if not given.get("lease_ttl"):
         return {}
-    machine.lease = new_lease(machine, ttl=given["lease_ttl"])
+    held = machine.lease
+    known = held.nonce if held is not None and held.expires_at > time.time() else ""
+    machine.lease = new_lease(machine, ttl=given["lease_ttl"], nonce=known)
     return {"nonce": machine.lease.nonce}
 
 
