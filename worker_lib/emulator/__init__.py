@@ -1,13 +1,15 @@
 """The Machines API of Fly on this computer: its machines are processes or containers.
 
-A request comes in by `server`, is let in, found its endpoint, limited and perhaps
-spoiled in `dispatch`, and worked in `endpoints`; `fleet` knows the machines,
-`lifecycle` moves them from state to state, `runtimes` runs them, `billing` adds up
-what they would have cost.
+A request comes in by `server`; `access` checks its token and its Host; `dispatch` finds
+its endpoint, counts it against the limits and may inject a fault; `validation` and
+`machine_config` hold what it says to the types of `schema`; `endpoints` do it. `fleet`
+knows the machines, `lifecycle` moves them from state to state, `runtimes` runs them,
+`billing` adds up what they would have cost.
 
 Faithful are endpoints, states, events, limits and errors, as far as Fly publishes
 them; what it does not publish can be set in `EmulatorOptions`. Not promised: volumes,
-networks, the proxy, health checks, and memory of anything after `stop`. Machines are
+networks, the proxy, health checks, schedules, and memory of anything after `stop`.
+Machines are
 processes of the present interpreter and project unless `runtime` is `docker`: then
 they are containers of their image.
 """
