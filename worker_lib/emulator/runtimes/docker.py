@@ -41,7 +41,7 @@ try:
     from docker import errors as docker_errors
 except ImportError as exc:
     raise ConfigError(
-        "machines as containers need Docker's SDK: pip install 'worker-lib[docker]'"
+        "machines as containers need Docker's SDK: pip install 'docker>=7'"
     ) from exc
 
 if TYPE_CHECKING:
