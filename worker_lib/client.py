@@ -242,15 +242,19 @@ class Client:
         kwargs: dict[str, Any],
         generation: int,
     ) -> NewJob:
-        job_id, options, name = new_job_id(), task.spec, pickling.reference(task.fn)
+        job_id, options, name = (
+            new_job_id(),
+            task.spec,
+            pickling.reference(pickling.bare(task)),
+        )
         code_hash, code, shown = "", b"", (name or task.name)[:_MAX_NAME]
         if not name:
-            body = pickling.dump_code(task.fn)
+            body = pickling.dump_code(pickling.bare(task))
             code_hash = codec.content_hash(body)
             code = self._codec.seal(body, kind=codec.CODE, job_id=code_hash)
         retry = options.retry if options.retry.max_attempts > 1 else None
         call = pickling.Call(args, kwargs, retry, generation)
-        body = pickling.dump_call(task.name, call)
+        body = pickling.dump_call(task.name, call, bound=len(task.first))
         place = codec.call_place(
             code_hash or shown,
             pool=plan.pool,

@@ -30,6 +30,7 @@ else:
 __all__ = [
     "Call",
     "Failure",
+    "bare",
     "describe",
     "dump_call",
     "dump_code",
@@ -84,7 +85,12 @@ def reference(function: Callable[..., Any]) -> str:
     found: Any = sys.modules[module]
     for part in name.split("."):
         found = getattr(found, part, None)
-    return f"{module}:{name}" if getattr(found, "fn", found) is function else ""
+    return f"{module}:{name}" if bare(found) is function else ""
+
+
+def bare(found: Any) -> Any:
+    """Return the function in a task, however it is bound; anything else as it is."""
+    return getattr(found, "_fly_function", found)
 
 
 def resolve(name: str) -> Callable[..., Any]:
@@ -103,12 +109,15 @@ def resolve(name: str) -> Callable[..., Any]:
             f"this image has no task {name} ({type(error).__name__}: {error}): deploy "
             "the image that has it, or correct WORKER_IMAGE"
         ) from error
-    function: Callable[..., Any] = getattr(found, "fn", found)
+    function: Callable[..., Any] = bare(found)
     return function
 
 
-def dump_call(name: str, call: Call) -> bytes:
+def dump_call(name: str, call: Call, *, bound: int = 0) -> bytes:
     """Return a call as bytes.
+
+    Args:
+        bound: How many of the arguments are not the caller's: 1 for the instance.
 
     Raises:
         ArgumentsNotEncodable: the message names the argument that cannot be pickled.
@@ -116,7 +125,7 @@ def dump_call(name: str, call: Call) -> bytes:
     try:
         return _dumps(tuple(call))
     except Exception as error:
-        raise ArgumentsNotEncodable(_blame(name, call, error)) from error
+        raise ArgumentsNotEncodable(_blame(name, call, error, bound)) from error
 
 
 def load_call(body: bytes) -> Call:
@@ -264,12 +273,13 @@ def _users_part(error: BaseException) -> Any:
     return trace
 
 
-def _blame(name: str, call: Call, error: Exception) -> str:
-    for label, value in [*enumerate(call.args, 1), *call.kwargs.items()]:
+def _blame(name: str, call: Call, error: Exception, bound: int) -> str:
+    for label, value in [*enumerate(call.args, 1 - bound), *call.kwargs.items()]:
         try:
             _dumps(value)
         except Exception as found:  # noqa: BLE001 - any failure names the culprit
-            what = f"argument {label!r} of {name} is a {type(value).__name__}"
+            which = f"argument {label!r}" if label else "the instance"
+            what = f"{which} of {name} is a {type(value).__name__}"
             return (
                 f"{what}, which cannot be pickled ({found}): pass plain data, "
                 "and open files, locks and connections inside the task"

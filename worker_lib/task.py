@@ -17,44 +17,79 @@ TYPE_CHECKING = False
 if not TYPE_CHECKING:
     from worker_lib.records import Generic, overload
 
-    P = R = T = None
+    P = Q = R = R_co = S = T = None
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from datetime import timedelta
-    from typing import Any, Generic, ParamSpec, TypeVar, overload  # noqa: TC004
+    from typing import (  # noqa: TC004
+        Any,
+        Concatenate,
+        Generic,
+        ParamSpec,
+        TypeVar,
+        overload,
+    )
 
     from worker_lib.handle import Job
     from worker_lib.options import TaskOptions
     from worker_lib.retry import Retry
 
     P = ParamSpec("P")
+    Q = ParamSpec("Q")
     R = TypeVar("R")
+    R_co = TypeVar("R_co", covariant=True)
+    S = TypeVar("S")
     T = TypeVar("T")
 
 __all__ = ["Task", "fly_task"]
 
 
-class Task(Generic[P, R]):
+class Task(Generic[P, R_co]):
     """A function that can run here, by a plain call, or on a machine.
 
+    A task in a class is a method: reached through an instance it is bound to it, and
+    the instance travels as the first argument.
+
     Attributes:
-        fn: The function itself.
+        fn: The function itself, or the bound method.
         name: `module:name`, as shown to people.
+        first: What goes before the arguments of each call: the instance, or nothing.
     """
 
-    def __init__(self, fn: Callable[P, R], options: Mapping[str, Any]) -> None:
-        functools.update_wrapper(self, fn)
-        self.fn = fn
+    def __init__(
+        self, fn: Callable[P, R_co], options: Mapping[str, Any], *first: Any
+    ) -> None:
+        self._fly_function = fn
+        self.first = first
+        # The way a class binds what is defined in it, whatever it is.
+        bind: Any = getattr(fn, "__get__", None)
+        self.fn: Callable[P, R_co] = bind(*first) if first else fn
+        functools.update_wrapper(self, self.fn)
         self._options = options
         self.name = f"{fn.__module__}:{fn.__qualname__}"
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Task[P, R_co]: ...
+
+    @overload
+    def __get__(
+        self: Task[Concatenate[S, Q], R_co], instance: S, owner: type | None = None
+    ) -> Task[Q, R_co]: ...
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the task bound to `instance`, as a function in a class is."""
+        binds = hasattr(self._fly_function, "__get__")
+        if instance is None or self.first or not binds:
+            return self
+        return Task(self._fly_function, self._options, instance)
 
     @functools.cached_property
     def spec(self) -> TaskOptions:
         """How calls are run, every value checked."""
         return _checked(self._options)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function here and now."""
         return self.fn(*args, **kwargs)
 
@@ -64,10 +99,11 @@ class Task(Generic[P, R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a name where a machine can import it, else by value."""
-        name = reference(self.fn)
+        function = self._fly_function
+        name = reference(function)
         if name:
-            return _task_of_name, (name, self._options)
-        return Task, (self.fn, self._options)
+            return _task_of_name, (name, self._options, *self.first)
+        return type(self), (function, self._options, *self.first)
 
     @overload
     def delay(
@@ -75,7 +111,7 @@ class Task(Generic[P, R]):
     ) -> Job[T]: ...
 
     @overload
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R_co]: ...
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """Store the call and return its job at once.
@@ -96,8 +132,8 @@ class Task(Generic[P, R]):
         from worker_lib.client import default_client  # noqa: PLC0415 - a layer above
 
         context.allow_call(self.name)
-        self._signature.bind(*args, **kwargs)
-        return default_client().submit(self, args, kwargs)
+        self._check(args, kwargs)
+        return default_client().submit(self, (*self.first, *args), kwargs)
 
     @overload
     async def adelay(
@@ -105,7 +141,7 @@ class Task(Generic[P, R]):
     ) -> Job[T]: ...
 
     @overload
-    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R_co]: ...
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """Do as `delay` does, without blocking the event loop."""
@@ -119,7 +155,7 @@ class Task(Generic[P, R]):
     ) -> T: ...
 
     @overload
-    def remote(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def remote(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
     def remote(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run the call on a machine, wait, and return its value.
@@ -129,7 +165,7 @@ class Task(Generic[P, R]):
         """
         return self.delay(*args, **kwargs).result()
 
-    def options(self, **changes: Any) -> Task[P, R]:
+    def options(self, **changes: Any) -> Task[P, R_co]:
         """Return the same task with some options changed, for single calls.
 
         Args:
@@ -142,13 +178,37 @@ class Task(Generic[P, R]):
         """
         changed = {**self._options, **changes}
         _checked(changed)
-        return Task(self.fn, changed)
+        return Task(self._fly_function, changed, *self.first)
+
+    def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            takes = ", ".join(map(_parameter, self._signature.parameters.values()))
+            text = f"{self.name}({takes}) cannot be called so: {error}"
+            raise TypeError(text) from None
 
     @functools.cached_property
     def _signature(self) -> inspect.Signature:
         import inspect  # noqa: PLC0415 - for calls, which machines seldom make
 
         return inspect.signature(self.fn)
+
+
+class _StaticTask(Task[P, R_co]):
+    """A task of a static method: it is bound to nothing."""
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the task as it is."""
+        return self
+
+
+class _ClassTask(Task[P, R_co]):
+    """A task of a class method: it is bound to the class that it is reached by."""
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the task bound to the class."""
+        return Task(self._fly_function, self._options, owner or type(instance))
 
 
 @overload
@@ -177,6 +237,10 @@ def fly_task(
 ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
     """Make a task of a function, so that calls of it can run on a machine.
 
+    In a class it makes a method whose calls take the instance along, by value. Above
+    `@staticmethod` and `@classmethod` it works too; type checkers then want the former
+    to be reached through the class, and take `cls` of the latter for an argument.
+
     Args:
         fn: The function; left out when options are given.
         options: See `TaskOptions`. Durations are seconds or "30s", "10m", "2h",
@@ -193,12 +257,37 @@ def fly_task(
     if not context.in_machine():
         _checked(options)
 
-    def decorate(function: Callable[P, R]) -> Task[P, R]:
-        if not (callable(function) and hasattr(function, "__qualname__")):
-            raise ConfigError(f"@fly_task marks a function, not {function!r}")
-        return Task(function, options)
+    def decorate(function: Any) -> Task[P, R]:
+        for kind, made in _METHODS:
+            if isinstance(function, kind):
+                return made(_function(function.__func__), options)
+        return Task(_function(function), options)
 
     return decorate if fn is None else decorate(fn)
+
+
+_METHODS: tuple[tuple[type[Any], type[Task[Any, Any]]], ...] = (
+    (staticmethod, _StaticTask),
+    (classmethod, _ClassTask),
+)
+
+
+def _function(thing: Any) -> Callable[..., Any]:
+    if isinstance(thing, property):
+        raise ConfigError(
+            "@fly_task marks a function, not a property, which takes no call: make it "
+            "a method"
+        )
+    if isinstance(thing, Task):
+        raise ConfigError(f"{thing.name} is a task already: use .options(...) of it")
+    if not (callable(thing) and hasattr(thing, "__qualname__")):
+        raise ConfigError(f"@fly_task marks a function, not {thing!r}")
+    function: Callable[..., Any] = thing
+    return function
+
+
+def _parameter(one: inspect.Parameter) -> str:
+    return str(one.replace(annotation=one.empty, default=one.empty))
 
 
 def _checked(options: Mapping[str, Any]) -> TaskOptions:
@@ -207,5 +296,5 @@ def _checked(options: Mapping[str, Any]) -> TaskOptions:
     return TaskOptions().replace(**options)
 
 
-def _task_of_name(name: str, options: Mapping[str, Any]) -> Task[..., Any]:
-    return Task(resolve(name), options)
+def _task_of_name(name: str, options: Mapping[str, Any], *first: Any) -> Task[..., Any]:
+    return Task(resolve(name), options, *first)

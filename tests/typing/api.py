@@ -82,6 +82,16 @@ def report(user_id: int, *, pages: int = 1) -> str:
 def nothing() -> None: ...
 
 
+@fly_task
+async def later(text: str) -> bytes:
+    return text.encode()
+
+
+@fly_task
+def chained(a: int) -> Job[int]:
+    return add.delay(a)
+
+
 def decorating() -> None:
     # A task is called like its function.
     assert_type(add(1, 2), int)
@@ -118,10 +128,49 @@ def calling() -> None:
     add.delay(1, c=2)  # type: ignore[call-arg]
     add.remote("x")  # type: ignore[arg-type]
 
+    # A coroutine is awaited on the machine; a job that a task returns is not.
+    assert_type(later.delay("x"), Job[bytes])
+    assert_type(later.remote("x"), bytes)
+    assert_type(chained.delay(1), Job[Job[int]])
+    assert_type(chained.delay(1).result().result(), int)
+
     # So it does with options for a single call.
     assert_type(add.options(delay="5m").delay(1), Job[int])
     assert_type(report.options(queue="low").remote(7, pages=3), str)
     add.options(delay="5m").delay("x")  # type: ignore[arg-type]
+
+
+class Shop:
+    @fly_task
+    def order(self, item: str, *, count: int = 1) -> int:
+        return count
+
+    @fly_task(timeout="1m")
+    async def ship(self, item: str) -> bytes:
+        return item.encode()
+
+    @fly_task
+    @staticmethod
+    def price(item: str) -> float:
+        return len(item)
+
+
+def methods(shop: Shop) -> None:
+    # A method is called, here and elsewhere, without the instance.
+    assert_type(shop.order("x", count=2), int)
+    assert_type(shop.order.delay("x"), Job[int])
+    assert_type(shop.order.options(delay="5m").delay("x", count=2), Job[int])
+    assert_type(shop.ship.delay("x"), Job[bytes])
+    assert_type(Shop.order(shop, "x"), int)
+    assert_type(Shop.order.delay(shop, "x"), Job[int])
+    shop.order.delay(5)  # type: ignore[arg-type]
+    shop.order.delay(shop, "x")  # type: ignore[call-arg, arg-type]
+    Shop.order.delay("x")  # type: ignore[call-arg, arg-type]
+
+    # A static method takes none.
+    assert_type(Shop.price("x"), float)
+    assert_type(Shop.price.delay("x"), Job[float])
+    Shop.price.delay(5)  # type: ignore[arg-type]
 
 
 async def awaiting() -> None:
