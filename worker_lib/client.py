@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_lib import codec, pickling
@@ -25,6 +26,7 @@ from worker_lib.errors import (
     JobExpired,
     JobLost,
     JobNotFound,
+    PayloadTooLarge,
     ResultExpired,
     StoreUnavailable,
     WaitTimeout,
@@ -70,16 +72,21 @@ class Client:
         settings: With a Redis and a secret.
         surroundings: Returns what marks this process's environment, at each call;
             None: what `settings` say.
+        folder: Of the project whose local stack this is; "" if it is none.
 
     Raises:
         ConfigError: something is missing.
     """
 
     def __init__(
-        self, settings: Settings, surroundings: Callable[[], str] | None = None
+        self,
+        settings: Settings,
+        surroundings: Callable[[], str] | None = None,
+        folder: str = "",
     ) -> None:
         settings.require_remote()
         self.settings = settings
+        self._folder = folder
         prefix = key_prefix(settings.namespace)
         self.store = Store(Connection(settings.redis_url, prefix), settings.namespace)
         self._codec = Codec(
@@ -113,7 +120,10 @@ class Client:
         """Store a call; see `Task.delay`."""
         plan = self._plan(task.spec.undelayed, self._surroundings())
         generation = self._nesting.admit(task.name)
-        new = self._encode(task, plan, args, kwargs, generation)
+        try:
+            new = self._encode(task, plan, args, kwargs, generation)
+        except PayloadTooLarge as error:
+            raise error.of(task.name) from None
         stored = self.store.enqueue(new)
         if len(self._open_jobs) < _MAX_OPEN:
             self._open_jobs.add(new.id)
@@ -174,9 +184,10 @@ class Client:
         return seen
 
     def _not_found(self, job_id: str) -> JobNotFound:
+        stack = f" of the local stack of {self._folder}" if self._folder else ""
         return JobNotFound(
-            f"there is no job {job_id} in namespace {self.settings.namespace!r}: it "
-            "was never stored here, or ended longer ago than its result_ttl",
+            f"there is no job {job_id} in namespace {self.settings.namespace!r}{stack}"
+            ": it was never stored here, or ended longer ago than its result_ttl",
             job_id=job_id,
         )
 
@@ -394,10 +405,20 @@ def default_client() -> Client:
                 from worker_lib import local  # noqa: PLC0415 - under `dev` only
 
                 settings = local.find_modules_here(settings)
-            client = Client(settings, _surroundings(settings))
+            client = Client(settings, _surroundings(settings), _folder(settings))
             atexit.register(_close_at_exit, client, os.getpid())
             _default = client
         return _default
+
+
+def _folder(settings: Settings) -> str:
+    """Return the folder whose local stack these settings lead to, or ""."""
+    if not settings.redis_url.startswith("unix:"):
+        return ""
+    from worker_lib.local.place import Place  # noqa: PLC0415 - not on Fly
+
+    place = Place.of(Path.cwd(), settings.runtime)
+    return str(place.project) if str(place.redis) in settings.redis_url else ""
 
 
 def _surroundings(settings: Settings) -> Callable[[], str] | None:

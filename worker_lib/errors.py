@@ -97,6 +97,11 @@ class PayloadTooLarge(PayloadError):
         self.limit_bytes = limit_bytes
         super().__init__(message)
 
+    def of(self, task: str) -> PayloadTooLarge:
+        """Return the same error with the task's name in front."""
+        sizes = {"size_bytes": self.size_bytes, "limit_bytes": self.limit_bytes}
+        return PayloadTooLarge(f"{task}: {self}", **sizes)
+
 
 class SignatureMismatch(PayloadError):
     """Bytes from Redis were not signed with our key for this very purpose."""
@@ -148,6 +153,7 @@ class JobFailed(JobError):
             machine vanished), `refused` (the call could not be run at all).
         remote_type: Qualified name of what was raised, or "".
         remote_traceback: The traceback, as text made where the task ran, or "".
+        rebuild_error: Why what the task raised could not be raised here itself, or "".
     """
 
     def __init__(
@@ -158,10 +164,12 @@ class JobFailed(JobError):
         kind: str = "error",
         remote_type: str = "",
         remote_traceback: str = "",
+        rebuild_error: str = "",
     ) -> None:
         self.kind = kind
         self.remote_type = remote_type
         self.remote_traceback = remote_traceback
+        self.rebuild_error = rebuild_error
         super().__init__(message, job_id=job_id)
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ from worker_lib.errors import (
     PayloadError,
     TaskNotRegistered,
 )
+from worker_lib.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 _MAX_TEXT = 10_000
+_MAX_EXCEPTION_BYTES = 100_000
 
 
 class Call(NamedTuple):
@@ -68,6 +70,7 @@ class Failure(NamedTuple):
         remote_type: Qualified name of the exception's class, or "".
         remote_traceback: Its traceback as text, or "".
         exception: The exception itself, pickled; b"" if it cannot be.
+        rebuild_error: Why it cannot be, or "".
     """
 
     kind: str
@@ -75,6 +78,7 @@ class Failure(NamedTuple):
     remote_type: str = ""
     remote_traceback: str = ""
     exception: bytes = b""
+    rebuild_error: str = ""
 
 
 def reference(function: Callable[..., Any]) -> str:
@@ -155,8 +159,8 @@ def load_code(body: bytes) -> Callable[..., Any]:
     return function
 
 
-def dump_value(value: object) -> bytes:
-    """Return a successful outcome as bytes.
+def dump_value(value: object, task: str = "the task") -> bytes:
+    """Return a successful outcome of this task as bytes.
 
     Raises:
         PayloadError: the value cannot be pickled.
@@ -165,7 +169,7 @@ def dump_value(value: object) -> bytes:
         return _dumps_cheaply((True, value))
     except Exception as error:
         raise PayloadError(
-            f"the task returned a {type(value).__name__}, which cannot be pickled "
+            f"{task} returned a {type(value).__name__}, which cannot be pickled "
             f"({error}): return plain data, or store it and return its key"
         ) from error
 
@@ -175,22 +179,21 @@ def describe(error: BaseException) -> Failure:
     import traceback  # noqa: PLC0415 - only after a failure
 
     kind = type(error)
-    try:
-        message = str(error)
-    except Exception as second:  # noqa: BLE001 - the user's __str__ may do anything
-        message = f"(its __str__ raised {type(second).__name__})"
+    message = _text_of(error)
     try:
         shown = traceback.format_exception(kind, error, _users_part(error))
         text = "".join(shown)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - it asks the user's __str__, too
         text = ""
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    data, rebuild_error = _dump_exception(error)
     return Failure(
         kind="error",
         message=_cut(message),
         remote_type=name,
         remote_traceback=_cut(text),
-        exception=_dump_exception(error),
+        exception=data,
+        rebuild_error=rebuild_error,
     )
 
 
@@ -213,27 +216,51 @@ def load_outcome(body: bytes, job_id: str) -> tuple[bool, Any]:
 
 
 def _rebuild(failure: Failure, job_id: str) -> BaseException:
+    original, why = _load_exception(failure)
     told = failure.message or failure.remote_type
     if failure.remote_type:
         told = f"{failure.remote_type}: {failure.message}"
+    if why:
+        told += f" ({failure.remote_type} itself cannot be raised here: {why})"
     failed = JobFailed(
-        f"job {job_id} failed: {told}",
+        printable(f"job {job_id} failed: {told}"),
         job_id=job_id,
         kind=failure.kind,
         remote_type=failure.remote_type,
-        remote_traceback=failure.remote_traceback,
+        remote_traceback=printable(failure.remote_traceback),
+        rebuild_error=why,
     )
-    if not failure.exception:
-        return failed
-    try:
-        original = pickle.loads(failure.exception)
-    except Exception:  # noqa: BLE001 - its class may be unknown here
-        return failed
-    # A KeyboardInterrupt or CancelledError of the task's is none of the reader's.
-    if not isinstance(original, Exception):
+    if original is None:
         return failed
     original.__cause__ = failed
     return original
+
+
+def _load_exception(failure: Failure) -> tuple[Exception | None, str]:
+    """Return the exception that a task raised, or None and why it cannot be had."""
+    if not failure.exception:
+        return None, failure.rebuild_error if failure.remote_type else ""
+    try:
+        original = pickle.loads(failure.exception)
+    except Exception as error:  # noqa: BLE001 - its class may be unknown here
+        return None, _why("it cannot be loaded here", error)
+    if isinstance(original, Exception):
+        return original, ""
+    if isinstance(original, BaseException):
+        # A KeyboardInterrupt or CancelledError of the task's is none of the reader's.
+        return None, "it would end the program that waits for the job"
+    return None, f"loaded, it is a {type(original).__name__}"
+
+
+def _why(what: str, error: Exception) -> str:
+    return printable(f"{what}: {type(error).__name__}: {_text_of(error)[:300]}")
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001 - the user's __str__ may do anything
+        return f"(its __str__ raised {type(second).__name__})"
 
 
 def _dumps(value: object) -> bytes:
@@ -254,14 +281,23 @@ def _dumps_cheaply(value: object) -> bytes:
         return _dumps(value)
 
 
-def _dump_exception(error: BaseException) -> bytes:
-    bare = error.with_traceback(None)
+def _dump_exception(error: BaseException) -> tuple[bytes, str]:
+    """Return an exception as bytes, or b"" and why it cannot travel."""
+    bare_error = error.with_traceback(None)
     try:
-        data = _dumps_cheaply(bare)
+        data = _dumps_cheaply(bare_error)
+    except Exception as cause:  # noqa: BLE001 - it may hold anything
+        return b"", _why("it cannot be pickled", cause)
+    try:
         pickle.loads(data)
-    except Exception:  # noqa: BLE001 - many exceptions do not survive a round trip
-        return b""
-    return data if len(data) <= 100_000 else b""
+    except Exception as cause:  # noqa: BLE001 - many do not survive a round trip
+        return b"", _why("its class cannot be made again from its args", cause)
+    if len(data) > _MAX_EXCEPTION_BYTES:
+        return (
+            b"",
+            f"it is {len(data):,} bytes, and {_MAX_EXCEPTION_BYTES:,} may travel",
+        )
+    return data, ""
 
 
 def _users_part(error: BaseException) -> Any:

@@ -184,8 +184,8 @@ class Task(Generic[P, R_co]):
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            takes = ", ".join(map(_parameter, self._signature.parameters.values()))
-            text = f"{self.name}({takes}) cannot be called so: {error}"
+            takes = _bare_signature(self._signature)
+            text = f"{self.name}{takes} cannot be called so: {error}"
             raise TypeError(text) from None
 
     @functools.cached_property
@@ -286,8 +286,13 @@ def _function(thing: Any) -> Callable[..., Any]:
     return function
 
 
-def _parameter(one: inspect.Parameter) -> str:
-    return str(one.replace(annotation=one.empty, default=one.empty))
+def _bare_signature(full: inspect.Signature) -> inspect.Signature:
+    """Return a signature without types and defaults, whose text may be long."""
+    empty = full.empty
+    names = [
+        one.replace(annotation=empty, default=empty) for one in full.parameters.values()
+    ]
+    return full.replace(parameters=names, return_annotation=empty)
 
 
 def _checked(options: Mapping[str, Any]) -> TaskOptions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jobs
 import pytest
@@ -95,6 +95,7 @@ def test_an_exception_that_cannot_travel_is_told_as_text(client: Client) -> None
         jobs.raises_awkward.delay().result(timeout=20)
 
     assert "jobs.AwkwardError" == caught.value.remote_type
+    assert "cannot be made again from its args: TypeError" in str(caught.value)
     assert "in raises_awkward" in str(caught.value)
 
 
@@ -136,7 +137,9 @@ def test_an_argument_over_the_limit_is_refused_before_it_is_stored(
     """`delay` raises with both sizes, and leaves nothing in Redis."""
     import os
 
-    with pytest.raises(PayloadTooLarge, match="pass a reference"):
+    with pytest.raises(
+        PayloadTooLarge, match=r"^jobs:echo: the call is .* pass a refer"
+    ):
         jobs.echo.delay(os.urandom(9 * 1024 * 1024))
 
     assert [] == redis_keys("*")
@@ -213,6 +216,54 @@ def test_twenty_waiters_get_the_same_value(client: Client, tmp_path: Path) -> No
 
     assert [job.id] * 20 == values
     assert job.id == job.result(timeout=1)
+
+
+def test_a_method_runs_with_its_instance(client: Client) -> None:
+    """By value: what it changes there, it does not change here."""
+    account, savings = jobs.Account(40), jobs.Savings(1)
+
+    assert (42, 44) == (account.add.remote(2), account.add.delay(2, times=2).result(20))
+    assert (40, 1003) == (account.balance, savings.add.remote(2))
+    assert 42 == account.later.remote(2)
+    savings_of: Any = jobs.Savings.of  # whose class checkers take for an argument
+    assert "Savings:3" == savings_of.remote(3)
+    assert (4, 8) == (jobs.Account.fee.remote(40), jobs.Account.tax.remote(40))
+
+
+def test_a_method_of_a_local_class_runs(client: Client) -> None:
+    """Class and instance travel by value."""
+
+    class Box:
+        def __init__(self, side: int) -> None:
+            self.side = side
+
+        @fly_task
+        def area(self) -> int:
+            return self.side**2
+
+    assert 49 == Box(7).area.remote()
+
+
+def test_an_instance_that_cannot_be_pickled_is_refused(
+    client: Client, redis_keys: Callable[[str], list[str]]
+) -> None:
+    """It is named as what it is."""
+    account = jobs.Account(1)
+    account.balance = threading.Lock()  # type: ignore[assignment]  # that is the point
+
+    with pytest.raises(
+        ArgumentsNotEncodable, match=r"^the instance of jobs:Account.add"
+    ):
+        account.add.delay(1)
+    assert [] == redis_keys("*")
+
+
+def test_a_task_that_returns_a_job_gives_that_job(client: Client) -> None:
+    """Its machine does not wait for it; the caller may."""
+    inner = jobs.gives_a_job.remote(20, 22)
+
+    assert isinstance(inner, Job)
+    assert 42 == inner.result(timeout=20)
 
 
 def test_a_task_may_store_another_call(client: Client, emulator: Emulator) -> None:

@@ -103,6 +103,18 @@ def test_programs_that_start_at_once_share_one_stack(desk: Desk) -> None:
     assert 1 == len(addresses)
 
 
+def test_a_job_that_is_not_there_is_told_with_the_folder(desk: Desk) -> None:
+    """Another folder has another stack, and may be where it was stored."""
+    code = "from worker_lib import Job; Job.get('0123456789')"
+    below = desk.project / "below"
+    below.mkdir()
+
+    with desk.start("-c", code, folder=below) as program:
+        _, told = program.communicate(timeout=20)
+
+    assert f"of the local stack of {desk.project}: it was never stored here" in told
+
+
 WAITS = """
 import sys, tasks
 job = tasks.waits.delay({gate!r}, {started!r})

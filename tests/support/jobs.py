@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from worker_lib import Retry, current_job, fly_task
+from worker_lib import Job, Retry, current_job, fly_task
 
 
 @fly_task
@@ -222,6 +222,64 @@ def raises_awkward() -> None:
 def nests(a: int, b: int) -> str:
     """Store another call from inside a machine; return its job's id."""
     return add.delay(a, b).id
+
+
+class Account:
+    """A class whose methods are tasks."""
+
+    def __init__(self, balance: int) -> None:
+        self.balance = balance
+
+    @fly_task
+    def add(self, amount: int, *, times: int = 1) -> int:
+        """Return a sum, and leave the caller's instance as it is."""
+        self.balance += amount * times
+        return self.balance
+
+    @fly_task(queue="high")
+    async def later(self, amount: int) -> int:
+        """Await something."""
+        await asyncio.sleep(0)
+        return self.balance + amount
+
+    @fly_task
+    @classmethod
+    def of(cls, balance: int) -> str:
+        """Return the class's name and what was given."""
+        return f"{cls.__name__}:{balance}"
+
+    @classmethod
+    @fly_task
+    def made(cls, balance: int) -> str:
+        """Do the same, marked the other way round."""
+        return f"{cls.__name__}:{balance}"
+
+    @fly_task
+    @staticmethod
+    def fee(amount: int) -> int:
+        """Return a part."""
+        return amount // 10
+
+    @staticmethod
+    @fly_task
+    def tax(amount: int) -> int:
+        """Do the same, marked the other way round."""
+        return amount // 5
+
+
+class Savings(Account):
+    """Inherits all of them, and replaces one."""
+
+    @fly_task
+    def add(self, amount: int, *, times: int = 1) -> int:
+        """Call what it replaces, here and now."""
+        return 1000 + super().add(amount, times=times)
+
+
+@fly_task
+def gives_a_job(a: int, b: int) -> Job[int]:
+    """Store another call; return its job."""
+    return add.delay(a, b)
 
 
 @fly_task

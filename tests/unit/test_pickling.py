@@ -172,6 +172,16 @@ def test_the_argument_that_cannot_be_pickled_is_named(label: str, call: Call) ->
     assert "inside the task" in str(caught.value)
 
 
+def test_the_instance_of_a_method_is_no_argument_of_the_callers() -> None:
+    """Arguments are counted as the caller counts them."""
+    lock = threading.Lock()
+
+    with pytest.raises(ArgumentsNotEncodable, match=r"^the instance of m:f is a lock"):
+        pickling.dump_call("m:f", Call((lock, 1), {}, None), bound=1)
+    with pytest.raises(ArgumentsNotEncodable, match=r"^argument 1 of m:f is a lock"):
+        pickling.dump_call("m:f", Call((5, lock), {}, None), bound=1)
+
+
 def test_a_policy_that_cannot_be_pickled_is_not_blamed_on_an_argument() -> None:
     """There is a sentence even if no argument is to blame."""
     call = Call((1,), {}, threading.Lock())  # type: ignore[arg-type]  # that is the point
@@ -200,7 +210,7 @@ def test_a_function_that_holds_a_lock_is_named_with_a_remedy() -> None:
 )
 def test_a_value_comes_back(value: Any) -> None:
     """Whatever can be pickled, functions by value among it."""
-    good, again = pickling.load_outcome(pickling.dump_value(value), "j1")
+    good, again = pickling.load_outcome(pickling.dump_value(value, "m:f"), "j1")
 
     assert good
     assert value == again or again() == value()
@@ -208,8 +218,8 @@ def test_a_value_comes_back(value: Any) -> None:
 
 def test_a_value_that_cannot_be_pickled_is_told_by_its_type() -> None:
     """A task that returns a connection fails with a sentence."""
-    with pytest.raises(PayloadError, match="the task returned a lock, which cannot be"):
-        pickling.dump_value(threading.Lock())
+    with pytest.raises(PayloadError, match="m:f returned a lock, which cannot be"):
+        pickling.dump_value(threading.Lock(), "m:f")
 
 
 def test_a_value_that_cannot_be_loaded_is_told_to_the_caller() -> None:
@@ -246,18 +256,31 @@ def test_notes_travel_along() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "words", "why"),
     [
-        (Fussy(5, reason="odd"), "Fussy: 5: odd"),
-        (Sly("sly"), "Sly: sly"),
-        (KeyboardInterrupt("now"), "KeyboardInterrupt: now"),
-        (asyncio.CancelledError("now"), "CancelledError: now"),
-        (GeneratorExit(), "GeneratorExit"),
-        (ValueError(threading.Lock()), "ValueError: <unlocked _thread.lock"),
+        (
+            Fussy(5, reason="odd"),
+            "Fussy: 5: odd",
+            "its class cannot be made again from its args: TypeError: Fussy.__init__()",
+        ),
+        (Sly("sly"), "Sly: sly", "loaded, it is a list"),
+        (
+            KeyboardInterrupt("now"),
+            "KeyboardInterrupt: now",
+            "it would end the program",
+        ),
+        (asyncio.CancelledError("now"), "CancelledError: now", "it would end the prog"),
+        (GeneratorExit(), "GeneratorExit", "it would end the program"),
+        (
+            ValueError(threading.Lock()),
+            "ValueError: <unlocked _thread.lock",
+            "it cannot be pickled: TypeError: cannot pickle '_thread.lock'",
+        ),
+        (ValueError(b"x" * 200_000), "ValueError: b'xxx", "and 100,000 may travel"),
     ],
 )
 def test_what_cannot_be_raised_again_is_told_as_a_failed_job(
-    error: BaseException, words: str
+    error: BaseException, words: str, why: str
 ) -> None:
     """Exceptions that do not survive, and those that would end the reader's program."""
     failed = through(error)
@@ -265,6 +288,9 @@ def test_what_cannot_be_raised_again_is_told_as_a_failed_job(
     assert isinstance(failed, JobFailed)
     assert "j1" == failed.job_id
     assert words in str(failed)
+    assert why in failed.rebuild_error
+    assert f"itself cannot be raised here: {failed.rebuild_error})" in str(failed)
+    assert failed.remote_type.rpartition(".")[2] == type(error).__name__
     assert failed.remote_traceback
 
 
@@ -285,6 +311,29 @@ def test_an_exception_of_a_class_unknown_here_is_told_as_a_failed_job() -> None:
     assert not good
     assert isinstance(failed, JobFailed)
     assert ("shop.Gone", "Traceback …") == (failed.remote_type, failed.remote_traceback)
+    why = "it cannot be loaded here: ModuleNotFoundError: No module named 'shop'"
+    assert why == failed.rebuild_error
+    assert why in str(failed)
+
+
+def test_an_exception_that_came_back_needs_no_reason() -> None:
+    """Nor does an end that no exception told of."""
+    lost = told(Failure("lost", "the machine is gone"))[1]
+
+    assert ("", "") == (through(ValueError("bad")).__cause__.rebuild_error, "")
+    assert "" == lost.rebuild_error
+    assert "job j1 failed: the machine is gone" == str(lost)
+
+
+def test_control_characters_of_a_task_do_not_reach_the_error_raw() -> None:
+    """Python prints what nobody caught on the terminal."""
+    error = through(ValueError("\x1b[2Jgone"))
+    crashed = told(Failure("exit", "a\x1b[2J", "", "out\x07put\nlines"))[1]
+
+    assert "\x1b[2Jgone" == error.args[0]
+    assert "\x1b" not in str(error.__cause__)
+    assert "\\x1b[2Jgone" in str(error.__cause__)
+    assert "job j1 failed: a\\x1b[2J\nout\\x07put\nlines" == str(crashed)
 
 
 def test_a_large_exception_is_told_without_its_freight() -> None:
@@ -318,7 +367,7 @@ def test_an_outcome_of_a_failure_needs_no_module_of_ours() -> None:
     """Plain tuples: it can be read by whoever holds the key, and always be made."""
     body = pickling.dump_failure(Failure("lost", "gone", "x\ud800", "", b"\0"))
 
-    assert (False, ("lost", "gone", "x\\ud800", "", b"\0")) == pickle.loads(body)
+    assert (False, ("lost", "gone", "x\\ud800", "", b"\0", "")) == pickle.loads(body)
 
 
 def test_the_traceback_begins_in_the_users_code(tmp_path: Any) -> None:

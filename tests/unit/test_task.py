@@ -19,6 +19,8 @@ from worker_lib.errors import ConfigError
 from worker_lib.options import TaskOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from worker_lib.task import Task
 
 
@@ -201,6 +203,125 @@ def test_wrong_arguments_are_a_type_error_before_anything_is_stored(
 
     with pytest.raises(TypeError):
         call(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("call", "args", "said"),
+    [
+        (bare.delay, (1, 2, 3), "bare(a, b) cannot be called so: too many positional"),
+        (bare.delay, (), "bare(a, b) cannot be called so: missing a required argument"),
+        (jobs.Account(1).add.delay, (), "jobs:Account.add(amount, *, times) cannot be"),
+    ],
+)
+def test_wrong_arguments_are_told_with_the_task_and_what_it_takes(
+    call: Callable[..., object], args: tuple[int, ...], said: str
+) -> None:
+    """Without values: those may be nobody's business."""
+    with pytest.raises(TypeError) as caught:
+        call(*args)
+
+    assert said in str(caught.value)
+
+
+def test_a_method_is_bound_to_its_instance() -> None:
+    """As a function in a class is: calls, signature and name are a method's."""
+    account = jobs.Account(1)
+
+    assert (6, 9) == (account.add(5), jobs.Account.add(account, 1, times=3))
+    assert "jobs:Account.add" == account.add.name
+    assert "(amount: 'int', *, times: 'int' = 1) -> 'int'" == str(
+        inspect.signature(account.add)
+    )
+    assert ((account,), ()) == (account.add.first, jobs.Account.add.first)
+    assert "high" == account.later.spec.queue
+
+
+def test_static_and_class_methods_are_tasks_in_either_order() -> None:
+    """Reached through the class or an instance, also of a subclass."""
+    for place in (jobs.Account, jobs.Account(1), jobs.Savings(1)):
+        reached: Any = place
+        name = place.__name__ if isinstance(place, type) else type(place).__name__
+        assert (4, 8) == (reached.fee(40), reached.tax(40))
+        assert (f"{name}:7", f"{name}:7") == (reached.of(7), reached.made(7))
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [
+        lambda: jobs.Account(1).add,
+        lambda: jobs.Account.add,
+        lambda: jobs.Savings.of,
+        lambda: jobs.Account.fee,
+        lambda: jobs.Account(1).add.options(queue="low"),
+    ],
+)
+def test_a_method_is_pickled_as_its_name_and_its_instance(
+    reach: Callable[[], Any],
+) -> None:
+    """A bound task can be given to another task."""
+    task = reach()
+    data = pickle.dumps(task)
+    again = pickle.loads(data)
+
+    assert b"jobs:Account." in data
+    assert len(task.first) == len(again.first)
+    assert task.spec == again.spec
+    assert str(inspect.signature(task)) == str(inspect.signature(again))
+
+
+def test_a_method_of_a_script_is_pickled_by_value() -> None:
+    """With its class, whose methods are tasks: no running in circles."""
+    script = """
+import pickle, cloudpickle
+from worker_lib import fly_task
+from worker_lib.pickling import bare
+
+class Base:
+    @fly_task
+    def area(self): return self.side ** 2
+
+class Box(Base):
+    def __init__(self, side): self.side = side
+    @fly_task
+    def area(self): return super().area() * 6
+    @fly_task
+    @classmethod
+    def unit(cls): return cls(1).area()
+    @fly_task
+    @staticmethod
+    def twice(x): return 2 * x
+
+box = Box(3)
+bodies = [cloudpickle.dumps(one) for one in
+          ((bare(Box.area), box), box.area, Box.unit, Box.twice)]
+del Box, Base
+(function, instance), bound, unit, twice = [pickle.loads(one) for one in bodies]
+print(function(instance), bound(), unit(), twice(4))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+
+    assert ("54 54 6 8\n", "") == (run.stdout, run.stderr)
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        (
+            property(lambda _: 1),
+            "not a property, which takes no call: make it a method",
+        ),
+        (bare, "test_task:bare is a task already: use .options"),
+        (classmethod(functools.partial(bare.fn, 1)), "marks a function, not functools"),
+    ],
+)
+def test_what_can_be_no_method_is_refused(thing: Any, said: str) -> None:
+    """Where it is written."""
+    with pytest.raises(ConfigError) as caught:
+        fly_task(thing)
+
+    assert said in str(caught.value)
 
 
 def _nobody() -> None:

@@ -7,9 +7,10 @@ import faulthandler
 import signal
 import sys
 import time
+from collections.abc import Coroutine
 
 from worker_lib import codec, context, pickling
-from worker_lib.errors import WorkerLibError
+from worker_lib.errors import PayloadTooLarge, WorkerLibError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Child:
         finally:
             context.enter(None)
             _settle()
-        return self._succeeded(value, place)
+        return self._succeeded(value, place, task.decode())
 
     def _function(self, task: str, code_hash: str, code: bytes) -> Callable[..., Any]:
         key = code_hash or task
@@ -109,10 +110,14 @@ class Child:
     def _report(self, progress: str) -> None:
         self._frames.send(b"progress", progress.encode())
 
-    def _succeeded(self, value: Any, place: dict[str, str]) -> tuple[bytes, ...]:
+    def _succeeded(
+        self, value: Any, place: dict[str, str], task: str
+    ) -> tuple[bytes, ...]:
         try:
-            body = pickling.dump_value(value)
+            body = pickling.dump_value(value, task)
             envelope = self._codec.seal(body, kind=codec.OUTCOME, **place)
+        except PayloadTooLarge as error:
+            return self._failed(_refused(error.of(task)), place, retry=False)
         except WorkerLibError as error:
             return self._failed(_refused(error), place, retry=False)
         return b"succeeded", b"", b"", b"", envelope
@@ -129,7 +134,9 @@ class Child:
 
 
 def _await(value: Any) -> Any:
-    if not hasattr(value, "__await__"):
+    # Only what an async function returns: a Job, for one, can be awaited as well, but
+    # is what the task was to return.
+    if not isinstance(value, Coroutine):
         return value
     import asyncio  # noqa: PLC0415 - only for tasks that are coroutines
 
@@ -146,12 +153,16 @@ def _failure(error: BaseException, ran: float) -> Failure:
             f"the attempt ran longer than its timeout: it was ended after {ran:.1f} s"
         )
         return failure._replace(
-            kind="timeout", message=text, remote_type="", exception=b""
+            kind="timeout",
+            message=text,
+            remote_type="",
+            exception=b"",
+            rebuild_error="",
         )
     if isinstance(error, SystemExit):
         text = f"the task called sys.exit({error.code!r})"
         return failure._replace(
-            kind="exit", message=text, remote_type="", exception=b""
+            kind="exit", message=text, remote_type="", exception=b"", rebuild_error=""
         )
     return failure
 

@@ -107,6 +107,30 @@ def test_a_coroutine_is_awaited() -> None:
     assert (True, 6) == outcome(run(frame(Call((3,), {}, None), task="jobs:doubles")))
 
 
+def test_only_a_coroutine_is_awaited() -> None:
+    """What else can be awaited, as a job can, is what the task was to return."""
+
+    class Awaitable:
+        def __await__(self) -> object:
+            raise AssertionError("nobody asked for that")
+
+    good, value = outcome(
+        run(frame(Call((), {}, None), code=pickling.dump_code(Awaitable)))
+    )
+
+    assert good
+    assert "Awaitable" == type(value).__name__
+
+
+def test_a_value_over_the_limit_is_told_with_the_task() -> None:
+    """And both sizes."""
+    call = Call((2_000_000,), {}, None)
+    good, error = outcome(run(frame(call, task="jobs:gives")))
+
+    assert not good
+    assert str(error).startswith("jobs:gives: the outcome is 2,0")
+
+
 def test_a_task_knows_its_job_and_reports_progress() -> None:
     """Only while it runs."""
     heard = Heard()
