@@ -148,8 +148,6 @@ class Client:
             try:
                 if look:
                     found = self._settled(job_id, deadline, known=known)
-                    if found is None:
-                        self._attend(job_id)
                     known, look = True, False
                 else:
                     found = self._wait(job_id, timeout, deadline)
@@ -310,8 +308,6 @@ class Client:
         found = self.store.wait(job_id, min(left, MAX_BLOCK))
         if found is None or not found.status:
             found = self._settled(job_id, deadline, known=True)
-            if found is None:  # the look may have put a lost deadline back
-                self._attend(job_id)
             if found is None and time.monotonic() - began < _SHORTEST_LOOK:
                 time.sleep(_SHORTEST_LOOK)
         return found
@@ -351,6 +347,8 @@ class Client:
             error = rebuild(seen.trouble, self.launcher.who)
             if error is not None:
                 raise error
+        # The look may have put back a deadline that was lost.
+        self._attend(job_id)
         return None
 
     def _load(self, job_id: str, outcome: Outcome) -> tuple[bool, Any]:

@@ -1,0 +1,59 @@
+"""What a client keeps, and what it tells of a job that never ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jobs
+import pytest
+
+from worker_lib import JobExpired
+from worker_lib.client import _MAX_PLANS
+from worker_lib.store import store as store_module
+
+if TYPE_CHECKING:
+    from worker_lib.client import Client
+
+    from .store.ground import Ground
+
+
+@pytest.fixture
+def client(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client that starts no machine."""
+    monkeypatch.setattr(client.launcher, "launch", lambda _slot: None)
+    return client
+
+
+def test_plans_of_calls_do_not_pile_up(client: Client) -> None:
+    """Neither one for each delay nor one for each set of options."""
+    for second in range(1, 20):
+        jobs.add.options(delay=second).delay(1, 2)
+    assert 1 == client._plan.cache_info().currsize
+
+    for number in range(_MAX_PLANS + 20):
+        client._plan(jobs.add.options(env={"N": str(number)}).spec, "")
+    assert _MAX_PLANS == client._plan.cache_info().currsize
+
+
+def test_functions_known_to_be_stored_do_not_pile_up(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may make a closure for each call."""
+    monkeypatch.setattr(store_module, "_MAX_CODES_KNOWN", 10)
+    for number in range(25):
+        ground.enqueue(code_hash=f"c{number}", code=b"sealed code")
+
+    assert 1 <= len(ground.store._codes_known) <= 10
+
+
+def test_a_job_that_expired_says_so(client: Client, ground: Ground) -> None:
+    """To who waits, to who comes later, and to who only wants it to be over."""
+    job = jobs.add.options(delay="1h").delay(1, 2)
+    ground.expire(job.id)
+
+    for _ in range(2):
+        with pytest.raises(JobExpired, match="waited for a machine longer than"):
+            job.result(timeout=5)
+    assert job.wait(timeout=5)
+    assert not job.cancel()
+    assert "expired" == job.status
