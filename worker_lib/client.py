@@ -129,7 +129,10 @@ class Client:
             self._open_jobs.add(new.id)
         if stored.slot and self._may_launch:
             self.launcher.launch(stored.slot)
-        self.sweeper.arm(stored.next_in)
+        next_in = stored.next_in
+        if stored.status != "scheduled":  # a lease may begin at any moment
+            next_in = min(next_in, self.settings.lease_ttl)
+        self.sweeper.arm(next_in)
         return Job(new.id, self, fresh=not stored.trouble)
 
     def outcome(

@@ -55,6 +55,8 @@ log = get_logger("launcher")
 
 _MAX_AT_ONCE = 8
 _MAX_TRIES = 5
+# Well within the time after which a slot that waits is taken up by others.
+_RENEW_EVERY = 4.0
 # How long a pool's launches pause: after a refusal that only a person can mend, after
 # one that passes, and after all regions were full.
 _HOLD = {"person": 30.0, "retry": 5.0, "ambiguous": 5.0, "next_region": 15.0}
@@ -86,12 +88,14 @@ class Launcher:
         self._make_api = make_api
         self._codec = codec_
         self._settings = settings
-        self._slots: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._line: dict[str, None] = {}  # slots that wait for their turn, in order
         self._creates: queue.SimpleQueue[tuple[str, Launch]] = queue.SimpleQueue()
         self._creates_open = 0
         self._creators = 0
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
+        self._more = threading.Condition(self._lock)
+        self._renewed = 0.0
         self._pending = 0
         self._serving = False
         self._unsure: set[str] = set()  # slots whose machine may have been made
@@ -109,11 +113,14 @@ class Launcher:
     def launch(self, slot: str) -> None:
         """Launch the machine of a slot, some time soon; returns at once."""
         with self._lock:
+            if slot in self._line:
+                return
+            self._line[slot] = None
             self._pending += 1
+            self._more.notify()
             if not self._serving:
                 self._serving = True
                 _start_thread(self._serve, "launcher")
-        self._slots.put(slot)
 
     def flush(self, timeout: float) -> bool:
         """Wait until every slot was launched or refused; False if it took too long."""
@@ -126,18 +133,30 @@ class Launcher:
         with contextlib.suppress(ConfigError):
             _ = self.api
         while True:
-            slot = self._slots.get()
+            slot = self._first_in_line()
+            pause = 0.0
             try:
-                self._launch_in_turn(slot)
+                pause = self._launch_in_turn(slot)
             except Exception:  # the thread must outlive any one slot
                 log.exception("launch_failed", extra={"slot": slot})
                 self._done()
+            with self._lock:
+                del self._line[slot]
+                others_wait = bool(self._line)
+            if others_wait:  # asked sooner, Redis would say no
+                time.sleep(min(pause, _HOLD["retry"]))
 
-    def _launch_in_turn(self, slot: str) -> None:
+    def _first_in_line(self) -> str:
+        with self._more:
+            self._more.wait_for(lambda: self._line)
+            return next(iter(self._line))
+
+    def _launch_in_turn(self, slot: str) -> float:
+        """Launch a slot; return the seconds until the next one may be."""
         launch = self._permit(slot)
         if launch.verdict != "go":
             self._done()
-            return
+            return 0.0
         with self._lock:
             self._creates_open += 1
             short = self._creates_open > self._creators
@@ -145,6 +164,7 @@ class Launcher:
                 self._creators += 1
                 _start_thread(self._create_one_after_the_other, "create")
         self._creates.put((slot, launch))
+        return launch.wait
 
     def _create_one_after_the_other(self) -> None:
         # The thread stays, and with it its connection to the API.
@@ -159,11 +179,23 @@ class Launcher:
         while True:
             boot = self._settings.boot_timeout
             launch = self._store.launch(
-                slot, _first_look(boot), self.who, probe_for=2.5 * boot
+                slot,
+                _first_look(self._settings),
+                self.who,
+                probe_for=2.5 * boot,
+                waiting=self._waiting(),
             )
             if launch.verdict != "wait" or launch.wait > _HOLD["retry"]:
                 return launch
             time.sleep(launch.wait)
+
+    def _waiting(self) -> list[str]:
+        """Return who waits in line, now and then: somebody else would take them up."""
+        with self._lock:
+            if time.monotonic() - self._renewed < _RENEW_EVERY:
+                return []
+            self._renewed = time.monotonic()
+            return [*self._line][1:]
 
     def _create_and_report(self, slot: str, launch: Launch) -> None:
         try:
@@ -374,12 +406,14 @@ def rebuild(reason: str, who: str) -> MachineError | ConfigError | None:
     return MachineError(message)
 
 
-def _first_look(boot_timeout: float) -> float:
+def _first_look(settings: Settings) -> float:
     """Return the seconds after which a machine that has not claimed is looked at.
 
-    One that cannot work has ended by then; one that is slow is given its time.
+    One that cannot work has ended by then; one that is slow is given its time. Never
+    later than a lease that begins at once could end.
     """
-    return max(min(boot_timeout, 5.0), boot_timeout / 6)
+    boot = settings.boot_timeout
+    return min(settings.lease_ttl, max(min(boot, 5.0), boot / 6))
 
 
 def _refusal(error: MachineError | ConfigError) -> str:

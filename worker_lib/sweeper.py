@@ -28,12 +28,14 @@ from worker_lib.keys import (
 )
 from worker_lib.launcher import ANYBODY
 from worker_lib.logs import get_logger
+from worker_lib.store.changes import Bell
 from worker_lib.store.store import FailedBoot, Stray
 
 if TYPE_CHECKING:
     from worker_lib.launcher import Launcher
     from worker_lib.machines.types import Machine
     from worker_lib.settings import Settings
+    from worker_lib.store.calls import Calls
     from worker_lib.store.store import Check, Store
 
 __all__ = ["Sweeper"]
@@ -42,7 +44,9 @@ log = get_logger("sweeper")
 
 # Look this long after a deadline, so that who is just renewing gets the chance.
 _GRACE = 0.25
-_MAX_WAIT = 20.0
+_NEVER = float("inf")
+# poll() takes no longer wait than some weeks.
+_LONGEST_WAIT = 86400.0
 # Far beyond what the clocks of Fly's hosts and of Redis may differ by.
 _ORPHAN_AFTER = 600.0
 _PATIENCE = 2.0
@@ -79,10 +83,10 @@ class Sweeper:
         self._settings = settings
         secrets = filter(None, (settings.secret, settings.old_secret))
         self._owners = {owner(settings.namespace, secret) for secret in secrets}
-        self._change = threading.Condition()
-        self._look_at = 0.0
-        self._overdue = False
-        self._watching = False
+        self._lock = threading.Lock()
+        self._bell: Bell | None = None  # there while the thread runs
+        self._look_at = _NEVER
+        self._looked = -_NEVER
         self._stopped = False
 
     def arm(self, next_in: float) -> None:
@@ -94,23 +98,30 @@ class Sweeper:
         if self._launcher is None:
             # It would take up what somebody with a token could have launched.
             return
-        with self._change:
-            self._overdue = self._overdue or next_in <= 0
-            # Most jobs are over so soon that they cost no look at all.
-            at = time.monotonic() + (0.0 if self._overdue else _PATIENCE)
-            if not self._look_at or at < self._look_at:
-                self._look_at = at
-                self._change.notify()
-            if self._watching:
+        now = time.monotonic()
+        at = now + next_in + _GRACE if next_in > 0 else now
+        with self._lock:
+            at = max(at, self._looked + _PATIENCE)
+            if self._stopped or at > self._look_at - _GRACE:
                 return
-            self._watching = True
+            self._look_at = at
+            if self._bell is not None:
+                self._bell.ring()
+                return
+            self._bell = Bell()
         threading.Thread(
-            target=self._watch, name="worker_lib-sweeper", daemon=True
+            target=self._watch,
+            args=(self._bell,),
+            name="worker_lib-sweeper",
+            daemon=True,
         ).start()
 
     def stop(self) -> None:
         """Sweep no more: a look that has begun is the last."""
-        self._stopped = True
+        with self._lock:
+            self._stopped = True
+            if self._bell is not None:
+                self._bell.ring()
 
     def sweep(self) -> float | None:
         """Take up what is overdue; return seconds to the next deadline, or None.
@@ -121,70 +132,90 @@ class Sweeper:
         found = self._store.sweep()
         for stray in found.strays:
             self._look_for(stray)
-        for check in found.checks:
-            self._check(check)
+        waits = [self._check(check) for check in found.checks]
+        is_any_lost = None in waits
         if self._launcher is not None:
             for slot in found.launches:
                 self._launcher.launch(slot)
-            if found.checks:  # where one machine went astray, look for others
+            if is_any_lost:  # where one machine went astray, look for others
                 self.reap()
-        if found.checks and found.next_in is not None:  # there are new deadlines
-            return min(_PATIENCE, found.next_in)
-        return found.next_in
+        if found.next_in is None:
+            return None
+        # What was done just now has set new deadlines.
+        soon = [_PATIENCE if wait is None else wait for wait in waits]
+        soon += [self._settings.lease_ttl] if found.launches else []
+        return min(found.next_in, *soon) if soon else found.next_in
 
-    def _watch(self) -> None:
-        while self._wanted():
-            wait: float | None = 0.0
-            while wait is not None and not self._stopped:
-                wait = self._look_after(wait)
+    def _watch(self, bell: Bell) -> None:
+        # Most jobs are over so soon that they cost no command at all.
+        bell.wait(min(_PATIENCE, self._time_left()))
+        while not self._is_over(bell):
+            try:
+                with self._store.calls() as calls:
+                    self._look_in_time(calls, bell)
+                    while not self._is_over(bell, begun=True):
+                        self._look_in_time(calls, bell)
+            except Exception as error:  # the thread must outlive any one sweep
+                log.warning("sweep_failed", exc_info=not isinstance(error, StoreError))
+                bell.wait(random.uniform(1, 3))
+                self._plan(0.0)
 
-    def _wanted(self) -> bool:
-        """Wait for the moment to look; False if there is nothing to look after."""
-        with self._change:
-            while self._look_at > time.monotonic():
-                self._change.wait(self._look_at - time.monotonic())
-            self._watching = not self._stopped and (
-                self._overdue or (self._look_at > 0 and bool(self._open_jobs))
-            )
-            self._overdue = False
-            self._look_at = 0.0
-            return self._watching
+    def _time_left(self) -> float:
+        with self._lock:
+            return max(0.0, self._look_at - time.monotonic())
 
-    def _look_after(self, wait: float) -> float | None:
-        """Sweep after `wait` seconds, or when called; return the next wait, or None."""
-        try:
-            if wait > 0:
-                # A lease that begins meanwhile may end before any deadline known now.
-                longest = min(_MAX_WAIT, self._settings.lease_ttl)
-                self._store.await_call(min(wait + _GRACE, longest))
-            known = frozenset(self._open_jobs)
-            next_in = self.sweep()
-        except Exception as error:  # the thread must outlive any one sweep
-            log.warning("sweep_failed", exc_info=not isinstance(error, StoreError))
-            time.sleep(random.uniform(1, 3))
-            return _GRACE
+    def _is_over(self, bell: Bell, *, begun: bool = False) -> bool:
+        """Say whether there is nothing to look after; the thread must then end."""
+        with self._lock:
+            is_due = self._look_at <= time.monotonic()
+            wanted = is_due or begun or bool(self._open_jobs)
+            if wanted and self._look_at < _NEVER and not self._stopped:
+                return False
+            self._bell, self._look_at = None, _NEVER
+        bell.close()
+        return True
+
+    def _look_in_time(self, calls: Calls, bell: Bell) -> None:
+        """Sweep when the next deadline has passed, or when called."""
+        called = calls.wait(bell, min(self._time_left(), _LONGEST_WAIT))
+        if self._stopped or not (called or self._time_left() <= 0):
+            return
+        with self._lock:
+            self._looked, self._look_at = time.monotonic(), _NEVER
+        known = frozenset(self._open_jobs)
+        next_in = self.sweep()
         if next_in is None:
             self._open_jobs.difference_update(known)
-            return None
-        return max(next_in, _GRACE)
+        else:
+            self._plan(next_in)
 
-    def _check(self, check: Check) -> None:
-        """Decide on a slot that is silent: its machine is late, or gone."""
+    def _plan(self, next_in: float) -> None:
+        """Look again after so many seconds, if not sooner."""
+        at = time.monotonic() + max(next_in, _GRACE) + _GRACE
+        with self._lock:
+            self._look_at = min(self._look_at, at)
+
+    def _check(self, check: Check) -> float | None:
+        """Decide on a slot that is silent: its machine is late, or lost.
+
+        Returns:
+            Seconds until it is looked at again; None if it was lost.
+        """
         machine = None
         try:
             machine = self._find(check)
         except MachineError as error:
             log.warning("check_failed", extra={"error": str(error)})
             if check.state != "busy":
-                return
+                return _PATIENCE
         if machine is not None and not check.machine_id:
             self._store.created(check.slot, machine.id)
             check = check._replace(machine_id=machine.id)
         patience = self._patience_with(check, machine)
         if patience > 0:
             self._store.extend(check, patience)
-        else:
-            self._lose(check, machine)
+            return patience
+        return None if self._lose(check, machine) else _PATIENCE
 
     def _find(self, check: Check) -> Machine | None:
         if self._launcher is None:
@@ -226,16 +257,17 @@ class Sweeper:
         boot, age = self._settings.boot_timeout, check.age
         has_ended = machine is not None and machine.has_ended
         if check.state == "launching" and age < boot and not has_ended:
-            return max(_GRACE, boot - age)
+            # A lease that begins meanwhile must not end long before the next look.
+            return min(max(_GRACE, boot - age), self._settings.lease_ttl)
         if machine is None or has_ended:
             return 0.0
         if check.state == "launching" and age <= 2 * boot:
-            return boot / 2
+            return min(boot / 2, self._settings.lease_ttl)
         if check.state == "idle" and age <= self._settings.max_lifetime:
             return self._settings.lease_ttl
         return 0.0
 
-    def _lose(self, check: Check, machine: Machine | None) -> None:
+    def _lose(self, check: Check, machine: Machine | None) -> bool:
         """Have Redis decide that a machine is lost, and only then destroy it."""
         kind, error = cause_of(check, machine)
         body = pickling.dump_failure(pickling.Failure(kind=kind, message=error))
@@ -253,7 +285,7 @@ class Sweeper:
         )
         if not loss.is_lost:  # it was heard of while Fly was asked about it
             log.info("machine_kept", extra={"slot": check.slot})
-            return
+            return False
         log.warning(
             "machine_lost",
             extra={"slot": check.slot, "job_id": check.job_id, "reason": error},
@@ -262,6 +294,7 @@ class Sweeper:
             self._destroy(Stray(check.slot, machine.id))
         if loss.slot and self._launcher is not None:
             self._launcher.launch(loss.slot)
+        return True
 
     def _look_for(self, stray: Stray) -> None:
         """Destroy what an earlier sweep could not."""

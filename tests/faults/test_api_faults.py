@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jobs
 import pytest
@@ -211,6 +211,73 @@ def test_idle_means_idle(
     time.sleep(3)
 
     assert before == (_commands(own_server), emulator.requests()["total"])
+
+
+def test_nothing_is_asked_until_the_next_deadline_and_then_once(
+    make_emulator: Callable[..., Emulator],
+    make_client: Callable[..., Client],
+    own_server: OwnServer,
+) -> None:
+    """A job that is due in an hour costs an awake process no command until then."""
+    emulator = make_emulator(redis_url=own_server.url)
+    client = make_client(emulator, redis_url=own_server.url)
+    later = jobs.add.options(delay="1h").delay(1, 2)
+    until(lambda: own_server.ask("INFO", "clients")["blocked_clients"])
+    before = _commands(own_server)
+    time.sleep(5)
+    assert before == _commands(own_server)
+
+    looks = _looks(client)
+    soon = jobs.add.options(delay="3s").delay(3, 4)
+    until(lambda: "succeeded" == soon.status)
+    assert 1 <= len(looks) <= 5
+    assert "scheduled" == later.status
+
+
+def test_who_sleeps_until_its_deadline_hears_that_a_launcher_is_called(
+    make_emulator: Callable[..., Emulator],
+    make_client: Callable[..., Client],
+    own_server: OwnServer,
+) -> None:
+    """A process without a token stores a job; the one that has one has it run."""
+    emulator = make_emulator(redis_url=own_server.url)
+    make_client(emulator, redis_url=own_server.url)
+    jobs.add.options(delay="1h").delay(1, 2)
+    until(lambda: own_server.ask("INFO", "clients")["blocked_clients"])
+    make_client(emulator, redis_url=own_server.url, fly_api_token="")
+    job = jobs.add.delay(1, 2)
+
+    assert 3 == job.result(timeout=10)
+
+
+def test_who_sleeps_until_its_deadline_survives_a_restart_of_redis(
+    make_emulator: Callable[..., Emulator],
+    make_client: Callable[..., Client],
+    own_server: OwnServer,
+) -> None:
+    """It listens again, and what it waits for comes about."""
+    emulator = make_emulator(redis_url=own_server.url)
+    make_client(emulator, redis_url=own_server.url)
+    job = jobs.add.options(delay="6s").delay(1, 2)
+    until(lambda: own_server.ask("INFO", "clients")["blocked_clients"])
+    own_server.kill()
+    own_server.start()
+    until(lambda: own_server.ask("INFO", "clients")["blocked_clients"])
+
+    until(lambda: "succeeded" == job.status, within=25)
+
+
+def _looks(client: Client) -> list[float]:
+    """Note from now on when the sweeper looks."""
+    looks: list[float] = []
+    real = client.store.sweep
+
+    def sweep() -> Any:
+        looks.append(time.monotonic())
+        return real()
+
+    client.store.sweep = sweep  # type: ignore[method-assign]  # counts
+    return looks
 
 
 def _commands(server: OwnServer) -> int:

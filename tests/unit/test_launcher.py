@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,12 +23,14 @@ from worker_lib.keys import (
     owner,
 )
 from worker_lib.launcher import Launcher, machine_config, rebuild
+from worker_lib.store import store as store_module
 
 from .fly import TOKEN
-from .store.ground import SPEC
+from .store.ground import SPEC, eventually
 
 if TYPE_CHECKING:
     from worker_lib.machines.api import MachinesApi
+    from worker_lib.store.scripts import Script
     from worker_lib.store.store import Seen
 
     from .fly import Fly
@@ -303,6 +305,42 @@ def test_two_launchers_make_one_machine_of_a_slot(fly: Fly) -> None:
     fly.settle()
 
     assert [f"wl-{stored.slot}"] == fly.names()
+
+
+def asked(ground: Ground, verb: str) -> list[tuple[Any, ...]]:
+    """Count from now on with which words a script is run."""
+    connection: Any = ground.store._connection
+    seen, real = [], connection.run
+
+    def run(one: Script, *words: Any, **more: Any) -> Any:
+        if one.name == verb:
+            seen.append(words)
+        return real(one, *words, **more)
+
+    connection.run = run
+    return seen
+
+
+def test_a_line_of_pools_asks_once_for_each_machine(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a sweep hands it the same slots; they are not taken for dead."""
+    monkeypatch.setattr(store_module, "CREATES_PER_SECOND", 20.0)
+    monkeypatch.setattr(launcher_module, "_RENEW_EVERY", 0.1)
+    slots = [fly.ground.enqueue(pool=f"p{n}")[1].slot for n in range(40)]
+    fly.ground.pass_time(9)
+    asks = asked(fly.ground, "launch")
+    for _ in range(3):
+        for slot in slots:
+            fly.launcher.launch(slot)
+    eventually(lambda: len(asks) > 10)
+    timers = fly.ground.timers()
+    waiting = slots[20:]
+    assert all(8 < timers[f"s:{slot}"] <= 10 for slot in waiting)
+    fly.settle()
+
+    assert sorted(f"wl-{slot}" for slot in slots) == sorted(fly.names())
+    assert 40 <= len(asks) <= 50
 
 
 def test_fingerprints_tell_credentials_apart_and_give_nothing_away(fly: Fly) -> None:

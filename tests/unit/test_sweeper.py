@@ -152,6 +152,7 @@ def test_the_pause_doubles_and_after_five_machines_there_is_no_next(fly: Fly) ->
         pauses.append(pause_of(fly))
     for _ in range(5):
         fly.ground.pass_time(700)
+        trouble(fly, job)  # who looks at it, or waits for it, makes no new call
         sweep(fly)
 
     assert [5, 10, 20, 40, 80] == pauses

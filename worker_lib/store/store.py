@@ -12,6 +12,7 @@ from worker_lib.errors import StoreError
 from worker_lib.job import Attempt, JobInfo, Progress
 from worker_lib.keys import job_channel, key_prefix, new_slot_id
 from worker_lib.logs import get_logger
+from worker_lib.store.calls import Calls
 from worker_lib.store.changes import Changes
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.requirements import (
@@ -105,7 +106,11 @@ class Stored(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """`go` with a pool's sealed spec, `wait` some seconds, or `unneeded`."""
+    """`go` with a pool's sealed spec, `wait` some seconds, or `unneeded`.
+
+    Attributes:
+        wait: Seconds until another machine may be created, with `go` and `wait`.
+    """
 
     verdict: str
     pool: str = ""
@@ -231,7 +236,13 @@ class Store:
         return Stored(status, slot, trouble, float(next_in))
 
     def launch(
-        self, slot: str, look_in: float, who: str, *, probe_for: float = 30.0
+        self,
+        slot: str,
+        look_in: float,
+        who: str,
+        *,
+        probe_for: float = 30.0,
+        waiting: Sequence[str] = (),
     ) -> Launch:
         """Ask whether the machine of `slot` may be created now.
 
@@ -240,6 +251,8 @@ class Store:
             who: Fingerprint of the credentials that it would be created with.
             probe_for: Seconds that others of its pool wait for what becomes of it, if
                 it is the first after machines that never took a job.
+            waiting: Slots that wait for their turn in this process, so that nobody
+                takes it for dead.
         """
         reply = self._connection.run(
             script("launch"),
@@ -250,13 +263,15 @@ class Store:
             who,
             new_slot_id(),
             probe_for,
+            *waiting,
         )
         verdict = reply[0].decode()
         if verdict == "wait":
             return Launch(verdict, wait=float(reply[1]))
         if verdict == "unneeded":
             return Launch(verdict)
-        return Launch(verdict, pool=reply[1].decode(), spec=reply[2])
+        pool, spec, wait = reply[1:]
+        return Launch(verdict, pool=pool.decode(), spec=spec, wait=float(wait))
 
     def is_launching(self, slot: str) -> bool:
         """Say whether the machine of `slot` was launched and has not claimed yet."""
@@ -336,6 +351,16 @@ class Store:
         """
         with self._connection.own() as connection:
             yield Changes(connection, job_channel(self._namespace, ""))
+
+    @contextlib.contextmanager
+    def calls(self) -> Iterator[Calls]:
+        """Yield a way to hear of calls for a launcher, on a connection of its own.
+
+        Raises:
+            StoreUnavailable: the connection broke, or could not be opened.
+        """
+        with self._connection.own() as connection:
+            yield Calls(connection, f"{self._prefix}:calls")
 
     def await_call(self, timeout: float) -> bool:
         """Block until a slot waits for a launcher with a token; False if late."""

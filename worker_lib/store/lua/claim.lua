@@ -9,10 +9,11 @@ if got[3] and got[3] ~= ARGV[2] then return {'gone'} end
 local boot = ''
 if not got[3] then
   boot = got[2] and text(now - tonumber(got[2])) or ''
-  if redis.call('HDEL', key('pool', got[1]), 'trouble', 'reason', 'trouble_at',
-      'trouble_until', 'hold_until', 'held_for', 'failed_boots', 'failed_at') > 0 then
+  if redis.call('HEXISTS', key('pool', got[1]), 'held_for') == 1 then
     look_at_pool(got[1], now)  -- others waited for what becomes of this machine
     call_launcher('due')
+    redis.call('HDEL', key('pool', got[1]), 'trouble', 'reason', 'trouble_at',
+      'trouble_until', 'hold_until', 'held_for', 'failed_boots', 'failed_at', 'stopped')
   end
 end
 if got[4] ~= nonce then

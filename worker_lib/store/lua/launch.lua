@@ -1,15 +1,21 @@
 -- May the machine of this slot be created now? Takes a token of the shared bucket.
 -- ARGV: slot, creates per second, burst, seconds until somebody looks, who asks, number
---   of this question, seconds that a probe of a pool takes whose machines failed to boot
+--   of this question, seconds that a probe of a pool takes whose machines failed to
+--   boot, then slots that wait for their turn in the same process
 -- A pool on hold is held for those with the same credentials as the refused one, or for
 -- all ('*'), if machines failed to boot; when the hold is over, one probe goes ahead and
 -- the others wait for what becomes of it.
--- Returns {'go', pool, spec}, {'wait', seconds}, or {'unneeded'}.
+-- Returns {'go', pool, spec, seconds until the next}, {'wait', seconds}, or {'unneeded'}.
+for i = 8, #ARGV do
+  if redis.call('HGET', key('slot', ARGV[i]), 'state') == 'owed' then
+    set_timer('s:' .. ARGV[i], now + 10)
+  end
+end
 local slot = ARGV[1]
 local got = redis.call('HMGET', key('slot', slot), 'pool', 'state', 'asked')
 local pool, state = got[1], got[2]
 if state == 'launching' and got[3] == ARGV[6] then  -- the first answer was lost
-  return {'go', pool, redis.call('HGET', key('pool', pool), 'spec') or ''}
+  return {'go', pool, redis.call('HGET', key('pool', pool), 'spec') or '', text(0)}
 end
 if state ~= 'owed' then return {'unneeded'} end
 if redis.call('ZCARD', key('ready', pool)) == 0 then
@@ -44,4 +50,4 @@ if held then
   local probe = about[3] == '*' and tonumber(ARGV[7]) or 30
   redis.call('HSET', key('pool', pool), 'hold_until', text(now + probe))
 end
-return {'go', pool, about[1] or ''}
+return {'go', pool, about[1] or '', text(math.max(0, 2 - tokens) / rate)}

@@ -36,7 +36,9 @@ local function tend(pool)
   for _, slot in ipairs(redis.call('SMEMBERS', key('slots', pool))) do
     if not drop_vanished(pool, slot) then clocked(slot) end
   end
-  if slot_owed(pool) then look_at_pool(pool, now) end
+  -- Machines that never took a job have stopped its launches: a new call goes on.
+  local stopped = redis.call('HEXISTS', key('pool', pool), 'stopped') == 1
+  if not stopped and slot_owed(pool) then look_at_pool(pool, now) end
 end
 
 -- See that somebody will look at a machine that has a job.

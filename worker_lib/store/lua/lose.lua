@@ -23,6 +23,7 @@ local function count_failed_boot(pool, launched_at)
   local hold = math.min(600, tonumber(ARGV[13]) * 2 ^ math.min(failed - 1, 12))
   hold_pool(pool, hold, '*', cjson.encode(told), ARGV[12] == '1' or failed > 2)
   if is_last then
+    redis.call('HSET', key('pool', pool), 'stopped', '1')
     redis.call('ZREM', TIMERS, 'p:' .. pool)
     local due = redis.call('ZRANGE', key('due', pool), 0, 0, 'WITHSCORES')[2]
     if due then look_at_pool(pool, tonumber(due)) end
