@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import math
 import os
+import sys
 import threading
 import time
 from functools import partial
@@ -219,6 +220,11 @@ class Client:
                 outage.is_over()
             except StoreUnavailable as error:
                 outage.sit_out(error)
+
+    @property
+    def has_open_jobs(self) -> bool:
+        """Whether it has stored a job, or waited for one, and not seen its end."""
+        return bool(self._open_jobs)
 
     def close(self, timeout: float = _FLUSH_AT_EXIT) -> None:
         """Wait for machines that are being asked for, then close connections."""
@@ -446,7 +452,16 @@ def flush_launches(timeout: float = _FLUSH_AT_EXIT) -> None:
 
 def _close_at_exit(client: Client, pid: int) -> None:
     if pid == os.getpid():
+        client.launcher.flush(_FLUSH_AT_EXIT)
+        if client.has_open_jobs and "WORKER_LIB_SLOT" not in os.environ:
+            _tell_what_is_left(client)
         client.close()
+
+
+def _tell_what_is_left(client: Client) -> None:
+    local = sys.modules.get("worker_lib.local")  # there, if a stack was joined
+    if local is not None and local.is_local(client.settings):
+        local.tell_what_is_left(client.settings, client.store)
 
 
 def _forget_after_fork() -> None:

@@ -75,6 +75,8 @@ class Settings:
             modules of this process; set by the stack, empty on Fly.
         local_env: `WORKER_LIB_LOCAL_ENV`. By what the local stack knows the
             environment that its machines are to have; set by the stack, empty on Fly.
+        local_stay: `WORKER_LIB_LOCAL_STAY`. How long the local stack stays up, at
+            most, for jobs that run or are due when its last user has gone.
     """
 
     redis_url: str = _env("REDIS_URL", secret=True)
@@ -100,6 +102,7 @@ class Settings:
     runtime: str = _env("WORKER_LIB_RUNTIME", default="process")
     local_path: str = _env("WORKER_LIB_LOCAL_PATH")
     local_env: str = _env("WORKER_LIB_LOCAL_ENV")
+    local_stay: float = _env("WORKER_LIB_LOCAL_STAY", default=600.0)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **explicit: Any) -> Settings:
@@ -281,5 +284,6 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "max_lifetime": _duration(1),
     "max_generations": _whole(1),
     "nested_rate": _whole(1),
+    "local_stay": _duration(0),
     "runtime": _choice("process", "docker", "docker-unconfined"),
 }

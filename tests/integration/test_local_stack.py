@@ -125,6 +125,7 @@ sys.stdin.readline()
 
 def test_nothing_is_left_when_every_user_was_killed(desk: Desk) -> None:
     """SIGKILL leaves no time to say good-bye; within ten seconds all is gone."""
+    desk.env["WORKER_LIB_LOCAL_STAY"] = "0"
     started = desk.top / "started"
     code = WAITS.format(gate=str(desk.top / "never"), started=str(started))
     programs = [desk.start("-c", code), desk.start("-c", STAYS)]
@@ -144,6 +145,7 @@ def test_nothing_is_left_when_every_user_was_killed(desk: Desk) -> None:
 
 def test_jobs_left_unfinished_go_on_with_the_next_stack(desk: Desk) -> None:
     """What was accepted is done, though everything ended meanwhile."""
+    desk.env["WORKER_LIB_LOCAL_STAY"] = "0"
     gate, started = desk.top / "gate", desk.top / "started"
     code = WAITS.format(gate=str(gate), started=str(started))
     with desk.start("-c", code) as program:

@@ -40,6 +40,7 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("WORKER_LIB_RUNTIME", "runtime", "docker", "docker"),
     ("WORKER_LIB_LOCAL_PATH", "local_path", "/srv", "/srv"),
     ("WORKER_LIB_LOCAL_ENV", "local_env", "0123ab", "0123ab"),
+    ("WORKER_LIB_LOCAL_STAY", "local_stay", "1h", 3600.0),
 ]
 
 BOUNDS = [

@@ -24,7 +24,8 @@ def add_parser(
         "dev",
         help="run a program with a local Redis and a local Fly",
         description="Start or join this folder's local stack, and run CMD with the "
-        "variables that point to it. The stack ends when its last user has gone.",
+        "variables that point to it. The stack ends when its last user has gone "
+        "and no job is left that runs or is due soon.",
     )
     parser.add_argument("command", nargs="+", metavar="CMD", help="after a --")
     parser.set_defaults(run=_run)

@@ -2,12 +2,14 @@
 
 The first process of a project that needs it starts it, others join it, and it ends
 two seconds after its last user has gone, however that one went: each user holds a
-socket open, and the kernel closes it even after SIGKILL. Jobs are kept on disk and go
-on when the stack is started again.
+socket open, and the kernel closes it even after SIGKILL. For jobs that run or are due
+it stays longer, up to `WORKER_LIB_LOCAL_STAY`. What is unfinished then is kept on disk
+and goes on when the stack is started again.
 
 In order: `place` says where a project's stack keeps its things; `join` finds or
-starts it; `stack` is the process that holds a Valkey server (`valkey`) and the
-emulator, and watches over its users.
+starts it, and tells it this process's `surroundings`; `stack` is the process that holds
+a Valkey server (`valkey`) and the emulator, watches over its users (`callers`) and over
+their jobs when they have gone (`keeper`), and removes `leftovers` of older stacks.
 
 What it does not promise: isolation. Machines are processes of the present user, or
 (`WORKER_LIB_RUNTIME=docker`) containers that share this computer's network.
@@ -15,6 +17,7 @@ What it does not promise: isolation. Machines are processes of the present user,
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -24,15 +27,26 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from worker_lib.errors import ConfigError
+from worker_lib.errors import ConfigError, StoreError
 from worker_lib.local.place import Place
 from worker_lib.local.surroundings import Surroundings, is_local
 from worker_lib.logs import get_logger
 from worker_lib.settings import Settings
 
-__all__ = ["Surroundings", "environment", "find_modules_here", "join"]
+__all__ = [
+    "Surroundings",
+    "environment",
+    "find_modules_here",
+    "is_local",
+    "join",
+    "tell_what_is_left",
+    "what_is_left",
+]
+
+if TYPE_CHECKING:
+    from worker_lib.store.store import Store, Unfinished
 
 log = get_logger("local")
 
@@ -58,7 +72,9 @@ def join(settings: Settings) -> Settings:
         image=found["WORKER_IMAGE"],
         region="",
     )
-    return find_modules_here(joined) if settings.runtime == "process" else joined
+    here = find_modules_here(joined)
+    # Containers have the modules and the variables of their image.
+    return here if settings.runtime == "process" else joined
 
 
 def environment() -> dict[str, str]:
@@ -90,11 +106,51 @@ def find_modules_here(settings: Settings) -> Settings:
     return dataclasses.replace(settings, local_path=_search_path(), local_env=mark)
 
 
+def tell_what_is_left(settings: Settings, store: Store) -> None:
+    """Log, as this process ends, what the stack goes on with; never fails."""
+    with contextlib.suppress(StoreError):
+        left = store.unfinished(settings.local_stay)
+        text = what_is_left(left, settings.local_stay)
+        if text:
+            log.warning(text)
+
+
+def what_is_left(left: Unfinished, stay: float) -> str:
+    """Say what becomes of unfinished jobs when their caller has gone; "" if none are.
+
+    Args:
+        left: With those as `soon` that are due while the stack stays.
+        stay: Seconds that it stays at most.
+    """
+    told = []
+    count = left.running + left.soon
+    if count:
+        what = "running" if not left.soon else "running or waiting"
+        is_are, them = ("is", "it") if count == 1 else ("are", "them")
+        told.append(
+            f"{_jobs(count)} {is_are} still {what}; the local stack stays up for "
+            f"{them} (at most {_span(stay)})"
+        )
+    if left.later:
+        is_are = "is" if left.later == 1 else "are"
+        told.append(f"{_jobs(left.later)} {is_are} due later, with the next program")
+    return "; ".join(told)
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job" if count == 1 else f"{count} jobs"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} s"
+
+
 def _details(settings: Settings) -> dict[str, str]:
     image = _image(settings)
     place = Place.of(Path.cwd(), settings.runtime)
     place.check_sockets()
     place.make()
+    os.utime(place.data)  # in use: not for others to remove
     with place.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         channel = _connect(place) or _start(place, image)

@@ -1,14 +1,14 @@
-"""What the stack knows of its callers' environments; in memory only."""
+"""What the stack knows of its callers: environments, in memory only, and settings."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator import HostImage
 from worker_lib.errors import ConfigError
-from worker_lib.local.surroundings import MARK, travelling
+from worker_lib.local.surroundings import MARK, RULES, travelling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +24,15 @@ class Callers:
 
     Args:
         environ: The stack's own, for machines that others than our launcher make.
+
+    Attributes:
+        rules: Settings of the callers, by namespace: whoever came last decides.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._own = HostImage(env=travelling(environ), python=sys.executable)
         self._images: dict[str, HostImage] = {}
+        self.rules: dict[str, dict[str, Any]] = {}
 
     def learn(self, line: bytes) -> None:
         """Take up what a caller tells of itself.
@@ -42,8 +46,10 @@ class Callers:
             python = str(caller["python"] or sys.executable)
             image = HostImage(env=dict(caller["env"]), python=python)
             mark = str(told["mark"])
+            rules = {name: told["settings"][name] for name in RULES}
         except (KeyError, TypeError) as error:
             raise ValueError(line[:20]) from error
+        self.rules[rules["namespace"]] = rules
         self._images.pop(mark, None)
         self._images[mark] = image
         while len(self._images) > _MOST:

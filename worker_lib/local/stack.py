@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +28,12 @@ from worker_lib.emulator import (
 )
 from worker_lib.errors import WorkerLibError
 from worker_lib.local.callers import Callers
+from worker_lib.local.keeper import Keeper
+from worker_lib.local.leftovers import hold, remove_stale, take_note
 from worker_lib.local.place import Place
 from worker_lib.local.valkey import start_server
 from worker_lib.logs import get_logger
+from worker_lib.settings import Settings
 
 __all__ = ["Stack"]
 
@@ -37,6 +42,8 @@ log = get_logger("local")
 _APP = "local"
 # From the last user's going to the end; a program is often started twice in a row.
 _LINGER = 2.0
+# Between two looks for jobs, while nobody else is there.
+_LOOK_MS = 1000
 _GRACE = 3.0
 _CHUNK = 1 << 16
 # The kernel gives a process about 2 MiB for arguments and environment.
@@ -65,6 +72,7 @@ class Stack:
         self._token = secrets.token_hex(16)
         self._users: dict[int, _User] = {}
         self._callers = Callers(os.environ)
+        self._keeper = Keeper(self._settings)
         self._poller = select.poll()
 
     def start(self) -> None:
@@ -73,6 +81,8 @@ class Stack:
         Raises:
             ConfigError: something does not start.
         """
+        self._held = hold(self._place.data)
+        self._left = take_note(self._place.data, self._place.project)
         options = self._options()
         reap_strays(options.state_dir)
         self._valkey = start_server(
@@ -93,11 +103,16 @@ class Stack:
         self._listen()
 
     def serve(self) -> None:
-        """Return some seconds after the last user has gone."""
+        """Return some seconds after the last user has gone, and its jobs have ended.
+
+        For jobs that go on or are due it stays `local_stay` at most.
+        """
+        threading.Thread(
+            target=remove_stale, args=(self._place.data,), daemon=True
+        ).start()
         alone_since = time.monotonic()
-        while self._users or time.monotonic() - alone_since < _LINGER:
-            wait = None if self._users else int(_LINGER * 1000) + 1
-            for descriptor, _ in self._poller.poll(wait):
+        while self._users or self._stays(time.monotonic() - alone_since):
+            for descriptor, _ in self._poller.poll(None if self._users else _LOOK_MS):
                 if descriptor == self._listener.fileno():
                     self._welcome()
                 elif not self._listen_to(descriptor):
@@ -109,11 +124,29 @@ class Stack:
         self._place.presence.unlink(missing_ok=True)
         self._listener.close()
         self._emulator.stop(grace=_GRACE)
+        counts, life = self._keeper.left()
+        self._left.with_more(counts, time.time() + life).write(self._place.data)
         self._valkey.terminate()
         try:
             self._valkey.wait(_GRACE)
         except subprocess.TimeoutExpired:
             self._valkey.kill()
+
+    def _stays(self, alone: float) -> bool:
+        """Whether to stay, without any user for so many seconds."""
+        if alone < _LINGER:
+            return True
+        rules = self._callers.rules.values()
+        stay = max((one["local_stay"] for one in rules), default=0.0)
+        return alone < stay and self._keeper.sees_work(stay - alone)
+
+    def _settings(self) -> dict[str, Settings]:
+        """Return what the callers' own programs go by, for each namespace."""
+        found = Settings.load(self._details)
+        return {
+            name: dataclasses.replace(found, **rules)
+            for name, rules in self._callers.rules.items()
+        }
 
     def _listen(self) -> None:
         self._place.presence.unlink(missing_ok=True)

@@ -27,10 +27,16 @@ if TYPE_CHECKING:
 
     from worker_lib.settings import Settings
 
-__all__ = ["MARK", "Surroundings", "is_local", "travelling"]
+__all__ = ["MARK", "RULES", "Surroundings", "is_local", "travelling"]
 
 MARK = "WORKER_LIB_LOCAL_ENV"
 """The variable by which a machine's config names its caller's environment."""
+
+RULES = (
+    *("namespace", "lease_ttl", "boot_timeout", "max_lifetime", "max_payload_bytes"),
+    *("pending_ttl", "local_stay"),
+)
+"""The settings by which a stack sees to jobs whose callers have gone."""
 
 _TIMEOUT = 15.0
 _UNIX = "unix://"
@@ -76,6 +82,8 @@ class Surroundings:
         self._key = settings.secret.encode()
         self._stack = _stack_of(settings)
         self._told = settings.local_env
+        self._rules = json.dumps({name: getattr(settings, name) for name in RULES})
+        self._seen: dict[bytes, bytes] | None = None
         self._lock = threading.Lock()
 
     def mark(self) -> str:
@@ -84,14 +92,21 @@ class Surroundings:
         Raises:
             StoreUnavailable: the stack does not answer.
         """
+        # The mapping decodes each variable: 0.3 ms a call, where this takes 2 us.
+        raw = vars(os.environ).get("_data")
+        if raw is not None and raw == self._seen:
+            return self._told
+        seen = None if raw is None else dict(raw)
         env = travelling(os.environ)
         # Sorted, since the order of variables says nothing.
         told = json.dumps({"env": env, "python": sys.executable}, sort_keys=True)
         mark = hmac.digest(self._key, told.encode(), "sha256").hex()[:_DIGITS]
         if mark != self._told:
+            line = f'{{"mark": "{mark}", "caller": {told}, "settings": {self._rules}}}'
             with self._lock:
-                _tell(self._stack, f'{{"mark": "{mark}", "caller": {told}}}\n')
+                _tell(self._stack, line)
                 self._told = mark
+        self._seen = seen
         return mark
 
 
@@ -106,7 +121,7 @@ def _tell(stack: Path, line: str) -> None:
             channel.connect(str(stack))
             with channel.makefile("rb") as replies:
                 replies.readline()  # how to reach everything, which is known here
-                channel.sendall(line.encode())
+                channel.sendall(line.encode() + b"\n")
                 if replies.readline() == b"ok\n":
                     return
         reason = "it closed the connection"

@@ -175,6 +175,19 @@ class FailedBoot(NamedTuple):
     most: int = 5
 
 
+class Unfinished(NamedTuple):
+    """How many jobs run, wait or are due soon, and are due later.
+
+    Attributes:
+        life: Seconds for which the longest outcome is kept, if that was asked for.
+    """
+
+    running: int
+    soon: int
+    later: int
+    life: float
+
+
 class Outcome(NamedTuple):
     """How a job ended; the envelope is b"" where nothing was returned."""
 
@@ -449,6 +462,18 @@ class Store:
         """Return Redis's time, and those slots that it knows nothing of."""
         now, *unknown = self._connection.run(script("orphans"), *slots)
         return float(now), {slot.decode() for slot in unknown}
+
+    def unfinished(self, soon: float, *, with_life: bool = False) -> Unfinished:
+        """Return how many jobs are not final; looks at each of them.
+
+        Args:
+            soon: Seconds; what is due later is counted apart.
+            with_life: Look also for how long outcomes are kept.
+        """
+        running, near, later, life = self._connection.run(
+            script("unfinished"), soon, "1" if with_life else "0"
+        )
+        return Unfinished(running, near, later, max(0, life) / 1000)
 
     def close(self) -> None:
         """Close idle connections."""
