@@ -143,6 +143,19 @@ def test_a_command_that_is_not_there_still_exits_with_127(api: Api) -> None:
     assert 127 == api.exit_event(machine_id)["exit_code"]
 
 
+def test_a_log_that_cannot_be_written_is_no_internal_error(
+    api: Api, tmp_path: Path
+) -> None:
+    """On a full disk a machine goes the same way as on any other."""
+    machine_id = api.prepare(init={"exec": ["/no/such/command"]})
+    (tmp_path / "machines" / f"{machine_id}.log").symlink_to("/dev/full")
+
+    assert 200 == api.post(machine_id, "start").status_code
+
+    api.wait(machine_id, "stopped")
+    assert 127 == api.exit_event(machine_id)["exit_code"]
+
+
 def test_a_folder_that_is_gone_is_no_missing_command(
     start_emulator: StartEmulator, tmp_path: Path
 ) -> None:

@@ -176,7 +176,9 @@ class Engine:
         )
 
     def _note(self, machine: Machine, line: str) -> None:
-        with self._runtime.log_path(machine.id).open("a") as output:
+        """Add a line to a machine's log; a full disk must not stop its life here."""
+        path = self._runtime.log_path(machine.id)
+        with contextlib.suppress(OSError), path.open("a") as output:
             output.write(f"{line}\n")
 
     def _begun(self, machine: Machine, run: Run) -> None:
@@ -214,8 +216,7 @@ class Engine:
         )
         self._fleet.free_name(machine)
         log.warning("machine_failed", extra={"machine_id": machine.id})
-        with contextlib.suppress(OSError):
-            self._note(machine, f"cannot launch the machine: {reason}")
+        self._note(machine, f"cannot launch the machine: {reason}")
         if run.intent == "destroy":
             self._destroyed(machine)
 
