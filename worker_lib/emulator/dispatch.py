@@ -43,17 +43,16 @@ class Dispatcher:
             ApiRefusal: It is answered with an error.
             ReplyLost: It is not answered at all.
         """
-        if not request.door:
+        if not request.socket_app:
             self._access.check(request.headers)
         found = routes.find(request.method, request.path)
         if found is None:
             self._backend.calls[_UNKNOWN] += 1
             raise ApiRefusal(404, f"not_found: no such path: {request.path}")
         route, params = found
-        if request.door and request.door != params.get("app"):
-            raise ApiRefusal(
-                403, f"unauthorized: machines of {request.door} have their own app only"
-            )
+        own = request.socket_app
+        if own and own != params.get("app"):
+            raise ApiRefusal(403, f"unauthorized: machines of {own} have their own app")
         request = dataclasses.replace(request, params=params)
         if route.is_admin:
             return route.handler(self._backend, request)

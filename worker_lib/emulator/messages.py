@@ -70,7 +70,7 @@ class Request:
         headers: By lower-case name.
         params: What the route's pattern found in the path.
         sight: How it sees machines.
-        door: The app by whose machines' own door it came in; "" for the public way.
+        socket_app: The app by whose machines' own socket it came in; "" over TCP.
     """
 
     method: str
@@ -80,7 +80,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
     sight: Sight = CLEAR
-    door: str = ""
+    socket_app: str = ""
 
     def value(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

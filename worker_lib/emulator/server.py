@@ -38,7 +38,7 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         answer: Is given each request.
         max_body_bytes: A longer body is refused.
         region: Shown in the ids of requests.
-        app: The app whose own door this is; "" for the public server.
+        app: The app whose machines' socket this is; "" for the server on TCP.
     """
 
     daemon_threads = True
@@ -62,7 +62,7 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         # Nagle's delay is one of TCP, and the types know of TCP's addresses only.
-        handler = _DoorHandler if isinstance(address, str) else _Handler
+        handler = _SocketHandler if isinstance(address, str) else _Handler
         super().__init__(address, handler)  # type: ignore[arg-type]
 
     def accept_forever(self) -> None:
@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             query=query,
             headers=headers,
             body=self._body(),
-            door=self._api.app,
+            socket_app=self._api.app,
         )
 
     def _body(self) -> bytes:
@@ -220,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         log.info("http_error", extra={"detail": format % args})
 
 
-class _DoorHandler(_Handler):
+class _SocketHandler(_Handler):
     """The same on a unix socket, which knows no TCP options."""
 
     disable_nagle_algorithm = False

@@ -1,4 +1,4 @@
-"""Whom a fault can be about, and what a request that is struck sees of machines."""
+"""What a fault can be about, and how a request that it affects sees machines."""
 
 from __future__ import annotations
 

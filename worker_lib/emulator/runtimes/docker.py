@@ -178,7 +178,7 @@ class DockerRuntime:
         self._threads: list[threading.Thread] = []
 
     def open(self) -> None:
-        """Find the engine, remove strays of earlier emulators, post the guard.
+        """Find the engine, remove strays of earlier emulators, start the guard.
 
         Raises:
             ConfigError: no engine answers, or it has not the image it should have.

@@ -220,13 +220,13 @@ class ProcessRuntime:
         self._guard: Guard | None = None
 
     def open(self) -> None:
-        """Make the directory, end strays of an earlier emulator, post the guard."""
+        """Make the directory, end strays of an earlier emulator, start the guard."""
         self._dir.mkdir(parents=True, exist_ok=True)
         reap_strays(self._state_dir)
         self._guard = Guard(REAP, str(self._state_dir.resolve()))
 
     def close(self) -> None:
-        """Send the guard home."""
+        """Stop the guard."""
         if self._guard is not None:
             self._guard.dismiss()
             self._guard = None
