@@ -41,7 +41,14 @@ _SLOW_PING = 0.05
 _OLDEST = (6, 2)
 _FULL = 0.9
 _FILLING = 0.75
-_TRIAL_TTL = 60
+_TRIAL_TTL_MS = 60_000
+
+
+class _PlainWire(Wire):
+    """Tells refusals in Redis's own words: which of them pass is for others to know."""
+
+    def _refusal(self, text: str) -> StoreError:
+        return StoreError(f"Redis refused a command: {text}")
 
 
 class RedisServer:
@@ -81,7 +88,7 @@ class RedisServer:
         try:
             reply = self.ask("INFO")
         except StoreError as error:
-            if not _is_about_command(error):
+            if isinstance(error, StoreUnavailable):
                 raise
             return {}
         text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
@@ -93,7 +100,7 @@ class RedisServer:
         try:
             reply = self.ask("CONFIG", "GET", name)
         except StoreError as error:
-            if not _is_about_command(error):
+            if isinstance(error, StoreUnavailable):
                 raise
             return None
         if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], bytes):
@@ -115,14 +122,9 @@ class RedisServer:
 
     def _open(self) -> Wire:
         try:
-            return Wire(self._url, "")
+            return _PlainWire(self._url, "")
         except ConfigError as error:  # told like all that keeps us from Redis
             raise StoreUnavailable("REDIS_URL cannot be read") from error
-
-
-def _is_about_command(error: StoreError) -> bool:
-    """Say whether Redis is there, and only does not let us ask this."""
-    return not isinstance(error, StoreUnavailable) or error.reason == "refused"
 
 
 _FROM_OUTSIDE = (
@@ -132,7 +134,7 @@ _FROM_OUTSIDE = (
 # The first whose words are in what was said.
 _REMEDIES = (
     (("WRONGPASS", "NOAUTH", "AUTH", "password"), "correct the password in REDIS_URL"),
-    (("NOPERM", "may not use"), "allow this user PING: ACL SETUSER ... +@all ~*"),
+    (("NOPERM",), "allow this user PING: ACL SETUSER ... +@all ~*"),
     (
         ("SSL", "ssl", "TLS", "EOF"),
         "the server speaks no TLS there: use redis:// or its TLS port",
@@ -243,8 +245,9 @@ def check_writes(server: RedisServer, key: str) -> Finding:
     """Write a key that goes away by itself, and read it back."""
     name = "redis writes"
     try:
-        server.ask("SET", key, "doctor", "EX", _TRIAL_TTL)
-        found = server.ask("GET", key)
+        server.ask("HSET", key, "by", "doctor")
+        server.ask("PEXPIRE", key, _TRIAL_TTL_MS)
+        found = server.ask("HGET", key, "by")
         server.ask("DEL", key)
     except StoreError as error:
         return _write_refused(name, str(error))

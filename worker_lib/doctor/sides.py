@@ -97,7 +97,7 @@ def write_mark(server: RedisServer, settings: Settings, side: str) -> None:
     mark = nonce + _mac(settings.secret, settings.namespace, side, nonce)
     key = _marks_key(settings)
     server.ask("HSET", key, side, mark.hex())
-    server.ask("EXPIRE", key, _MARK_TTL)
+    server.ask("PEXPIRE", key, _MARK_TTL * 1000)
 
 
 def read_marks(server: RedisServer, settings: Settings, side: str) -> list[Evidence]:
