@@ -65,7 +65,7 @@ def steps(info: JobInfo, life: Life | None) -> list[Step]:
 
 def _before_a_machine(info: JobInfo, since: float | None) -> list[Step]:
     asked = {
-        "queued": Step(name="Machine created", mark="now", since=since),
+        "queued": Step(name="Waits for a machine", mark="now", since=since),
         "cancelled": Step(name="Machine created", mark="cancelled", note="not needed"),
         "failed": Step(name="Machine created", mark="failed"),
         "expired": Step(name="Machine created", mark="failed", note="none in time"),
