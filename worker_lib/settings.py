@@ -9,17 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.durations import seconds
+from worker_lib import parsers
 from worker_lib.errors import ConfigError
+from worker_lib.parsers import PARSERS, text
 from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["MIN_SECRET_BYTES", "Settings"]
+__all__ = ["Settings"]
 
-MIN_SECRET_BYTES = 32
-_SCHEMES = ("redis", "rediss", "unix")
 # Set by the launcher for its machines; never by people.
 _INTERNAL = frozenset(
     {
@@ -89,14 +88,16 @@ class Settings:
     )
     secret: str = _env("WORKER_LIB_SECRET", secret=True)
     old_secret: str = _env("WORKER_LIB_SECRET_OLD", secret=True)
-    namespace: str = _env("WORKER_LIB_NAMESPACE", default="worker_lib")
+    namespace: str = _env("WORKER_LIB_NAMESPACE", default=parsers.NAMESPACE)
     max_machines: int = _env("WORKER_LIB_MAX_MACHINES", default=10)
-    max_payload_bytes: int = _env("WORKER_LIB_MAX_PAYLOAD", default=8 * 1024 * 1024)
+    max_payload_bytes: int = _env(
+        "WORKER_LIB_MAX_PAYLOAD", default=parsers.MAX_PAYLOAD_BYTES
+    )
     result_ttl: float = _env("WORKER_LIB_RESULT_TTL", default=86400.0)
     pending_ttl: float = _env("WORKER_LIB_PENDING_TTL", default=14 * 86400.0)
-    lease_ttl: float = _env("WORKER_LIB_LEASE_TTL", default=30.0)
+    lease_ttl: float = _env("WORKER_LIB_LEASE_TTL", default=parsers.LEASE_TTL)
     boot_timeout: float = _env("WORKER_LIB_BOOT_TIMEOUT", default=60.0)
-    max_lifetime: float = _env("WORKER_LIB_MAX_LIFETIME", default=6 * 3600.0)
+    max_lifetime: float = _env("WORKER_LIB_MAX_LIFETIME", default=parsers.MAX_LIFETIME)
     max_generations: int = _env("WORKER_LIB_MAX_GENERATIONS", default=10)
     nested_rate: int = _env("WORKER_LIB_NESTED_RATE", default=100)
     runtime: str = _env("WORKER_LIB_RUNTIME", default="process")
@@ -118,7 +119,7 @@ class Settings:
             if raw is None:
                 continue
             try:
-                parse: Callable[[Any, str], Any] = _PARSERS.get(one.name, _text)
+                parse: Callable[[Any, str], Any] = PARSERS.get(one.name, text)
                 values[one.name] = parse(raw, source)
             except ConfigError as error:
                 problems.extend(error.problems)
@@ -197,93 +198,3 @@ def _raw(
         if environ.get(variable):
             return variable, environ[variable]
     return name, None
-
-
-def _text(value: Any, source: str) -> str:
-    del source
-    return str(value).strip()
-
-
-def _redis_url(value: Any, source: str) -> str:
-    url = str(value).strip()
-    # Not urlsplit: it refuses some with an error that shows the password.
-    if url.partition("://")[0] not in _SCHEMES:
-        raise ConfigError(
-            f"{source} is no Redis URL: it must start with redis://, rediss:// "
-            "or unix://"
-        )
-    return url
-
-
-def _secret(value: Any, source: str) -> str:
-    secret = str(value)
-    size = len(secret.encode())
-    if size < MIN_SECRET_BYTES:
-        raise ConfigError(
-            f"{source} is {size} bytes long, which is too easy to guess: use "
-            f"{MIN_SECRET_BYTES} or more (openssl rand -hex 32)"
-        )
-    return secret
-
-
-def _namespace(value: Any, source: str) -> str:
-    text = str(value).strip()
-    bare = text.replace("_", "").replace("-", "")
-    if not (bare.isalnum() and bare.isascii()):
-        raise ConfigError(
-            f"{source}={text!r}: use letters, digits, '-' and '_' (it starts every "
-            "Redis key)"
-        )
-    return text
-
-
-def _choice(*names: str) -> Callable[[Any, str], str]:
-    def parse(value: Any, source: str) -> str:
-        text = str(value).strip()
-        if text not in names:
-            raise ConfigError(f"{source}={text!r}: use {' or '.join(names)}")
-        return text
-
-    return parse
-
-
-def _whole(low: int) -> Callable[[Any, str], int]:
-    def parse(value: Any, source: str) -> int:
-        try:
-            number = int(value)
-        except (TypeError, ValueError, OverflowError):
-            number = low - 1
-        if number < low or (isinstance(value, float) and number != value):
-            raise ConfigError(f"{source}={value!r}: use a whole number from {low}")
-        return number
-
-    return parse
-
-
-def _duration(low: float) -> Callable[[Any, str], float]:
-    def parse(value: Any, source: str) -> float:
-        length = seconds(value, source)
-        if length < low:
-            raise ConfigError(f"{source}={value!r}: it must be {low:g} s or more")
-        return length
-
-    return parse
-
-
-_PARSERS: dict[str, Callable[[Any, str], Any]] = {
-    "redis_url": _redis_url,
-    "secret": _secret,
-    "old_secret": _secret,
-    "namespace": _namespace,
-    "max_machines": _whole(1),
-    "max_payload_bytes": _whole(256 * 1024),
-    "result_ttl": _duration(1),
-    "pending_ttl": _duration(60),
-    "lease_ttl": _duration(0.2),
-    "boot_timeout": _duration(1),
-    "max_lifetime": _duration(1),
-    "max_generations": _whole(1),
-    "nested_rate": _whole(1),
-    "local_stay": _duration(0),
-    "runtime": _choice("process", "docker", "docker-unconfined"),
-}
