@@ -116,5 +116,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "lease_ttl": _duration(0.2),
     "boot_timeout": _duration(1),
     "max_lifetime": _duration(1),
+    "max_generations": _whole(1),
+    "nested_rate": _whole(1),
     "runtime": _choice("process", "docker", "docker-unconfined"),
 }

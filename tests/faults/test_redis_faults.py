@@ -22,6 +22,7 @@ from worker_lib import (
     Settings,
     StoreUnavailable,
     WorkerLibError,
+    exits,
 )
 from worker_lib.client import Client
 from worker_lib.local.valkey import find_server
@@ -303,7 +304,7 @@ def test_a_missing_secret_is_told_before_anything_is_stored(
 
 
 def test_a_machine_without_the_secret_ends_with_a_sentence(tmp_path: Path) -> None:
-    """It cannot verify anything, so it takes nothing; exit code 2, no traceback."""
+    """It cannot verify anything, so it takes nothing; no traceback."""
     import sys
 
     done = subprocess.run(
@@ -315,7 +316,7 @@ def test_a_machine_without_the_secret_ends_with_a_sentence(tmp_path: Path) -> No
         check=False,
     )
 
-    assert 2 == done.returncode
+    assert exits.BAD_SETTINGS == done.returncode
     assert "worker_lib: WORKER_LIB_SECRET is not set" in done.stderr
     assert "fly secrets set" in done.stderr
     assert "Traceback" not in done.stderr

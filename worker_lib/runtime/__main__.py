@@ -5,97 +5,107 @@ from __future__ import annotations
 import os
 import sys
 
-from worker_lib.errors import StoreError
+from worker_lib.errors import ConfigError, StoreError
+from worker_lib.exits import BAD_SETTINGS, REDIS_REFUSED, REDIS_UNREACHABLE
+from worker_lib.runtime.configuration import read
 from worker_lib.runtime.process import ChildProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from worker_lib.codec import Codec
-    from worker_lib.runtime.frames import Frames
+    from worker_lib.runtime.configuration import Configuration
+    from worker_lib.runtime.frames import Frames, Progress
     from worker_lib.runtime.supervisor import Supervisor
     from worker_lib.runtime.watch import Ended
     from worker_lib.store.worker import ClaimedJob
-
-_NEEDED = {
-    "REDIS_URL": "make it a secret of the tasks app: fly secrets set REDIS_URL=...",
-    "WORKER_LIB_SECRET": "make it a secret of the tasks app, the same as in the web "
-    "app: fly secrets set WORKER_LIB_SECRET=...",
-    "WORKER_LIB_SLOT": "the launcher sets it; this program is not started by hand",
-}
 
 
 def main() -> int:
     """Run jobs until there is none; return the exit code.
 
-    0 when all is done, 1 if Redis could not be reached, 2 if a setting is missing.
+    0 when all is done or the machine was asked to stop, else one of
+    `worker_lib.exits`: a setting is wrong, Redis refuses us, or cannot be reached.
     """
-    missing = [name for name in _NEEDED if not os.environ.get(name)]
-    for name in missing:
-        print(f"worker_lib: {name} is not set: {_NEEDED[name]}", file=sys.stderr)
-    if missing:
-        return 2
-    # Forked before the rest is imported: supervisor and child then load what each of
-    # them needs side by side.
-    child = ChildProcess(_serve)
     try:
-        return _supervisor(child).run()
+        program = _Program(read(os.environ))
+        # Forked before the rest is imported: supervisor and child then load what each
+        # of them needs side by side.
+        child = ChildProcess(program.serve)
+        program.supervisor(child).run()
+    except ConfigError as error:
+        return _failed(BAD_SETTINGS, error)
     except StoreError as error:
-        print(f"worker_lib: {error}", file=sys.stderr)
-        return 1
+        away = getattr(error, "reason", "") == "away"
+        return _failed(REDIS_UNREACHABLE if away else REDIS_REFUSED, error)
+    return 0
 
 
-def _supervisor(child: ChildProcess) -> Supervisor:
-    from worker_lib.runtime.supervisor import Supervisor  # noqa: PLC0415 - see main
-    from worker_lib.store.worker import MachineStore  # noqa: PLC0415
+class _Program:
+    """Wires the parts of one machine; each is imported where it is needed first."""
 
-    lease_ttl = float(os.environ.get("WORKER_LIB_LEASE_TTL") or 30)
-    store = MachineStore(
-        os.environ["REDIS_URL"],
-        os.environ.get("WORKER_LIB_NAMESPACE") or "worker_lib",
-        slot=os.environ["WORKER_LIB_SLOT"],
-        machine_id=os.environ.get("FLY_MACHINE_ID", ""),
-        region=os.environ.get("FLY_REGION", ""),
-        lease_ttl=lease_ttl,
-    )
-    return Supervisor(
-        store,
-        child,
-        _serve,
-        _seal,
-        lease_ttl=lease_ttl,
-        max_lifetime=float(os.environ.get("WORKER_LIB_MAX_LIFETIME") or 6 * 3600),
-    )
+    def __init__(self, told: Configuration) -> None:
+        self._told = told
+
+    def supervisor(self, child: ChildProcess) -> Supervisor:
+        from worker_lib.runtime.outage import Outage  # noqa: PLC0415 - see main
+        from worker_lib.runtime.stop import Stop  # noqa: PLC0415
+        from worker_lib.runtime.supervisor import Supervisor  # noqa: PLC0415
+        from worker_lib.store.worker import MachineStore  # noqa: PLC0415
+
+        told, stop = self._told, Stop()
+        store = MachineStore(
+            told.redis_url,
+            told.namespace,
+            slot=told.slot,
+            machine_id=told.machine_id,
+            region=told.region,
+            lease_ttl=told.lease_ttl,
+        )
+        return Supervisor(
+            store,
+            child,
+            self.serve,
+            self.seal,
+            stop=stop,
+            outage=Outage(store, stop, longest_pause=told.lease_ttl / 3),
+            lease_ttl=told.lease_ttl,
+            max_lifetime=told.max_lifetime,
+        )
+
+    def serve(self, frames: Frames, progress: Progress) -> None:
+        from worker_lib.runtime.child import Child  # noqa: PLC0415 - in the child only
+
+        Child(frames, progress, self._codec(), self._told.pool).serve()
+
+    def seal(self, job: ClaimedJob, ended: Ended, output: str) -> bytes:
+        from worker_lib import codec, pickling  # noqa: PLC0415 - only after a crash
+
+        failure = pickling.Failure(
+            kind=ended.kind, message=ended.error, remote_traceback=output
+        )
+        return self._codec().seal(
+            pickling.dump_failure(failure),
+            kind=codec.OUTCOME,
+            job_id=job.id,
+            fence=job.fence,
+        )
+
+    def _codec(self) -> Codec:
+        from worker_lib.codec import Codec  # noqa: PLC0415 - the supervisor needs none
+
+        return Codec(
+            self._told.secret,
+            self._told.namespace,
+            max_bytes=self._told.max_payload_bytes,
+            old_secret=self._told.old_secret,
+        )
 
 
-def _serve(frames: Frames) -> None:
-    from worker_lib.runtime.child import Child  # noqa: PLC0415 - in the child only
+def _failed(exit_code: int, error: Exception) -> int:
+    from worker_lib.runtime.last_words import tell  # noqa: PLC0415 - only then
 
-    Child(frames, _codec(), os.environ.get("WORKER_LIB_POOL", "")).serve()
-
-
-def _seal(job: ClaimedJob, ended: Ended, output: str) -> bytes:
-    from worker_lib import codec, pickling  # noqa: PLC0415 - only after a crash
-
-    failure = pickling.Failure(
-        kind=ended.kind, message=ended.error, remote_traceback=output
-    )
-    return _codec().seal(
-        pickling.dump_failure(failure),
-        kind=codec.OUTCOME,
-        job_id=job.id,
-        fence=job.fence,
-    )
-
-
-def _codec() -> Codec:
-    from worker_lib.codec import Codec  # noqa: PLC0415 - the supervisor needs none
-
-    return Codec(
-        os.environ["WORKER_LIB_SECRET"],
-        os.environ.get("WORKER_LIB_NAMESPACE") or "worker_lib",
-        max_bytes=int(os.environ.get("WORKER_LIB_MAX_PAYLOAD") or 8 * 1024 * 1024),
-        old_secret=os.environ.get("WORKER_LIB_SECRET_OLD", ""),
-    )
+    tell(str(error))
+    return exit_code
 
 
 if __name__ == "__main__":

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import os
 import signal
 import sys
 import time
 from collections.abc import Coroutine
+from functools import partial
 
 from worker_lib import codec, context, pickling
-from worker_lib.errors import PayloadTooLarge, WorkerLibError
+from worker_lib.errors import PayloadTooLarge, TaskNotRegistered, WorkerLibError
+from worker_lib.runtime.functions import Functions
+from worker_lib.runtime.process import CHANNEL_LOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
     from worker_lib.codec import Codec
     from worker_lib.pickling import Call, Failure
-    from worker_lib.runtime.frames import Frames
+    from worker_lib.runtime.frames import Frames, Progress
 
 __all__ = ["OUT_OF_TIME", "Child"]
 
@@ -36,15 +40,20 @@ class Child:
 
     Args:
         frames: To and from the supervisor.
+        progress: To the supervisor.
         codec_: Verifies calls and signs outcomes.
         pool: The machine's own, as its launcher was told by sealed words.
     """
 
-    def __init__(self, frames: Frames, codec_: Codec, pool: str) -> None:
+    def __init__(
+        self, frames: Frames, progress: Progress, codec_: Codec, pool: str
+    ) -> None:
         self._frames = frames
+        self._progress = progress
         self._codec = codec_
         self._pool = pool
-        self._functions: dict[str, Callable[..., Any]] = {}
+        self._named: dict[str, Callable[..., Any]] = {}
+        self._sent = Functions()
 
     def serve(self) -> None:
         """Run jobs until the supervisor is gone."""
@@ -54,7 +63,17 @@ class Child:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(OUT_OF_TIME, _raise_out_of_time)
         while (frame := self._frames.receive()) is not None:
-            self._frames.send(b"done", *self._run(frame))
+            self._answer(*self._run(frame), self._kept(frame))
+
+    def _answer(self, *parts: bytes) -> None:
+        try:
+            self._frames.send(b"done", *parts)
+        except OSError:  # the task closed the channel, or the supervisor is gone
+            os._exit(CHANNEL_LOST)
+
+    def _kept(self, frame: list[bytes]) -> bytes:
+        """Return whether a next call of the same code can do without it."""
+        return b"1" if self._sent.get(frame[4].decode()) else b""
 
     def _run(self, frame: list[bytes]) -> tuple[bytes, ...]:
         """Return status, kind, error line, whether to retry, and signed outcome."""
@@ -76,7 +95,7 @@ class Child:
             place["job_id"],
             int(attempt),
             task.decode(),
-            self._report,
+            partial(self._progress.send, *place.values()),
             generation=call.generation,
         )
         context.enter(job)
@@ -92,23 +111,28 @@ class Child:
         return self._succeeded(value, place, task.decode())
 
     def _function(self, task: str, code_hash: str, code: bytes) -> Callable[..., Any]:
-        key = code_hash or task
-        if key not in self._functions:
-            if code_hash:
-                body = self._codec.open(code, kind=codec.CODE, job_id=code_hash)
-                self._functions[key] = pickling.load_code(body)
-            else:
-                self._functions[key] = pickling.resolve(task)
-        return self._functions[key]
+        if not code_hash:
+            if task not in self._named:
+                self._named[task] = pickling.resolve(task)
+            return self._named[task]
+        function = self._sent.get(code_hash)
+        if function is not None:
+            return function
+        if not code:
+            raise TaskNotRegistered(
+                f"the code of {task} is no longer in Redis: it was lost or evicted; "
+                "call the task again, and check Redis's maxmemory-policy"
+            )
+        body = self._codec.open(code, kind=codec.CODE, job_id=code_hash)
+        function = pickling.load_code(body)
+        self._sent.put(code_hash, function, len(body))
+        return function
 
     def _call(self, job_id: str, signed_along: str, sealed: bytes) -> Call:
         # What is called is signed along: else a genuine argument could be given to
         # `os:system`. So it is checked before any module is imported for it.
         place = {"job_id": job_id, "fence": signed_along}
         return pickling.load_call(self._codec.open(sealed, kind=codec.CALL, **place))
-
-    def _report(self, progress: str) -> None:
-        self._frames.send(b"progress", progress.encode())
 
     def _succeeded(
         self, value: Any, place: dict[str, str], task: str

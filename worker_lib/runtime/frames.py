@@ -1,14 +1,20 @@
-"""What supervisor and child say to each other: lists of byte strings, length first."""
+"""What supervisor and child say to each other.
+
+Jobs and outcomes are frames, lists of byte strings with their length first, on a stream
+that only the child's main thread writes to. Progress has a channel of its own, of
+whole messages: it comes from any thread, and from processes that the task forks, and
+an exception may end any of them in the middle of a write.
+"""
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import socket
+import socket
 
-__all__ = ["Frames", "pack"]
+__all__ = ["Frames", "Progress", "pack"]
 
 _SIZE_BYTES = 4
+# More than any report takes; larger ones would be cut.
+_MESSAGE_BYTES = 1 << 16
 
 
 def pack(*parts: bytes) -> bytes:
@@ -68,3 +74,40 @@ class Frames:
             at += size
         del buffer[:end]
         return parts
+
+
+class Progress:
+    """Carries reports of progress, each whole or not at all.
+
+    Args:
+        channel: Of messages (SOCK_SEQPACKET), blocking.
+    """
+
+    __slots__ = ("channel",)
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+
+    def send(self, job_id: str, fence: str, report: str) -> None:
+        """Send what an attempt reports; from any thread."""
+        self.channel.send(f"{job_id} {fence} {report}".encode())
+
+    def latest(self, job_id: str, fence: str) -> str | None:
+        """Return the last report of this attempt that has come, "" if none has.
+
+        None once the other side has closed the channel. What a thread of an earlier
+        attempt reports is nobody's.
+        """
+        found = ""
+        while True:
+            try:
+                message = self.channel.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return found
+            except ConnectionError:
+                return None
+            if not message:
+                return found or None
+            sender, its_fence, report = message.decode().split(" ", 2)
+            if (sender, its_fence) == (job_id, fence):
+                found = report

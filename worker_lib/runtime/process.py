@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 
-from worker_lib.runtime.frames import Frames
+from worker_lib.runtime.frames import Frames, Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 else:
     from worker_lib.records import NamedTuple
 
-__all__ = ["ChildProcess", "Death"]
+__all__ = ["CHANNEL_LOST", "CLOSED", "ChildProcess", "Death"]
+
+# Exit code of a child that could not answer: EX_PROTOCOL of sysexits.h.
+CHANNEL_LOST = 76
 
 _TAIL_BYTES = 4096
 _READ_BYTES = 1 << 16
@@ -35,18 +39,29 @@ class Death(NamedTuple):
     error: str
 
 
+CLOSED = Death(
+    "exit",
+    "the task closed descriptors that it had not opened, as helpers for daemons do "
+    "that close all above 2: its machine could not hear it any more, and ended it; let "
+    "it close only what it opened",
+)
+
+
 class ChildProcess:
     """A forked process in a group of its own, with its output on a pipe.
 
     Args:
-        serve: What the child does with its end of the channel; it then exits.
+        serve: What the child does with its ends of the channels; it then exits.
         close_in_child: Descriptors that are none of the child's business.
     """
 
     def __init__(
-        self, serve: Callable[[Frames], None], close_in_child: tuple[int, ...] = ()
+        self,
+        serve: Callable[[Frames, Progress], None],
+        close_in_child: tuple[int, ...] = (),
     ) -> None:
         ours, theirs = socket.socketpair()
+        reports, reporter = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.output, writer = os.pipe()
         self._tail = bytearray()
         self._reaped = False
@@ -54,13 +69,29 @@ class ChildProcess:
         self.pid = os.fork()
         if self.pid == 0:
             ours.close()
+            reports.close()
             os.close(self.output)
-            _become_child(serve, Frames(theirs), writer, close_in_child)
+            channels = Frames(theirs), Progress(reporter)
+            _become_child(serve, channels, writer, close_in_child)
         theirs.close()
+        reporter.close()
         os.close(writer)
         self.frames = Frames(ours)
+        self.progress = Progress(reports)
         # What the task forked may hold the channel open after its end; this tells.
         self.end = os.pidfd_open(self.pid)
+
+    def hand_over(self, *parts: bytes) -> bool:
+        """Send the child a job; False if it died while it had nothing to do."""
+        poller = select.poll()
+        poller.register(self.end, select.POLLIN)
+        if poller.poll(0):  # which its channel need not tell
+            return False
+        try:
+            self.frames.send(*parts)
+        except ConnectionError:
+            return False
+        return True
 
     def relay(self) -> bool:
         """Pass on what the child printed, keeping the end; False at its end."""
@@ -89,9 +120,11 @@ class ChildProcess:
             self._reap()
 
     def death(self) -> Death:
-        """Reap a child that closed its channel, and say how it ended."""
+        """Reap a child that has ended, and say how."""
         code, peak_mb = self._reap()
         self._kill_group()
+        if code == CHANNEL_LOST:
+            return CLOSED
         if code >= 0:
             return Death("exit", f"the task ended its process with exit code {code}")
         if -code == signal.SIGKILL and self._out_of_memory(peak_mb):
@@ -111,6 +144,7 @@ class ChildProcess:
         self._reaped = True
         _, status, usage = os.wait4(self.pid, 0)
         self.frames.channel.close()
+        self.progress.channel.close()
         self._drain()
         os.close(self.output)
         os.close(self.end)
@@ -133,8 +167,8 @@ class ChildProcess:
 
 
 def _become_child(
-    serve: Callable[[Frames], None],
-    frames: Frames,
+    serve: Callable[[Frames, Progress], None],
+    channels: tuple[Frames, Progress],
     writer: int,
     close_in_child: tuple[int, ...],
 ) -> None:
@@ -148,7 +182,7 @@ def _become_child(
         for descriptor in close_in_child:
             os.close(descriptor)
         _offer_to_oom_killer()
-        serve(frames)
+        serve(*channels)
         status = 0
     except KeyboardInterrupt:
         pass

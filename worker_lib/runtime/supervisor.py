@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import select
-import signal
-import socket
-import sys
 import time
 
-from worker_lib.errors import StoreUnavailable
+from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.runtime.outage import GRACE_FOR_JOBS
 from worker_lib.runtime.process import ChildProcess
 from worker_lib.runtime.watch import Ended, Watch
+from worker_lib.store.backoff import Backoff
 from worker_lib.store.worker import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
-    from worker_lib.runtime.frames import Frames
+    from worker_lib.runtime.frames import Frames, Progress
+    from worker_lib.runtime.outage import Outage
+    from worker_lib.runtime.stop import Stop
     from worker_lib.store.worker import ClaimedJob, MachineStore, Mood
 
 __all__ = ["Supervisor"]
-
-# How long an outcome is kept while Redis is away, before the machine gives up.
-_REPORT_FOR = 900.0
 
 
 class Supervisor:
@@ -34,6 +34,8 @@ class Supervisor:
         child: Forked already, so that it loads what it needs meanwhile.
         serve: What a child does; called in each child forked later.
         seal: Makes the signed outcome of a job whose child could not.
+        stop: Whether the machine was asked to stop.
+        outage: Sees steps through that need Redis.
         lease_ttl: Seconds.
         max_lifetime: Seconds after which no further job is taken.
     """
@@ -42,65 +44,84 @@ class Supervisor:
         self,
         store: MachineStore,
         child: ChildProcess,
-        serve: Callable[[Frames], None],
+        serve: Callable[[Frames, Progress], None],
         seal: Callable[[ClaimedJob, Ended, str], bytes],
         *,
+        stop: Stop,
+        outage: Outage,
         lease_ttl: float,
         max_lifetime: float,
     ) -> None:
         self._store = store
         self._serve = serve
         self._seal = seal
+        self._stop = stop
+        self._outage = outage
         self._lease_ttl = lease_ttl
         self._leave_at = time.monotonic() + max_lifetime
-        self._stopping = False
-        self._wakeup, self._wake_writer = socket.socketpair()
+        self._rest_until = math.inf
+        self._listening = Backoff()
         self._child: ChildProcess | None = child
 
-    def run(self) -> int:
-        """Work until the pool is empty or the machine is stopped; return exit code."""
-        self._catch_signals()
-        claim = self._claim_again()
-        while claim.verdict in {"job", "idle"}:
-            claim = self._work(claim.job) if claim.job else self._rest(claim.wait)
-        if claim.job:
-            text = "the machine was restarted while the task ran"
-            self._release(claim.job, text, charge=True)
-        if self._child is not None:
-            self._child.kill()
-        self._store.close()
-        return 0
+    def run(self) -> None:
+        """Work until the pool is empty or the machine is stopped.
+
+        Raises:
+            StoreError: Redis refuses us, or was away for too long.
+        """
+        self._stop.catch_signals()
+        try:
+            claim = self._claim("stay")
+            while claim.verdict in {"job", "idle"}:
+                claim = self._work(claim.job) if claim.job else self._rest(claim.wait)
+            if claim.job:
+                text = "the machine was restarted while the task ran"
+                self._release(claim.job, text, charge=True)
+        finally:
+            if self._child is not None:
+                self._child.kill()
+            self._store.close()
+
+    def _claim(self, mood: Mood) -> Claim:
+        step = lambda: self._store.claim(self._mood(mood))  # noqa: E731 - typed
+        return self._outage.ride_out(step) or Claim("empty")
 
     def _work(self, job: ClaimedJob) -> Claim:
-        child = self._child or self._fork()
-        self._child = child
-        if job.code:
-            self._store.known_code = job.code_hash
-        try:
-            child.frames.send(*_words(job))
-        except ConnectionError:  # it died while it had nothing to do
+        self._rest_until = math.inf
+        child = self._child = self._child or self._fork()
+        if not child.hand_over(*_words(job)):
             self._discard(child)
-            return self._claim_again()
+            return self._claim("stay")
         ended = self._watch(child, job)
         if ended.status == "dropped":
-            return self._claim_again()
+            return self._claim("stay")
         if ended.status == "released":
-            self._release(job, "the machine was stopped while the task ran")
-            return Claim("empty")
+            return self._leave(job)
         return self._report(job, ended, child.take_tail())
+
+    def _leave(self, job: ClaimedJob) -> Claim:
+        self._release(job, "the machine was stopped while the task ran")
+        return Claim("empty")
 
     def _release(self, job: ClaimedJob, text: str, *, charge: bool = False) -> None:
         ended = Ended("failed", "lost", text)
-        outcome = self._seal(job, ended, "")
-        self._store.release(
-            job, outcome=outcome, error=text, kind=ended.kind, charge=charge
-        )
+        words: dict[str, Any] = {
+            "outcome": self._seal(job, ended, ""),
+            "error": text,
+            "kind": ended.kind,
+            "charge": charge,
+        }
+        step = lambda: self._store.release(job, **words)  # noqa: E731 - typed
+        self._outage.ride_out(step, grace=GRACE_FOR_JOBS)
 
     def _watch(self, child: ChildProcess, job: ClaimedJob) -> Ended:
         watch = Watch(child, self._store, job, lease_ttl=self._lease_ttl)
-        ended = watch.until_ended(self._wakeup, lambda: self._stopping)
+        ended = watch.until_ended(self._stop.wakeup, lambda: self._stop.asked)
         if not ended.child_lives:
             self._discard(child)
+        elif job.code_hash:
+            # Only what the child says it has: it may have failed before it loaded it.
+            self._store.known_code = job.code_hash if ended.code_kept else ""
         return ended
 
     def _discard(self, child: ChildProcess) -> None:
@@ -109,83 +130,94 @@ class Supervisor:
         self._store.known_code = ""
 
     def _report(self, job: ClaimedJob, ended: Ended, output: str) -> Claim:
+        try:
+            claim = self._finish(job, ended, output)
+        except StoreUnavailable as error:
+            if error.reason != "full" or not ended.envelope:
+                raise
+            # What is small may still be taken; else the job would run in vain again.
+            claim = self._finish(job, _too_large(ended), output)
+        if claim is not None:
+            return claim
+        return self._leave(job) if self._stop.asked else self._claim("stay")
+
+    def _finish(self, job: ClaimedJob, ended: Ended, output: str) -> Claim | None:
+        """Report an outcome; None if that was not possible in time, or is in vain."""
         status, retry_in = ended.status, 0.0
         if status == "failed":
             retry_in = _retry_in(job, ended)
             status = "failed" if retry_in < 0 else "retrying"
-        envelope = b""
+        words: dict[str, Any] = {
+            "outcome": b"",
+            "error": ended.error,
+            "kind": ended.kind,
+            "output": "" if status == "succeeded" else output,
+            "retry_in": max(0.0, retry_in),
+        }
         if status != "retrying":
-            envelope = ended.envelope or self._seal(job, ended, output)
-        _, claim = self._persist(
-            lambda: self._store.finish(
-                job,
-                status,
-                outcome=envelope,
-                error=ended.error,
-                kind=ended.kind,
-                output="" if status == "succeeded" else output,
-                retry_in=max(0.0, retry_in),
-                mood=self._mood("stay"),
-            )
+            words["outcome"] = ended.envelope or self._seal(job, ended, output)
+        done = self._outage.ride_out(
+            lambda: self._store.finish(job, status, mood=self._mood("stay"), **words),
+            grace=GRACE_FOR_JOBS,
+            meanwhile=self._renewal(job),
         )
-        return claim
+        return None if done is None else done[1]
 
-    def _claim_again(self, mood: Mood = "stay") -> Claim:
-        _, claim = self._persist(lambda: (True, self._store.claim(self._mood(mood))))
-        return claim
+    def _renewal(self, job: ClaimedJob) -> Callable[[], bool]:
+        """Return what renews the lease when it is due; False if the job is not ours."""
+        renew_at = time.monotonic() + self._lease_ttl / 3
 
-    def _persist(self, step: Callable[[], tuple[bool, Claim]]) -> tuple[bool, Claim]:
-        """Repeat an idempotent step while Redis is away, within reason."""
-        give_up = time.monotonic() + _REPORT_FOR
-        longest = 0.1
-        while True:
+        def renew() -> bool:
+            nonlocal renew_at
+            now = time.monotonic()
+            if now < renew_at:
+                return True
             try:
-                return step()
-            except StoreUnavailable as error:
-                import random  # noqa: PLC0415 - only then
+                ours = self._store.heartbeat(job)
+            except StoreError:
+                return True
+            renew_at = now + self._lease_ttl / 3
+            return ours
 
-                _say(f"redis is away: {error}")
-                if time.monotonic() > give_up:
-                    raise
-                time.sleep(random.uniform(longest / 2, longest))
-                longest = min(2.0, 2 * longest)
+        return renew
 
     def _rest(self, wait: float) -> Claim:
-        """Wait for a word that there is work, then ask; a word before this is kept."""
+        """Wait for a word that there is work, then ask; a word before this is kept.
+
+        However often it is woken for nothing, or its connection is cut: it rests no
+        longer than it was told to after its last job.
+        """
+        self._rest_until = min(self._rest_until, time.monotonic() + wait)
         try:
+            woken = self._is_woken(min(self._rest_until, self._leave_at))
+            self._listening = Backoff()
+        except StoreUnavailable:  # a word may be lost with the connection
+            self._stop.wait(self._listening.pause())
+            woken = True
+        if woken or time.monotonic() < self._rest_until:
+            return self._claim("stay")
+        self._rest_until = math.inf
+        return self._claim("rested")
+
+    def _is_woken(self, until: float) -> bool:
+        while (left := until - time.monotonic()) > 0 and not self._stop.asked:
             bell = self._store.listen()
             poller = select.poll()
             poller.register(bell, select.POLLIN)
-            poller.register(self._wakeup, select.POLLIN)
-            ready = [descriptor for descriptor, _ in poller.poll(wait * 1000)]
-            if bell in ready:
-                self._store.heard()
-        except StoreUnavailable as error:
-            _say(f"redis is away: {error}")
-            return self._claim_again()
-        return self._claim_again("stay" if ready else "rested")
+            poller.register(self._stop.wakeup, select.POLLIN)
+            ready = [descriptor for descriptor, _ in poller.poll(left * 1000)]
+            if bell in ready and self._store.heard():
+                return True
+        return False
 
     def _mood(self, mood: Mood) -> Mood:
-        over = self._stopping or time.monotonic() > self._leave_at
+        over = self._stop.asked or time.monotonic() > self._leave_at
         return "leave" if over else mood
 
     def _fork(self) -> ChildProcess:
         self._store.known_code = ""
-        ours = (
-            self._store.wire.fileno(),
-            self._wakeup.fileno(),
-            self._wake_writer.fileno(),
-        )
-        return ChildProcess(self._serve, tuple(one for one in ours if one >= 0))
-
-    def _catch_signals(self) -> None:
-        self._wake_writer.setblocking(False)
-        signal.set_wakeup_fd(self._wake_writer.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-
-    def _stop(self, _number: int, _frame: object) -> None:
-        self._stopping = True
+        ours = (*self._store.descriptors(), *self._stop.descriptors())
+        return ChildProcess(self._serve, ours)
 
 
 def _words(job: ClaimedJob) -> tuple[bytes, ...]:
@@ -223,5 +255,10 @@ def _retry_in(job: ClaimedJob, ended: Ended) -> float:
     return retry.delay(job.attempt)
 
 
-def _say(text: str) -> None:
-    print(f"worker_lib: {text}", file=sys.stderr, flush=True)
+def _too_large(ended: Ended) -> Ended:
+    text = (
+        "Redis is full (maxmemory): it refused this outcome of "
+        f"{len(ended.envelope):,} bytes for as long as the machine could wait; give it "
+        "more memory, or return less: a key, a path, an id"
+    )
+    return Ended("failed", "refused", text)

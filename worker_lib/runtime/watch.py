@@ -11,7 +11,8 @@ import select
 import signal
 import time
 
-from worker_lib.errors import StoreUnavailable
+from worker_lib.errors import StoreError
+from worker_lib.runtime.process import CLOSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _PROGRESS_EVERY = 0.25
 _GRACE = 2.0
 # While Redis is away.
 _BEAT_AGAIN = 1.0
+# Between the channel's end and that of the process, if the process is ending.
+_LAST_BREATH = 1.0
 
 
 class Ended(NamedTuple):
@@ -45,6 +48,7 @@ class Ended(NamedTuple):
         error: One line.
         retry: Whether the task's policy retries after this exception.
         envelope: Signed outcome; b"" if the child could not make it.
+        code_kept: Whether the child keeps the code of this job's function.
         child_lives: Whether the child can take another job.
     """
 
@@ -53,6 +57,7 @@ class Ended(NamedTuple):
     error: str = ""
     retry: bool = False
     envelope: bytes = b""
+    code_kept: bool = False
     child_lives: bool = False
 
 
@@ -95,25 +100,22 @@ class Watch:
             wakeup: Becomes readable at a signal to this process.
             stopping: Whether such a signal asked this machine to stop.
         """
-        channel, output = self._child.frames.channel.fileno(), self._child.output
-        for descriptor in (channel, output, self._child.end, wakeup.fileno()):
+        child = self._child
+        for one in (child.frames.channel, child.progress.channel, wakeup):
+            self._poller.register(one, select.POLLIN)
+        for descriptor in (child.output, child.end):
             self._poller.register(descriptor, select.POLLIN)
         while True:
-            ready = [one for one, _ in self._poller.poll(self._patience() * 1000)]
-            if output in ready and not self._child.relay():
-                self._poller.unregister(output)
-            if channel in ready or self._child.end in ready:
-                ended = self._hear_child(readable=channel in ready)
-                if ended is not None:
-                    return ended
+            ready = {one for one, _ in self._poller.poll(self._patience() * 1000)}
+            ended = self._hear(ready)
+            if ended is not None:
+                return ended
             if wakeup.fileno() in ready:
                 wakeup.recv(4096)
-            if self._bell in ready:
-                self._hear_bell()
             if stopping():
                 self._decide(Ended("released"), signal.SIGTERM)
-            if self._act_on_time() and self._decided is not None:
-                return self._decided
+            if self._act_on_time():
+                return self._decided or Ended("failed", *CLOSED)
 
     _bell = -1
 
@@ -125,16 +127,38 @@ class Watch:
             moments.append(self._progress_at)
         return max(0.0, min(moments) - time.monotonic())
 
-    def _hear_child(self, *, readable: bool) -> Ended | None:
-        alive = readable and self._child.frames.fill()
-        while (frame := self._child.frames.take()) is not None:
-            if frame[0] == b"done":
-                return self._concluded(_ended(frame))
-            self._progress = frame[1].decode()
-        if alive:
-            return None
-        death = self._child.death()
-        return self._concluded(Ended("failed", death.kind, death.error))
+    def _hear(self, ready: set[int]) -> Ended | None:
+        child = self._child
+        if child.output in ready and not child.relay():
+            self._poller.unregister(child.output)
+        if child.progress.channel.fileno() in ready:
+            self._hear_progress()
+        if self._bell in ready:
+            self._hear_bell()
+        readable, dead = child.frames.channel.fileno() in ready, child.end in ready
+        if readable or dead:
+            return self._hear_child(readable=readable, dead=dead)
+        return None
+
+    def _hear_progress(self) -> None:
+        report = self._child.progress.latest(self._job.id, self._job.fence)
+        if report is None:
+            self._poller.unregister(self._child.progress.channel)
+        self._progress = report or self._progress
+
+    def _hear_child(self, *, readable: bool, dead: bool) -> Ended | None:
+        more = readable and self._child.frames.fill()
+        frame = self._child.frames.take()
+        if frame is not None:
+            return self._concluded(_ended(frame))
+        if dead and not more:
+            death = self._child.death()
+            return self._concluded(Ended("failed", death.kind, death.error))
+        if not more:
+            # Closed, which is not to have died; a process that ends closes first.
+            self._poller.unregister(self._child.frames.channel)
+            self._kill_at = min(self._kill_at, time.monotonic() + _LAST_BREATH)
+        return None
 
     def _concluded(self, ended: Ended) -> Ended:
         if self._decided is None:
@@ -146,9 +170,9 @@ class Watch:
 
     def _hear_bell(self) -> None:
         try:
-            self._store.heard()
-            self._beat_at = 0.0  # the reply says whether the job is still ours
-        except StoreUnavailable:
+            if self._store.heard():
+                self._beat_at = 0.0  # the reply says whether the job is still ours
+        except StoreError:
             self._poller.unregister(self._bell)
             self._bell = -1
             self._listen_at = time.monotonic() + _BEAT_AGAIN
@@ -166,7 +190,7 @@ class Watch:
         if now >= self._beat_at or (self._progress and now >= self._progress_at):
             self._beat(now)
         if now >= self._listen_at:
-            self._listen(now)
+            self._listen()
         return False
 
     def _beat(self, now: float) -> None:
@@ -175,35 +199,36 @@ class Watch:
         try:
             ours = self._store.heartbeat(self._job, progress)
             self._beat_at = now + self._beat_every
-        except StoreUnavailable:
+        except StoreError:
             self._progress = self._progress or progress
-            self._progress_at = self._beat_at = now + _BEAT_AGAIN
+            self._progress_at = self._beat_at = time.monotonic() + _BEAT_AGAIN
             return
         if not ours:
             self._decide(Ended("dropped"), signal.SIGTERM)
 
-    def _listen(self, now: float) -> None:
+    def _listen(self) -> None:
         try:
             self._bell = self._store.listen()
             self._poller.register(self._bell, select.POLLIN)
             self._listen_at = float("inf")
-        except StoreUnavailable:
-            self._listen_at = now + _BEAT_AGAIN
+        except StoreError:
+            self._listen_at = time.monotonic() + _BEAT_AGAIN
 
     def _decide(self, ended: Ended, number: int) -> None:
         if self._decided is None:
             self._decided = ended
-            self._kill_at = time.monotonic() + _GRACE
+            self._kill_at = min(self._kill_at, time.monotonic() + _GRACE)
             self._child.interrupt(number)
 
 
 def _ended(frame: list[bytes]) -> Ended:
-    _, status, kind, error, retry, envelope = frame
+    _, status, kind, error, retry, envelope, kept = frame
     return Ended(
         status=status.decode(),
         kind=kind.decode(),
         error=error.decode(),
         retry=bool(retry),
         envelope=envelope,
+        code_kept=bool(kept),
         child_lives=True,
     )

@@ -63,8 +63,8 @@ class Wire:
         self.longest = _ANSWER_TIMEOUT
         self.used = False
 
-    def connect(self) -> None:
-        """Open the connection, if it is not open.
+    def connect(self, timeout: float = _CONNECT_TIMEOUT) -> None:
+        """Open the connection, if it is not open, within so many seconds.
 
         Raises:
             StoreUnavailable: no answer, or the login is refused.
@@ -73,13 +73,13 @@ class Wire:
             return
         self._buffer.clear()
         try:
-            self._socket = _dial(self._address, min(_CONNECT_TIMEOUT, self.longest))
+            self._socket = _dial(self._address, min(timeout, self.longest))
         except OSError as error:
             raise StoreUnavailable(f"Redis cannot be reached: {error}") from error
         try:
             for command in self._address.greeting:
-                self._send(command)
-                self.receive()
+                self._send(command, timeout)
+                self.receive(timeout)
         except StoreUnavailable:
             self.close()
             raise
@@ -111,11 +111,12 @@ class Wire:
             StoreUnavailable: the reply did not come; the script may have run, and may
                 be sent again.
         """
-        self.connect()
+        self.connect(min(_CONNECT_TIMEOUT, patience))
         if script.name not in self._known:
             # Sent whole, it need not be hashed here, and is known from then on.
             return self._whole(patience, script, *args)
-        self.send(b"EVALSHA", script.sha, b"1", self._prefix, *args)
+        self.used = True
+        self._send((b"EVALSHA", script.sha, b"1", self._prefix, *args), patience)
         try:
             return self.receive(patience)
         except NoScript:
@@ -124,7 +125,8 @@ class Wire:
     def _whole(
         self, patience: float, script: Script, *args: bytes | str | float
     ) -> Reply:
-        self.send(b"EVAL", script.source, b"1", self._prefix, *args)
+        self.used = True
+        self._send((b"EVAL", script.source, b"1", self._prefix, *args), patience)
         reply = self.receive(patience)
         self._known.add(script.name)
         return reply
@@ -132,12 +134,12 @@ class Wire:
     def send(self, *command: bytes | str | float) -> None:
         """Send one command."""
         self.used = True
-        self._send(command)
+        self._send(command, _ANSWER_TIMEOUT)
 
-    def _send(self, command: Sequence[bytes | str | float]) -> None:
+    def _send(self, command: Sequence[bytes | str | float], timeout: float) -> None:
         connection = self._open_socket()
         try:
-            connection.settimeout(self.longest)
+            connection.settimeout(min(timeout, self.longest))
             connection.sendall(pack(command))
         except OSError as error:
             raise self._broken(error) from error

@@ -23,6 +23,7 @@ __all__ = ["Claim", "ClaimedJob", "MachineStore"]
 
 # Meanwhile nobody looks at the job's timeout, so a frozen Redis must not hold up long.
 _BEAT_PATIENCE = 2.0
+_HURRIED = 1.0
 # A retry that is due so soon is waited for: a machine costs less than a boot.
 _NEAR = 5.0
 
@@ -183,7 +184,7 @@ class MachineStore:
         One command for the machine's whole life, however long that is.
         """
         if self._bell.fileno() < 0:
-            self._bell.connect()
+            self._bell.connect(_BEAT_PATIENCE)
             self._bell.send(b"BLPOP", self._bell_key, b"0")
         return self._bell.fileno()
 
@@ -214,6 +215,10 @@ class MachineStore:
         """Return what is open, which is nobody else's business."""
         both = (self.wire.fileno(), self._bell.fileno())
         return tuple(one for one in both if one >= 0)
+
+    def hurry(self) -> None:
+        """Wait for no answer longer than a second from now on: little time is left."""
+        self.wire.longest = self._bell.longest = _HURRIED
 
     def close(self) -> None:
         """Close both connections."""

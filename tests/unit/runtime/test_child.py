@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from typing import TYPE_CHECKING, Any
@@ -26,13 +27,23 @@ STRANGER = Codec("x" * 32, "shop", max_bytes=1 << 20)
 
 
 class Heard:
-    """Stands in for the channel: keeps what the child says besides its answers."""
+    """Stands in for both channels: gives the child jobs and keeps what it says."""
 
-    def __init__(self) -> None:
-        self.words: list[tuple[bytes, ...]] = []
+    def __init__(self, *frames: list[bytes]) -> None:
+        self.words: list[tuple[Any, ...]] = []
+        self._frames = list(frames)
 
-    def send(self, *parts: bytes) -> None:
+    def receive(self) -> list[bytes] | None:
+        return self._frames.pop(0) if self._frames else None
+
+    def send(self, *parts: Any) -> None:
         self.words.append(parts)
+
+
+def child_of(heard: Heard) -> Child:
+    """Return a child that speaks to a stand-in."""
+    channel: Any = heard
+    return Child(channel, channel, CODEC, "p1")
 
 
 class Canary:
@@ -74,8 +85,7 @@ def frame(
 
 def run(parts: list[bytes], heard: Heard | None = None) -> tuple[bytes, ...]:
     """Return what a child answers."""
-    channel: Any = heard or Heard()
-    return Child(channel, CODEC, "p1")._run(parts)
+    return child_of(heard or Heard())._run(parts)
 
 
 def outcome(answer: tuple[bytes, ...]) -> tuple[bool, Any]:
@@ -94,7 +104,7 @@ def test_a_task_of_a_module_is_run_by_its_name() -> None:
 
 def test_a_task_that_was_sent_is_run_from_its_code() -> None:
     """A lambda, for one; the second job needs no code any more."""
-    child = Child(Heard(), CODEC, "p1")  # type: ignore[arg-type]  # stands in for a channel
+    child = child_of(Heard())
     first = frame(Call((4,), {}, None), code=pickling.dump_code(lambda x: x * x))
     second = [*first]
     second[5] = b""
@@ -142,7 +152,8 @@ def test_a_task_knows_its_job_and_reports_progress() -> None:
     answer = run(frame(Call((), {}, None), code=pickling.dump_code(task)), heard)
 
     assert (True, "j1/1") == outcome(answer)
-    assert [b"progress"] == [one[0] for one in heard.words]
+    assert [("j1", "1")] == [one[:2] for one in heard.words]
+    assert {"done": 1, "total": 2, "message": ""} == json.loads(heard.words[0][2])
     assert "" == current_job().id
 
 
@@ -274,8 +285,70 @@ def test_the_canary_would_sing(tmp_path: Path) -> None:
 
 def test_functions_are_looked_up_once() -> None:
     """A machine that runs the same task again does not import again."""
-    child = Child(Heard(), CODEC, "p1")  # type: ignore[arg-type]  # stands in for a channel
+    child = child_of(Heard())
     for _ in range(2):
         child._run(frame(Call((1,), {}, None)))
 
-    assert {"jobs:add": jobs.add.fn} == child._functions
+    assert {"jobs:add": jobs.add.fn} == child._named
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]]]:
+    """Has a child serve jobs, without the signals of a real one."""
+    for module, name in (
+        ("signal", "signal"),
+        ("faulthandler", "enable"),
+        ("context", "enter_machine"),
+    ):
+        monkeypatch.setattr(f"worker_lib.runtime.child.{module}.{name}", noop)
+
+    def run_all(*frames: list[bytes]) -> list[tuple[Any, ...]]:
+        heard = Heard(*frames)
+        child_of(heard).serve()
+        return heard.words
+
+    return run_all
+
+
+def noop(*_anything: object) -> None:
+    """Do nothing."""
+
+
+class Bomb:
+    """An argument that cannot be unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return int, ("no number",)
+
+
+def test_a_child_says_that_it_has_a_code_only_once_it_has(
+    serve: Callable[..., list[tuple[Any, ...]]],
+) -> None:
+    """What a bad argument, or a bad code, kept from being loaded must be sent again."""
+    code = pickling.dump_code(lambda x: x + 1)
+    bad = frame(Call((Bomb(),), {}, None), code=code)
+    forged = frame(Call((1,), {}, None), code=code)
+    forged[5] = b"forged"
+    good = frame(Call((1,), {}, None), code=code)
+    failing = frame(Call(("text",), {}, None), code=code)
+    named = frame(Call((1,), {}, None))
+    answers = serve(bad, forged, good, failing, named)
+
+    told = [(one[1], one[-1]) for one in answers]
+    assert [
+        (b"failed", b""),
+        (b"failed", b""),
+        (b"succeeded", b"1"),
+        (b"failed", b"1"),
+        (b"succeeded", b""),
+    ] == told
+
+
+def test_code_that_redis_no_longer_has_is_told_as_that() -> None:
+    """Not as a wrong signature: nobody wrote anything, it is gone."""
+    parts = frame(Call((1,), {}, None), code=pickling.dump_code(lambda x: x))
+    parts[5] = b""
+    answer = run(parts)
+
+    assert (b"failed", b"refused") == answer[:2]
+    assert b"is no longer in Redis" in answer[2]

@@ -1,0 +1,77 @@
+"""What a machine is told by its environment, read as every other program reads it."""
+
+from __future__ import annotations
+
+from worker_lib import parsers
+from worker_lib.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, NamedTuple, TypeAlias
+
+    Parser: TypeAlias = Callable[[Any, str], Any]
+else:
+    from worker_lib.records import NamedTuple
+
+__all__ = ["Configuration", "read"]
+
+_NEEDED = {
+    "REDIS_URL": "make it a secret of the tasks app: fly secrets set REDIS_URL=...",
+    "WORKER_LIB_SECRET": "make it a secret of the tasks app, the same as in the web "
+    "app: fly secrets set WORKER_LIB_SECRET=...",
+    "WORKER_LIB_SLOT": "the launcher sets it; this program is not started by hand",
+}
+_VARIABLES: dict[str, tuple[str, Any]] = {
+    "redis_url": ("REDIS_URL", ""),
+    "secret": ("WORKER_LIB_SECRET", ""),
+    "old_secret": ("WORKER_LIB_SECRET_OLD", ""),
+    "namespace": ("WORKER_LIB_NAMESPACE", parsers.NAMESPACE),
+    "max_payload_bytes": ("WORKER_LIB_MAX_PAYLOAD", parsers.MAX_PAYLOAD_BYTES),
+    "lease_ttl": ("WORKER_LIB_LEASE_TTL", parsers.LEASE_TTL),
+    "max_lifetime": ("WORKER_LIB_MAX_LIFETIME", parsers.MAX_LIFETIME),
+    "slot": ("WORKER_LIB_SLOT", ""),
+    "pool": ("WORKER_LIB_POOL", ""),
+    "machine_id": ("FLY_MACHINE_ID", ""),
+    "region": ("FLY_REGION", ""),
+}
+
+
+class Configuration(NamedTuple):
+    """The settings of one machine; see `worker_lib.settings` for what they mean."""
+
+    redis_url: str
+    secret: str
+    old_secret: str
+    namespace: str
+    max_payload_bytes: int
+    lease_ttl: float
+    max_lifetime: float
+    slot: str
+    pool: str
+    machine_id: str
+    region: str
+
+
+def read(environ: Mapping[str, str]) -> Configuration:
+    """Return what a machine needs to know.
+
+    Raises:
+        ConfigError: something is missing or wrong, all problems at once.
+    """
+    problems = [
+        f"{name} is not set: {remedy}"
+        for name, remedy in _NEEDED.items()
+        if not environ.get(name)
+    ]
+    values: dict[str, Any] = {}
+    for field, (variable, default) in _VARIABLES.items():
+        raw = environ.get(variable)
+        parse: Parser = parsers.PARSERS.get(field, parsers.text)
+        try:
+            values[field] = parse(raw, variable) if raw else default
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(*problems)
+    return Configuration(**values)

@@ -1,0 +1,60 @@
+"""How a machine that cannot work tells why, where its caller's side can read it.
+
+A line on stderr, the exit code (`worker_lib.exits`), and the same line in the machine's
+own metadata at Fly: what is not in Redis can still be told there. The machine's socket
+is spoken to in this case only; a machine that works never does.
+
+Source: "Suspend and resume a Machine" (requests to `/.fly/api` need no token). That the
+metadata may be written this way is *unsure*: if Fly refuses, the exit code still tells.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from worker_lib.exits import METADATA_LAST_WORDS
+
+__all__ = ["tell"]
+
+_SOCKET = "/.fly/api"
+_MAX_CHARACTERS = 200
+# A machine that ends must not be held up by what is only a courtesy.
+_PATIENCE = 2.0
+
+
+def tell(text: str) -> None:
+    """Print a line on stderr and leave it in this machine's metadata, if that works.
+
+    Args:
+        text: No secret; shortened to 200 printable characters in the metadata.
+    """
+    print(f"worker_lib: {text}", file=sys.stderr, flush=True)
+    path = os.environ.get("WORKER_LIB_MACHINE_API") or _SOCKET
+    app, machine = os.environ.get("FLY_APP_NAME"), os.environ.get("FLY_MACHINE_ID")
+    if not app or not machine:
+        return
+    shown = "".join(one if one.isprintable() else " " for one in text)
+    try:
+        _post(path, f"/v1/apps/{app}/machines/{machine}", shown[:_MAX_CHARACTERS])
+    except OSError as error:
+        print(f"worker_lib: last words not kept: {error}", file=sys.stderr, flush=True)
+
+
+def _post(path: str, machine: str, value: str) -> None:
+    import json  # noqa: PLC0415 - a machine that works says no last words
+
+    body = json.dumps({"value": value}).encode()
+    head = (
+        f"POST {machine}/metadata/{METADATA_LAST_WORDS} HTTP/1.1\r\n"
+        "Host: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_PATIENCE)
+        connection.connect(path)
+        connection.sendall(head.encode() + body)
+        status = connection.recv(256).split(b" ")[1:2]
+    if not status or not status[0].startswith(b"2"):
+        raise OSError(f"the machine's API answered {b''.join(status)!r}")

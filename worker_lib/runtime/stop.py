@@ -1,0 +1,77 @@
+"""Being asked to stop: by a signal, at any moment, also while something blocks."""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+__all__ = ["Stop", "Stopped"]
+
+
+class Stopped(Exception):
+    """Raised in what `Stop.may_interrupt` runs, by the first signal to stop."""
+
+
+class Stop:
+    """Knows whether this machine was asked to stop, and wakes what waits then.
+
+    Attributes:
+        asked_at: Monotonic seconds of the first such signal; None before it.
+        wakeup: Becomes readable at every signal to this process.
+    """
+
+    def __init__(self) -> None:
+        self.asked_at: float | None = None
+        self.wakeup, self._writer = socket.socketpair()
+        self._interruptible = False
+
+    def catch_signals(self) -> None:
+        """Take SIGTERM and SIGINT as requests to stop from now on."""
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    @property
+    def asked(self) -> bool:
+        """Whether this machine must stop."""
+        return self.asked_at is not None
+
+    def may_interrupt(self, step: Callable[[], T]) -> T:
+        """Return what `step` returns.
+
+        Raises:
+            Stopped: a signal came meanwhile; how far `step` came is not known.
+        """
+        self._interruptible = not self.asked
+        try:
+            return step()
+        finally:
+            self._interruptible = False
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until a signal comes."""
+        poller = select.poll()
+        poller.register(self.wakeup, select.POLLIN)
+        if poller.poll(max(0.0, seconds) * 1000):
+            self.wakeup.recv(4096)
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Return what is open, which is nobody else's business."""
+        return self.wakeup.fileno(), self._writer.fileno()
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
+        if self._interruptible:
+            self._interruptible = False
+            raise Stopped
