@@ -118,5 +118,6 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "max_lifetime": _duration(1),
     "max_generations": _whole(1),
     "nested_rate": _whole(1),
+    "local_stay": _duration(0),
     "runtime": _choice("process", "docker", "docker-unconfined"),
 }

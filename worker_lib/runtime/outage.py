@@ -33,6 +33,8 @@ __all__ = ["GRACE_FOR_JOBS", "Outage"]
 _FIRST_CONTACT = 60.0
 _REFUSED = 60.0
 _AWAY = 900.0
+# What is sent again while Redis is full is large, and takes room from others.
+_WHILE_FULL = 5.0
 # From the signal on; `stop_config` of our machines gives ten seconds in all.
 _GRACE = 2.0
 GRACE_FOR_JOBS = 7.0
@@ -54,7 +56,7 @@ class Outage:
         stop: Stop,
         *,
         longest: float = _AWAY,
-        longest_pause: float = 2.0,
+        longest_pause: float = 10.0,
     ) -> None:
         self._store = store
         self._stop = stop
@@ -82,7 +84,7 @@ class Outage:
         Raises:
             StoreUnavailable: it was tried long enough, or Redis refuses us.
         """
-        began, backoff = time.monotonic(), Backoff()
+        began, backoff, slower = time.monotonic(), Backoff(), 1.0
         while True:
             try:
                 done = self._stop.may_interrupt(step)
@@ -92,12 +94,17 @@ class Outage:
                 self._say(error)
                 if self._is_hopeless(error, time.monotonic() - began):
                     raise
+                if error.reason == "full":
+                    # Redis keeps room for what it refused as long as we are connected,
+                    # and would refuse the renewal of the lease for want of it.
+                    self._store.wire.close()
+                    slower = _WHILE_FULL
             else:
                 self._answered, self._said = True, ""
                 return done
             if not self._has_time(grace) or (meanwhile is not None and not meanwhile()):
                 return None
-            self._stop.wait(min(backoff.pause(), self._longest_pause))
+            self._stop.wait(min(backoff.pause() * slower, self._longest_pause))
 
     def _is_hopeless(self, error: StoreUnavailable, lasted: float) -> bool:
         if not self._answered:
