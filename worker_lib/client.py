@@ -39,7 +39,12 @@ from worker_lib.nesting import Nesting
 from worker_lib.outage import Outage
 from worker_lib.plan import Plan
 from worker_lib.settings import Settings
-from worker_lib.store.connection import ANSWER_TIMEOUT, MAX_BLOCK, Connection
+from worker_lib.store.connection import (
+    ANSWER_TIMEOUT,
+    LONGEST_BLOCK,
+    MAX_BLOCK,
+    Connection,
+)
 from worker_lib.store.store import NewJob, Outcome, Seen, Store
 from worker_lib.sweeper import Sweeper
 from worker_lib.waiters import Waiters, in_thread
@@ -148,17 +153,24 @@ class Client:
         deadline = None if timeout is None else time.monotonic() + timeout
         outage = Outage(self.store, deadline)
         found, known, look = None, fresh, not fresh or timeout == 0
+        longest = MAX_BLOCK
         while found is None:
             try:
                 if look:
                     found = self._settled(job_id, deadline, known=known)
                     known, look = True, False
                 else:
-                    found = self._wait(job_id, timeout, deadline)
+                    began = time.monotonic()
+                    found = self._wait(job_id, timeout, deadline, longest)
+                    if time.monotonic() - began >= longest:
+                        longest = min(LONGEST_BLOCK, 2 * longest)
                     outage.is_over()
             except StoreUnavailable as error:
                 outage.sit_out(error)
-                look = True  # it may have ended meanwhile, or be lost
+                longest, look = (
+                    MAX_BLOCK,
+                    True,
+                )  # it may have ended meanwhile, or be lost
         self._open_jobs.discard(job_id)
         return self._load(job_id, found)
 
@@ -300,9 +312,13 @@ class Client:
         )
 
     def _wait(
-        self, job_id: str, timeout: float | None, deadline: float | None
+        self,
+        job_id: str,
+        timeout: float | None,
+        deadline: float | None,
+        longest: float,
     ) -> Outcome | None:
-        """Wait a while for the outcome; None if it is not there yet.
+        """Wait `longest` seconds for the outcome; None if it is not there yet.
 
         Raises:
             WaitTimeout: the caller's time is over.
@@ -314,7 +330,7 @@ class Client:
                 f"Job.get({job_id!r}).result() waits for it again"
             )
         began = time.monotonic()
-        found = self.store.wait(job_id, min(left, MAX_BLOCK))
+        found = self.store.wait(job_id, min(left, longest))
         if found is None or not found.status:
             found = self._settled(job_id, deadline, known=True)
             if found is None and time.monotonic() - began < _SHORTEST_LOOK:

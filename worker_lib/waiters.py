@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from worker_lib.errors import StoreUnavailable
 from worker_lib.outage import Outage
 from worker_lib.store.changes import Bell
-from worker_lib.store.connection import ANSWER_TIMEOUT, MAX_BLOCK
+from worker_lib.store.connection import ANSWER_TIMEOUT, LONGEST_BLOCK, MAX_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -159,11 +159,15 @@ class Waiters:
     def _news(self, changes: Changes, bell: Bell) -> Iterator[Sequence[str]]:
         """Yield jobs to look at, until nobody has waited for a while."""
         now = time.monotonic()
-        look_at, leave_at = now + MAX_BLOCK, 0.0
+        pause = MAX_BLOCK
+        look_at, leave_at = now + pause, 0.0
         while not leave_at or now < leave_at:
             with self._lock:
                 wanted, added = list(self._waiting), self._added
                 self._added = set()
+            if added and pause > MAX_BLOCK:
+                pause = MAX_BLOCK
+                look_at = min(look_at, now + pause)
             # A job that is followed already is not announced as followed again.
             yield list(added & changes.want(wanted))
             leave_at = 0.0 if wanted else leave_at or now + _LINGER
@@ -172,7 +176,8 @@ class Waiters:
             if now >= look_at:
                 changes.check(ANSWER_TIMEOUT)
                 yield wanted  # and so those, too, of which something was heard now
-                look_at = now + MAX_BLOCK
+                pause = min(LONGEST_BLOCK, 2 * pause)
+                look_at = now + pause
 
     def _look(self, job_ids: Sequence[str]) -> None:
         for at in range(0, len(job_ids), _LOOK_AT_ONCE):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +12,14 @@ import jobs
 import pytest
 from waiting import until
 
-from worker_lib import MachineNotFound, Unauthorized, WaitTimeout
+from worker_lib import (
+    JobCancelled,
+    MachineNotFound,
+    Unauthorized,
+    WaitTimeout,
+    waiters,
+)
+from worker_lib import client as client_module
 from worker_lib.emulator import FaultRule
 from worker_lib.launcher import machine_config
 
@@ -232,6 +242,50 @@ def test_nothing_is_asked_until_the_next_deadline_and_then_once(
     until(lambda: "succeeded" == soon.status)
     assert 1 <= len(looks) <= 5
     assert "scheduled" == later.status
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_the_longer_a_result_is_waited_for_the_less_is_asked(
+    make_emulator: Callable[..., Emulator],
+    make_client: Callable[..., Client],
+    own_server: OwnServer,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    awaits: bool,
+) -> None:
+    """Each look is twice as long after the one before, up to a limit."""
+    for module in (client_module, waiters):
+        monkeypatch.setattr(module, "MAX_BLOCK", 0.2)
+        monkeypatch.setattr(module, "LONGEST_BLOCK", 1.6)
+    make_client(make_emulator(redis_url=own_server.url), redis_url=own_server.url)
+    job = jobs.add.options(delay="1h").delay(1, 2)
+
+    async def wait() -> int:
+        return await job
+
+    def waited() -> None:
+        with contextlib.suppress(JobCancelled):
+            if awaits:
+                asyncio.run(wait())
+            else:
+                job.result()
+
+    before = _looks_at_jobs(own_server)
+    waiter = threading.Thread(target=waited)
+    waiter.start()
+    time.sleep(5)
+    looks = _looks_at_jobs(own_server) - before
+    job.cancel()
+    waiter.join(10)
+
+    assert not waiter.is_alive()
+    assert 3 <= looks <= 14, "it would be 25 and more at an even pace"
+
+
+def _looks_at_jobs(server: OwnServer) -> int:
+    stats = server.ask("INFO", "commandstats")
+    names = ("cmdstat_eval", "cmdstat_evalsha")
+    return sum(stats[name]["calls"] for name in names if name in stats)
 
 
 def test_who_sleeps_until_its_deadline_hears_that_a_launcher_is_called(

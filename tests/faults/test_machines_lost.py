@@ -307,6 +307,52 @@ def test_a_machine_that_never_claims_is_replaced(
     assert 2 == len(emulator.billing()["machines"])
 
 
+def test_a_machine_that_thaws_while_fly_is_asked_about_it_is_left_alone(
+    client: Client, emulator: Emulator, ledger: Ledger, tmp_path: Path
+) -> None:
+    """It renewed its lease before anything was decided: its job runs once."""
+    emulator.script_faults([FaultRule(action="get", delay=2.0)])
+    gate = tmp_path / "gate"
+    job = jobs.works.delay(str(ledger), gate=str(gate), value=5)
+    (started,) = until(lambda: ledger.starts)
+    os.kill(started.supervisor, signal.SIGSTOP)
+    until(lambda: emulator.requests()["actions"].get("get"))
+    os.kill(started.supervisor, signal.SIGCONT)
+    time.sleep(3)  # the answer came, and what followed from it
+    gate.touch()
+
+    assert 5 == job.result(timeout=20)
+    assert ["succeeded"] == [one.outcome for one in job.attempts]
+    assert 1 == len(ledger.starts)
+
+
+@pytest.mark.parametrize("replies", ["come", "are lost"])
+def test_a_machine_that_hangs_as_it_starts_and_is_in_no_list_is_destroyed(
+    make_emulator: Callable[..., Emulator],
+    make_client: Callable[..., Client],
+    ledger: Ledger,
+    replies: str,
+) -> None:
+    """Its id is known from the create, or from the clash of names that follows."""
+    emulator = make_emulator()
+    make_client(emulator, boot_timeout=1.0)
+    rules = [
+        FaultRule(state="starting", effect="wedge", times=1),
+        FaultRule(action="list", effect="omit"),
+    ]
+    if replies == "are lost":
+        rules.append(
+            FaultRule(action="create", effect="drop", after_commit=True, times=1)
+        )
+    emulator.script_faults(rules)
+    job = jobs.works.delay(str(ledger), value=5)
+
+    until(lambda: len(emulator.machines()) == 2, within=25)
+    until(lambda: len(_alive(emulator)) <= 1)
+    assert 5 == job.result(timeout=30)
+    until(lambda: not _alive(emulator))
+
+
 def test_a_machine_whose_boot_is_merely_slow_is_left_alone(
     make_emulator: Callable[..., Emulator],
     make_client: Callable[..., Client],

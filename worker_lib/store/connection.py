@@ -8,6 +8,7 @@ and nothing else.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -37,13 +38,18 @@ if TYPE_CHECKING:
 
     from worker_lib.store.scripts import Script
 
-__all__ = ["ANSWER_TIMEOUT", "MAX_BLOCK", "Connection"]
+__all__ = ["ANSWER_TIMEOUT", "LONGEST_BLOCK", "MAX_BLOCK", "Connection"]
 
 CONNECT_TIMEOUT = 1.5
 ANSWER_TIMEOUT = 2.5
 BLOCK_MARGIN = 0.7
-# Blocking commands are cut into slices, so that a dead connection is noticed.
+# Blocking commands are cut into slices, so that a dead connection is noticed, and what
+# Redis may have lost. Each slice of a wait is twice as long as the one before.
 MAX_BLOCK = 20.0
+LONGEST_BLOCK = 300.0
+# By which the kernel finds out that a silent connection is dead: after a minute, then
+# three times ten seconds. No command is sent for it.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _CODES = {
     redis.AuthenticationError: "WRONGPASS",
     BusyLoadingError: "LOADING",
@@ -181,6 +187,17 @@ class Connection:
         return explain(text, where, self._prefix.decode())
 
 
+def _kept_alive(url: str) -> dict[str, Any]:
+    """Return what redis-py needs to know; a unix socket has no such thing."""
+    if url.startswith("unix:"):
+        return {}
+    known = {
+        name: value for name, value in _KEEP_ALIVE.items() if hasattr(socket, name)
+    }
+    options = {getattr(socket, name): value for name, value in known.items()}
+    return {"socket_keepalive": True, "socket_keepalive_options": options}
+
+
 class _Connections:
     """A free list of redis-py connections; forgets those made before a fork."""
 
@@ -192,6 +209,7 @@ class _Connections:
                 socket_timeout=answer_timeout,
                 retry=RedisRetry(NoBackoff(), 0),
                 protocol=2,
+                **_kept_alive(url),
             )
         except ValueError:  # whose text may show the password
             raise ConfigError(

@@ -187,3 +187,21 @@ def test_every_script_is_one_file_named_as_its_verb() -> None:
     assert b"claim_next" in script("claim").source
     assert b"local function finish" in script("look").source
     assert 40 == len(script("look").sha)
+
+
+def test_the_kernel_sees_to_a_silent_connection() -> None:
+    """Who waits for hours sends nothing, and still learns that its server is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        made = Connection(f"redis://127.0.0.1:{port}", "{x}")
+        with made.own() as link:
+            link.connect()
+            options = [
+                link._sock.getsockopt(*option)
+                for option in (
+                    (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                )
+            ]
+
+    assert [1, 60] == options
