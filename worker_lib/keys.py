@@ -20,6 +20,7 @@ __all__ = [
     "new_job_id",
     "new_slot_id",
     "owner",
+    "owners",
 ]
 
 MACHINE_PREFIX = "wl-"
@@ -52,6 +53,11 @@ def key_prefix(namespace: str) -> str:
 def job_channel(namespace: str, job_id: str) -> str:
     """Return the pub/sub channel on which the scripts announce a job's changes."""
     return f"{key_prefix(namespace)}:changed:{job_id}"
+
+
+def owners(namespace: str, *secrets: str) -> frozenset[str]:
+    """Return the owners that stand for these secrets; empty ones are left out."""
+    return frozenset(owner(namespace, secret) for secret in secrets if secret)
 
 
 def owner(namespace: str, secret: str) -> str:

@@ -24,7 +24,7 @@ from worker_lib.keys import (
     METADATA_OWNER,
     METADATA_SLOT,
     machine_name,
-    owner,
+    owners,
 )
 from worker_lib.launcher import ANYBODY
 from worker_lib.logs import get_logger
@@ -81,8 +81,7 @@ class Sweeper:
         self._launcher = launcher
         self._codec = codec_
         self._settings = settings
-        secrets = filter(None, (settings.secret, settings.old_secret))
-        self._owners = {owner(settings.namespace, secret) for secret in secrets}
+        self._owners = owners(settings.namespace, settings.secret, settings.old_secret)
         self._lock = threading.Lock()
         self._bell: Bell | None = None  # there while the thread runs
         self._look_at = _NEVER

@@ -15,7 +15,7 @@ from waiting import until
 
 from worker_lib.cli import main
 from worker_lib.emulator.faults import FaultRule
-from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, owner
+from worker_lib.keys import METADATA_NAMESPACE, METADATA_OWNER, METADATA_SLOT, owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,6 +216,7 @@ def test_sweep_destroys_a_machine_that_nobody_knows(
         "image": "local",
         "init": {"exec": ["sleep", "60"]},
         "metadata": {
+            METADATA_NAMESPACE: settings.namespace,
             METADATA_OWNER: owner(settings.namespace, settings.secret),
             METADATA_SLOT: "0123456789ab",
         },

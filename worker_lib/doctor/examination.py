@@ -15,7 +15,7 @@ from worker_lib.doctor.findings import Finding, bad, unknown
 from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.doctor.rights import check_rights
 from worker_lib.errors import ConfigError, StoreError
-from worker_lib.keys import key_prefix, owner
+from worker_lib.keys import key_prefix, owners
 from worker_lib.local.place import Place
 from worker_lib.ping import versions
 from worker_lib.store.connection import Connection
@@ -205,7 +205,8 @@ def _judge_info(redis: server.RedisServer) -> Iterator[Finding]:
 
 
 def _leftovers(facts: FlyFacts, settings: Settings) -> Finding:
-    slots = fly.slots_of(facts.machines, owner(settings.namespace, settings.secret))
+    ours = owners(settings.namespace, settings.secret, settings.old_secret)
+    slots = fly.slots_of(facts.machines, ours)
     try:
         strays = _unknown_slots(settings, slots)
     except (StoreError, ConfigError) as error:

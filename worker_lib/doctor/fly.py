@@ -130,12 +130,12 @@ def check_secrets(reply: Reply, app: str) -> Finding:
     return good(name, f"{' and '.join(_NEEDED_SECRETS)} are set")
 
 
-def slots_of(reply: Reply, tag: str) -> dict[str, str]:
-    """Return slot and machine id of each machine that has this owner's tag."""
+def slots_of(reply: Reply, tags: Collection[str]) -> dict[str, str]:
+    """Return slot and machine id of each machine that has one of these owners."""
     return {
         _metadata(one).get(METADATA_SLOT, ""): str(one.get("id"))
         for one in reply.objects()
-        if _metadata(one).get(METADATA_OWNER) == tag
+        if _metadata(one).get(METADATA_OWNER) in tags
         and one.get("state") not in ("destroyed", "destroying")
     }
 

@@ -18,6 +18,7 @@ from worker_lib.errors import (
     UnknownVersion,
     WaitTimeout,
 )
+from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, owner, owners
 from worker_lib.settings import Settings
 
 EMPTY = Reply(body={})
@@ -226,6 +227,26 @@ def test_what_a_token_may_not_ask_is_unknown_and_never_well() -> None:
     assert "unknown" == fly.check_apart(FORBIDDEN, "tasks", "web").verdict
     assert "unknown" == fly.check_image("some/image:v1", [FORBIDDEN]).verdict
     assert "failed" == fly.check_leftovers(FORBIDDEN, {}, ()).verdict
+
+
+def test_machines_of_the_old_secret_are_ours_too() -> None:
+    """They were made before it was changed; a stranger's are not."""
+    machines = [
+        {
+            "id": f"m-{secret}",
+            "state": "started",
+            "config": {
+                "metadata": {
+                    METADATA_SLOT: secret,
+                    METADATA_OWNER: owner("jobs", secret),
+                }
+            },
+        }
+        for secret in ("new", "old", "strange")
+    ]
+    found = fly.slots_of(Reply(body=machines), owners("jobs", "new", "old", ""))
+
+    assert {"new": "m-new", "old": "m-old"} == found
 
 
 @pytest.mark.parametrize(
