@@ -108,10 +108,9 @@ def test_a_missing_file_of_secrets_is_told(tmp_path: Path) -> None:
         args.run(args)
 
 
-@contextmanager
-def served(tmp_path: Path, *words: str) -> Iterator[tuple[str, str, str]]:
-    """Run the command; yield its line, its URL and the token in the line."""
-    process = subprocess.Popen(
+def spawned(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    """Run the command on a free port."""
+    return subprocess.Popen(
         [
             *(sys.executable, "-c", MAIN, "emulator", "--port", "0"),
             *("--state-dir", str(tmp_path), *words),
@@ -121,9 +120,13 @@ def served(tmp_path: Path, *words: str) -> Iterator[tuple[str, str, str]]:
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with process, process.stdout, process.stderr:
+
+
+@contextmanager
+def served(tmp_path: Path, *words: str) -> Iterator[tuple[str, str, str]]:
+    """Run the command; yield its line, its URL and the token in the line."""
+    with spawned(tmp_path, *words) as process:
+        assert process.stdout is not None
         line = process.stdout.readline()
         found = re.search(r"FLY_FLAPS_BASE_URL=(\S+) FLY_API_TOKEN=(.+)", line)
         assert found is not None
@@ -176,16 +179,7 @@ def test_a_host_is_allowed_by_its_option(tmp_path: Path) -> None:
 
 def test_an_address_for_others_is_warned_about(tmp_path: Path) -> None:
     """Loopback only unless asked otherwise; who asks is told what that means."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-c", MAIN, "emulator", "--port", "0"),
-            *("--state-dir", str(tmp_path), "--host", "0.0.0.0"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    process = spawned(tmp_path, "--host", "0.0.0.0")
     assert process.stdout is not None
     line = process.stdout.readline()
     process.terminate()
