@@ -33,6 +33,7 @@ __all__ = ["ROOT", "Rig", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _APP = "bench"
+_TOKEN = "bench-token"
 _PATIENCE = 30.0
 _GRACE = 5.0
 
@@ -58,7 +59,7 @@ class Rig:
         Args:
             machines: Whether it may ask the emulator for machines.
         """
-        client = Client(self._settings("bench-token" if machines else ""))
+        client = Client(self._settings(_TOKEN if machines else ""))
         client_module._default = client
         try:
             yield client
@@ -100,7 +101,7 @@ class Rig:
             "WORKER_LIB_SECRET": self._secret,
             "WORKER_LIB_NAMESPACE": namespace,
             "WORKER_IMAGE": "local",
-            "FLY_API_TOKEN": "bench-token",
+            "FLY_API_TOKEN": _TOKEN,
             "FLY_API_HOSTNAME": self._emulator_url,
             "FLY_TASKS_APP": _APP,
         }
@@ -172,6 +173,7 @@ def _start_emulator(folder: Path, secret: str) -> subprocess.Popen[bytes]:
         f"REDIS_URL=unix://{folder / 'redis'}\nWORKER_LIB_SECRET={secret}\n"
     )
     words = ["emulator", "--port", "0", "--app", _APP, "--no-rate-limits"]
+    words += ["--token", _TOKEN]
     paths = ["--secrets-file", str(file), "--state-dir", str(folder / "machines")]
     return subprocess.Popen(
         [
