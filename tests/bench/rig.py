@@ -82,6 +82,7 @@ class Rig:
                 "WORKER_LIB_SECRET": self._secret,
                 "WORKER_LIB_NAMESPACE": client.settings.namespace,
                 "WORKER_LIB_SLOT": slot.decode().rpartition(":")[2],
+                "WORKER_LIB_POOL": _text(self.redis.hget(slot, "pool")),
                 "FLY_MACHINE_ID": "by-hand",
             },
         )
@@ -165,6 +166,10 @@ def _destroy_machines(client: Client) -> None:
     for machine in api.list_machines():
         with contextlib.suppress(MachineNotFound):
             api.destroy_machine(machine.id, force=True)
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
 
 
 def _start_emulator(folder: Path, secret: str) -> subprocess.Popen[bytes]:
