@@ -8,10 +8,10 @@ from worker_lib import exits
 from worker_lib.keys import machine_name
 
 if TYPE_CHECKING:
-    from worker_lib.machines.types import Machine
+    from worker_lib.machines.types import ExitEvent, Machine
     from worker_lib.store.store import Check
 
-__all__ = ["BootCause", "Cause", "boot_cause", "cause_of"]
+__all__ = ["BootCause", "Cause", "boot_cause", "cause_of", "failed_boot"]
 
 _MAX_WORDS = 200
 
@@ -77,17 +77,24 @@ def boot_cause(check: Check, machine: Machine | None) -> BootCause | None:
         )
     if event.requested_stop:
         return None
-    if event.oom_killed:
-        return BootCause(
-            f"{who} ran out of memory before it took a job: raise memory_mb"
-        )
-    meaning = exits.meaning(event.exit_code)
-    said = _last_words(machine)
+    is_known = bool(exits.meaning(event.exit_code)) and not event.oom_killed
     return BootCause(
-        f"{who} ended with exit code {event.exit_code} before it took a job"
+        failed_boot(machine, event),
+        is_permanent=is_known and event.exit_code != exits.REDIS_UNREACHABLE,
+    )
+
+
+def failed_boot(machine: Machine, event: ExitEvent) -> str:
+    """Return how a machine ended that took no job: what it means, what it said."""
+    if event.oom_killed:
+        why = "ran out of memory before it took a job: raise memory_mb"
+        return f"machine {machine.id} {why}"
+    meaning, said = exits.meaning(event.exit_code), _last_words(machine)
+    return (
+        f"machine {machine.id} ended with exit code {event.exit_code} before it took "
+        "a job"
         + (f": {meaning}" if meaning else "")
-        + (f"; it said: {said}" if said else ""),
-        is_permanent=bool(meaning) and event.exit_code != exits.REDIS_UNREACHABLE,
+        + (f"; it said: {said}" if said else "")
     )
 
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from worker_lib.causes import failed_boot
 from worker_lib.client import Client
 from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
 from worker_lib.doctor.sides import MISMATCH_REMEDY
@@ -21,7 +22,6 @@ from worker_lib.errors import (
     WaitTimeout,
     WorkerLibError,
 )
-from worker_lib.exits import meaning
 from worker_lib.keys import METADATA_OWNER, owner
 from worker_lib.ping import ping
 
@@ -179,19 +179,15 @@ def check_probe(probe: Probe, settings: Settings) -> Finding:
 def _check_ended(name: str, machine: Machine, settings: Settings) -> Finding:
     """Tell of a machine that ended before it took the call."""
     words = {"app": settings.fly_app, "image": settings.image}
-    exits = [one.exit_event for one in machine.events if one.exit_event]
     states = {machine.state, *(one.status for one in machine.events)}
-    if not exits and (states & _UNSTARTED or not machine.events):
+    if machine.exit_event is not None:
+        text = failed_boot(machine, machine.exit_event)
+        return bad(name, text, _SILENT.format(**words))
+    if states & _UNSTARTED or not machine.events:
         text = f"Fly could not start machine {machine.id} of {settings.image}"
         return bad(name, text, _NO_IMAGE.format(**words))
-    if not exits:
-        text = f"machine {machine.id} was stopped before it took the call"
-        return bad(name, text, _SILENT.format(**words))
-    code = exits[0].exit_code
-    text = f"machine {machine.id} ended with exit code {code} and took no call"
-    known = meaning(code)
-    remedy = _SILENT.format(**words)
-    return bad(name, f"{text}: {known}" if known else text, remedy)
+    text = f"machine {machine.id} was stopped before it took the call"
+    return bad(name, text, _SILENT.format(**words))
 
 
 def check_versions(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Finding:
