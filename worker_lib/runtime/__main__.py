@@ -72,10 +72,12 @@ class _Program:
             max_lifetime=told.max_lifetime,
         )
 
-    def serve(self, frames: Frames, progress: Progress) -> None:
+    def serve(
+        self, frames: Frames, progress: Progress, job: list[bytes] | None = None
+    ) -> None:
         from worker_lib.runtime.child import Child  # noqa: PLC0415 - in the child only
 
-        Child(frames, progress, self._codec(), self._told.pool).serve()
+        Child(frames, progress, self._codec(), self._told.pool).serve(job)
 
     def seal(self, job: ClaimedJob, ended: Ended, output: str) -> bytes:
         from worker_lib import codec, pickling  # noqa: PLC0415 - only after a crash
@@ -99,6 +101,11 @@ class _Program:
             max_bytes=self._told.max_payload_bytes,
             old_secret=self._told.old_secret,
         )
+
+
+def go_on(frames: Frames, progress: Progress, job: list[bytes]) -> None:
+    """Serve as a child that has started anew, and has a job already."""
+    _Program(read(os.environ)).serve(frames, progress, job)
 
 
 def _failed(exit_code: int, error: Exception) -> int:

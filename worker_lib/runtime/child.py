@@ -13,6 +13,7 @@ from functools import partial
 
 from worker_lib import codec, context, pickling
 from worker_lib.errors import PayloadTooLarge, TaskNotRegistered, WorkerLibError
+from worker_lib.runtime.fresh import Sources
 from worker_lib.runtime.functions import Functions
 from worker_lib.runtime.process import CHANNEL_LOST
 
@@ -54,16 +55,23 @@ class Child:
         self._pool = pool
         self._named: dict[str, Callable[..., Any]] = {}
         self._sent = Functions()
+        self._sources = Sources.of_this_machine()
 
-    def serve(self) -> None:
-        """Run jobs until the supervisor is gone."""
+    def serve(self, job: list[bytes] | None = None) -> None:
+        """Run jobs until the supervisor is gone.
+
+        Args:
+            job: To begin with; None waits for one.
+        """
         context.enter_machine()
         faulthandler.enable()
         signal.signal(signal.SIGTERM, _raise_interrupt)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(OUT_OF_TIME, _raise_out_of_time)
-        while (frame := self._frames.receive()) is not None:
-            self._answer(*self._run(frame), self._kept(frame))
+        frame = job or self._frames.receive()
+        while frame is not None:
+            self._answer(*self._run_from_disk(frame), self._kept(frame))
+            frame = self._frames.receive()
 
     def _answer(self, *parts: bytes) -> None:
         try:
@@ -71,8 +79,21 @@ class Child:
         except OSError:  # the task closed the channel, or the supervisor is gone
             os._exit(CHANNEL_LOST)
 
+    def _run_from_disk(self, frame: list[bytes]) -> tuple[bytes, ...]:
+        """Run a job by the code that is on disk now, where that can change."""
+        if self._sources is None:
+            return self._run(frame)
+        if self._sources.have_changed():
+            channels = (self._frames.channel, self._progress.channel)
+            self._sources.run_anew(frame, *(one.fileno() for one in channels))
+        done = self._run(frame)
+        self._sources.note()
+        return done
+
     def _kept(self, frame: list[bytes]) -> bytes:
         """Return whether a next call of the same code can do without it."""
+        if self._sources is not None:  # it may have to start anew for that call
+            return b""
         return b"1" if self._sent.get(frame[4].decode()) else b""
 
     def _run(self, frame: list[bytes]) -> tuple[bytes, ...]:

@@ -1,0 +1,132 @@
+"""Starts the child anew when the code on disk has changed; locally only.
+
+On Fly the code is that of the image, which never changes under a machine. Where a
+machine is a process of a developer's computer, it may have been edited since the child
+imported it. The child then executes itself once more before it runs the next job:
+same process, same channels, nothing imported yet. The supervisor notices nothing.
+
+It looks at the source files of modules that have been imported, except for those of
+the interpreter, of installed packages and of this library. An edit within the second of
+an earlier one that leaves a file's size as it was is hidden by Python's own cache.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import NoReturn
+
+__all__ = ["Sources", "start_anew"]
+
+# Times of files are taken from a clock that ticks every few milliseconds.
+_TICK_NS = 10_000_000
+_LIBRARY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Sources:
+    """The files that code was imported from, as they were then."""
+
+    def __init__(self) -> None:
+        self._began_ns = time.time_ns() - _TICK_NS
+        self._modules = 0
+        self._seen: dict[str, tuple[int, int] | None] = {}
+        self._folder = os.getcwd()
+
+    @classmethod
+    def of_this_machine(cls) -> Sources | None:
+        """Return them; None where code cannot change under a machine."""
+        return cls() if os.environ.get("WORKER_LIB_LOCAL_PATH") else None
+
+    def note(self) -> None:
+        """Look at what has been imported since the last time."""
+        if len(sys.modules) == self._modules:
+            return
+        for path in _files():
+            if path not in self._seen:
+                self._seen[path] = self._look(path)
+        self._modules = len(sys.modules)
+
+    def have_changed(self) -> bool:
+        """Whether a file is not as it was when its code was imported."""
+        return any(_state(path) != state for path, state in self._seen.items())
+
+    def run_anew(self, frame: list[bytes], *channels: int) -> NoReturn:
+        """Start over with a job, where the machine was started."""
+        os.chdir(self._folder)
+        start_anew(frame, *channels)
+
+    def _look(self, path: str) -> tuple[int, int] | None:
+        state = _state(path)
+        # Written since this process began: whether before its import is not known.
+        return None if state is None or state[0] >= self._began_ns else state
+
+
+def start_anew(frame: list[bytes], *channels: int) -> NoReturn:
+    """Execute a fresh child in the place of this one; it begins with a job.
+
+    Args:
+        frame: The job, as the supervisor sent it.
+        channels: Descriptors to and from the supervisor.
+    """
+    job = os.memfd_create("job")
+    with open(job, "wb", closefd=False) as file:
+        file.write(marshal.dumps(frame))
+    os.lseek(job, 0, os.SEEK_SET)
+    for descriptor in (job, *channels):
+        os.set_inheritable(descriptor, True)
+    words = ["-m", "worker_lib.runtime.fresh", *map(str, (job, *channels))]
+    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell
+
+
+def _files() -> Iterator[str]:
+    foreign = (sys.prefix, sys.base_prefix, sys.exec_prefix, _LIBRARY)
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str) and not path.startswith(foreign):
+            yield path
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _main() -> None:
+    """Go on as the child that executed this."""
+    import socket  # noqa: PLC0415 - a child that was forked has it already
+
+    from worker_lib.runtime.__main__ import go_on  # noqa: PLC0415 - the same
+    from worker_lib.runtime.frames import Frames, Progress  # noqa: PLC0415
+
+    job, frames, progress = map(int, sys.argv[1:])
+    with open(job, "rb") as file:
+        frame = marshal.loads(file.read())  # noqa: S302 - of this very process
+    go_on(
+        Frames(socket.socket(fileno=frames)),
+        Progress(socket.socket(fileno=progress)),
+        frame,
+    )
+
+
+if __name__ == "__main__":
+    status = 1
+    try:
+        _main()
+        status = 0
+    except KeyboardInterrupt:
+        pass
+    except BaseException:  # noqa: BLE001 - as in a child that was forked
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        os._exit(status)
