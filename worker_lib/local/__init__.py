@@ -87,6 +87,8 @@ def environment() -> dict[str, str]:
     """
     settings = Settings.load(os.environ)
     details = _details(settings)
+    # What the program does not tell by itself counts as told here.
+    Surroundings(Settings.load({**os.environ, **details})).mark()
     if settings.runtime == "process":
         details["WORKER_LIB_LOCAL_PATH"] = _search_path()
     return details

@@ -1,9 +1,10 @@
 """What ended stacks leave on disk, and when it is removed.
 
 A stack that ends notes what it left: how many jobs are unfinished, and until when
-outcomes are kept. The next stack of any project removes the folders whose outcomes
-have expired or whose project is gone. Unfinished jobs are kept for as long as they
-would be in Redis; so is what a killed stack left, as nobody knows what it was.
+outcomes are kept. The next stack of any project removes the folders in which nothing
+was stored, whose outcomes have expired, or whose project is gone. Unfinished jobs are
+kept for as long as they would be in Redis; so is what a killed stack left, as nobody
+knows what it was.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ _OURS = re.compile(r"[0-9a-f]{12}(-[a-z-]+)?")
 _DAY = 86400.0
 # As long as Redis keeps a job that waits, by default.
 _UNFINISHED_FOR = 14 * _DAY
+# Programs may keep things of their own in a stack's Redis.
+_KEPT_FOR = _DAY
 _LOGS_FOR = 7 * _DAY
+# A server's files have about 200 bytes before anything is stored.
+_EMPTY = 1024
 # A program may be about to start a stack in a folder that it used a moment ago.
 _IN_USE_FOR = 3600.0
 _PATIENCE = 10.0
@@ -139,12 +144,22 @@ def _remove_if_stale(folder: Path, now: float) -> bool:
 
 
 def _is_stale(folder: Path, now: float) -> bool:
+    if _size(folder / "redis") < _EMPTY:
+        return True
     left = Left.read(folder)
     if left is None:
         return _last_written(folder) < now - _UNFINISHED_FOR
     if any(left.unfinished.values()):
         return (folder / _NOTE).stat().st_mtime < now - _UNFINISHED_FOR
-    return left.keep_until < now or not Path(left.project).exists()
+    if not Path(left.project).exists():
+        return True
+    keep_until = max(left.keep_until, _last_written(folder) + _KEPT_FOR)
+    return keep_until < now
+
+
+def _size(redis: Path) -> int:
+    files = redis.glob("appendonlydir/*")
+    return sum(path.stat().st_size for path in files)
 
 
 def _last_written(folder: Path) -> float:

@@ -20,11 +20,11 @@ DAY = 86400.0
 NAMES = iter(f"{number:012x}" for number in range(1, 10_000))
 
 
-def ended(top: Path, left: Left | None, *, days_ago: float) -> Path:
+def ended(top: Path, left: Left | None, *, days_ago: float, size: int = 2000) -> Path:
     """Make the folder of a stack that ended some days ago; None: that was killed."""
     folder = top / next(NAMES)
-    (folder / "redis").mkdir(parents=True)
-    (folder / "redis" / "x.aof").write_text("x")
+    (folder / "redis" / "appendonlydir").mkdir(parents=True)
+    (folder / "redis" / "appendonlydir" / "x.aof").write_bytes(bytes(size))
     if left is not None:
         left.write(folder)
     then = time.time() - days_ago * DAY
@@ -52,14 +52,15 @@ def mine(tmp_path: Path) -> Path:
 def test_what_nobody_needs_any_more_is_removed(mine: Path, tmp_path: Path) -> None:
     """Outcomes that have expired, and those of a project that is gone."""
     top, gone = mine.parent, tmp_path / "gone"
-    expired = ended(top, left(tmp_path), days_ago=1)
+    expired = ended(top, left(tmp_path), days_ago=2)
+    empty = ended(top, None, days_ago=1, size=200)
     deserted = ended(top, left(gone, kept_for_days=5), days_ago=1)
     killed = ended(top, None, days_ago=15)
     given_up = ended(top, left(tmp_path, unfinished=1), days_ago=15)
 
     removed = remove_stale(mine)
 
-    assert sorted([expired, deserted, killed, given_up]) == removed
+    assert sorted([expired, empty, deserted, killed, given_up]) == removed
     assert [mine] == list(top.iterdir())
 
 
@@ -71,6 +72,7 @@ def test_what_somebody_may_need_stays(mine: Path, tmp_path: Path) -> None:
         ended(top, left(tmp_path, kept_for_days=1), days_ago=6),
         ended(top, None, days_ago=13),
         ended(top, left(tmp_path), days_ago=0),
+        ended(top, left(tmp_path), days_ago=0.5),
     ]
     (top / "notes-of-somebody").mkdir()
 
