@@ -114,7 +114,7 @@ class Client:
         self._plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
         self._surroundings = surroundings or (lambda: settings.local_env)
         self._nesting = Nesting(self.store, settings)
-        self._waiters = Waiters(self.store, self._judge)
+        self._waiters = Waiters(self.store, self._looked_at)
 
     def __repr__(self) -> str:
         """Name the app and the namespace."""
@@ -349,6 +349,12 @@ class Client:
         patience = min(ANSWER_TIMEOUT, max(0.0, _left(deadline)))
         (seen,) = self.store.look(job_id, patience=patience)
         return self._judge(job_id, seen, known)
+
+    def _looked_at(self, job_id: str, seen: Seen | None, known: bool) -> Outcome | None:
+        found = self._judge(job_id, seen, known)
+        if found is None:  # the look may have put a lost deadline back
+            self._attend(job_id)
+        return found
 
     def _judge(self, job_id: str, seen: Seen | None, known: bool) -> Outcome | None:
         if seen is None:

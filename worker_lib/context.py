@@ -7,6 +7,7 @@ machine's, whether it is loading a task, and how many jobs led to the one it run
 from __future__ import annotations
 
 import math
+import os
 import sys
 from contextlib import contextmanager
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 __all__ = [
+    "GENERATION",
     "CurrentJob",
     "allow_call",
     "current_job",
@@ -28,6 +30,8 @@ __all__ = [
     "loading",
 ]
 
+# The variable by which programs that a job starts know of it.
+GENERATION = "WORKER_LIB_GENERATION"
 _MAX_MESSAGE = 500
 _present: CurrentJob | None = None
 _latest_generation = 0
@@ -117,11 +121,14 @@ def in_machine() -> bool:
 def generation() -> int:
     """Return the generation of the job that makes a call now; 0 outside of machines.
 
-    What a job left behind in a thread still belongs to it.
+    What a job left behind in a thread, or started as a program, still belongs to it.
     """
     if _present is not None:
         return _present.generation
-    return _latest_generation if _machine else 0
+    if _machine:
+        return _latest_generation
+    told = os.environ.get(GENERATION, "")
+    return int(told) if told.isdecimal() else 0
 
 
 @contextmanager

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings"]
 
-# Set by the launcher for its machines; never by people.
+# Set by the launcher for its machines, or by those for what they run; never by people.
 _INTERNAL = frozenset(
     {
-        *("WORKER_LIB_SLOT", "WORKER_LIB_POOL"),
+        *("WORKER_LIB_SLOT", "WORKER_LIB_POOL", "WORKER_LIB_GENERATION"),
         *("WORKER_LIB_MACHINE_ROOT", "WORKER_LIB_MACHINE_API"),
     }
 )

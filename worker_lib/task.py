@@ -79,10 +79,12 @@ class Task(Generic[P, R_co]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Return the task bound to `instance`, as a function in a class is."""
-        binds = hasattr(self._fly_function, "__get__")
+        function = self._fly_function
+        # Neither what is bound already nor a builtin is bound by a class.
+        binds = hasattr(function, "__get__") and not hasattr(function, "__self__")
         if instance is None or self.first or not binds:
             return self
-        return Task(self._fly_function, self._options, instance)
+        return Task(function, self._options, instance)
 
     @functools.cached_property
     def spec(self) -> TaskOptions:

@@ -4,7 +4,8 @@ A blocking command takes a connection for each wait, and cannot be taken back. S
 awaits is told by the announcements of the scripts instead: the thread subscribes to
 the channels of all awaited jobs, looks at a job once it is subscribed, and again when
 it hears that the job is final. An announcement that was missed costs time, never an
-outcome: all jobs are looked at every twenty seconds, and after each reconnection.
+outcome: all jobs are looked at after each reconnection, and unasked after twenty
+seconds, then less and less often.
 """
 
 from __future__ import annotations

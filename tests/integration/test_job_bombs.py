@@ -144,3 +144,12 @@ def test_a_retried_job_keeps_its_generation(client: Client) -> None:
     made = jobs.nests_a_retry.remote()
 
     assert 2 == Job.get(made).result(timeout=20)
+
+
+def test_a_program_that_a_job_starts_belongs_to_its_generation(client: Client) -> None:
+    """A script that calls the task that runs the script is a recursion, too."""
+    code = "import jobs; print(jobs.generations.delay(1).id)"
+
+    made = jobs.starts_a_program.remote(code)
+
+    assert 2 == Job.get(made).result(timeout=20)[0]

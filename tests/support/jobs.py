@@ -295,6 +295,13 @@ def generations(levels: int) -> tuple[int, str]:
     return current_job().generation, made
 
 
+@fly_task
+def starts_a_program(code: str) -> str:
+    """Run a Python program; return what it printed."""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    return run.stdout.decode().strip()
+
+
 @fly_task(retry=Retry(max_attempts=2, backoff="50ms"))
 def second_generation() -> int:
     """Fail once; return this job's generation."""

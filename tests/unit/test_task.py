@@ -236,6 +236,18 @@ def test_a_method_is_bound_to_its_instance() -> None:
     assert "high" == account.later.spec.queue
 
 
+def test_what_is_bound_already_is_not_bound_again() -> None:
+    """A task in a class that was made of another object's method, or of a builtin."""
+
+    class Holder:
+        other = fly_task(jobs.Account(1).add.fn)
+        size = fly_task(len)
+
+    holder: Any = Holder()
+    assert (6, 2) == (holder.other(5), holder.size("ab"))
+    assert ((), ()) == (holder.other.first, holder.size.first)
+
+
 def test_static_and_class_methods_are_tasks_in_either_order() -> None:
     """Reached through the class or an instance, also of a subclass."""
     for place in (jobs.Account, jobs.Account(1), jobs.Savings(1)):

@@ -38,7 +38,8 @@ def say(text: str) -> None:
 
 def tell(text: str) -> None:
     """Say something to the person, apart from the data, as `say` does."""
-    print(printable(text), file=sys.stderr, flush=True)
+    # In one piece, since a thread may be telling of something else.
+    print(f"{printable(text)}\n", file=sys.stderr, end="", flush=True)
 
 
 def _as_json(char: str) -> str:

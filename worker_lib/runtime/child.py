@@ -119,6 +119,7 @@ class Child:
             partial(self._progress.send, *place.values()),
             generation=call.generation,
         )
+        os.environ[context.GENERATION] = str(call.generation)
         context.enter(job)
         began = time.monotonic()
         try:
