@@ -104,16 +104,9 @@ def _describe(job: Job[Any], info: JobInfo) -> dict[str, Any]:
     return describe(job, info, about, _lives(), public=config.public)
 
 
-def _settle(info: JobInfo) -> bool:
-    """Wait for the machine of a final job to be gone; False if it was already."""
-    if not info.attempts:
-        return False
-    machine_id = info.attempts[-1].machine_id
-    life = _lives().find(machine_id)
-    if life is None or life.gone:
-        return False
-    _lives().find(machine_id, gone_within=_GONE_SECONDS)
-    return True
+def _settle(info: JobInfo) -> None:
+    """Wait for the machine of a final job to be gone."""
+    _lives().find(info.attempts[-1].machine_id, gone_within=_GONE_SECONDS)
 
 
 def _lives() -> Lives:

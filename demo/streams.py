@@ -61,7 +61,7 @@ class _Once:
 def events(
     job: Job[Any],
     document: Callable[[JobInfo], dict[str, Any]],
-    settle: Callable[[JobInfo], bool],
+    settle: Callable[[JobInfo], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[str]:
     """Yield the job's document now and after each change, until it is final.
@@ -71,8 +71,8 @@ def events(
     no longer be read, the stream just ends: the browser comes back and is told why.
 
     Args:
-        settle: Waits for a final job's machine to be gone; True if it had to, so that
-            there is more to tell.
+        document: Has `settled`, False for a final job of which there is more to tell.
+        settle: Waits for that, which is its machine's end.
     """
     yield f"retry: {_RECONNECT_MS}\n\n"
     with suppress(WorkerLibError):
@@ -82,17 +82,22 @@ def events(
 def _changes(
     job: Job[Any],
     document: Callable[[JobInfo], dict[str, Any]],
-    settle: Callable[[JobInfo], bool],
+    settle: Callable[[JobInfo], None],
     clock: Callable[[], float],
 ) -> Iterator[str]:
     deadline = clock() + _STREAM_SECONDS
     last: JobInfo | None = None
+    told: dict[str, Any] = {}
     while (left := deadline - clock()) > 0:
         for info in job.watch(timeout=min(_SLICE_SECONDS, left)):
-            yield _event("job", document(info)) if info != last else ": still here\n\n"
-            last = info
+            if info == last:
+                yield ": still here\n\n"
+                continue
+            last, told = info, document(info)
+            yield _event("job", told)
         if last is not None and last.final:
-            if settle(last):
+            if not told["settled"]:
+                settle(last)
                 yield _event("job", document(last))
             yield _event("end", {})
             return

@@ -43,16 +43,21 @@ def queued(client: Client) -> JobInfo:
 def _heard(
     job: Watched,
     clock: Callable[[], float] = lambda: 0.0,
-    settle: Callable[[JobInfo], bool] = lambda _: False,
+    gone: Callable[[], bool] = lambda: True,
+    settle: Callable[[JobInfo], None] = lambda _: None,
 ) -> list[str]:
-    def document(info: JobInfo) -> dict[str, str]:
-        return {"is": info.status}
+    def document(info: JobInfo) -> dict[str, Any]:
+        return {"is": info.status, "settled": info.final and gone()}
 
     stream = events(cast("Job[Any]", job), document, settle, clock)
     return [text.strip() for text in stream]
 
 
-def _event(name: str, **data: str) -> str:
+def _told(status: str, *, settled: bool = False) -> str:
+    return _event("job", **{"is": status, "settled": settled})
+
+
+def _event(name: str, **data: object) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}"
 
 
@@ -63,10 +68,10 @@ def test_each_change_is_told_once_and_the_end_is_named(queued: JobInfo) -> None:
 
     assert [
         "retry: 1000",
-        _event("job", **{"is": "scheduled"}),
-        _event("job", **{"is": "running"}),
+        _told("scheduled"),
+        _told("running"),
         ": still here",
-        _event("job", **{"is": "succeeded"}),
+        _told("succeeded", settled=True),
         _event("end"),
     ] == _heard(Watched([queued, running], [running, done]))
 
@@ -76,15 +81,29 @@ def test_the_end_comes_after_the_machine_has_gone(queued: JobInfo) -> None:
     done = dataclasses.replace(queued, status="succeeded")
     waited: list[str] = []
 
-    def settle(info: JobInfo) -> bool:
-        waited.append(info.status)
-        return True
-
-    told = _event("job", **{"is": "succeeded"})
-    assert ["retry: 1000", told, told, _event("end")] == _heard(
-        Watched([done]), settle=settle
+    heard = _heard(
+        Watched([done]),
+        gone=lambda: bool(waited),
+        settle=lambda info: waited.append(info.status),
     )
+
     assert ["succeeded"] == waited
+    assert [
+        "retry: 1000",
+        _told("succeeded", settled=False),
+        _told("succeeded", settled=True),
+        _event("end"),
+    ] == heard
+
+
+def test_a_machine_that_goes_while_the_end_is_told_is_told_of(queued: JobInfo) -> None:
+    """What counts is what the page was told, not what is so a moment later."""
+    done = dataclasses.replace(queued, status="succeeded")
+    looks = iter([False, True])
+
+    heard = _heard(Watched([done]), gone=lambda: next(looks))
+
+    assert _told("succeeded", settled=True) == heard[-2]
 
 
 def test_a_stream_ends_after_a_minute(queued: JobInfo) -> None:
@@ -92,12 +111,10 @@ def test_a_stream_ends_after_a_minute(queued: JobInfo) -> None:
     ticks = itertools.chain([0.0], (15.0 * n for n in itertools.count()))
     heard = _heard(Watched(*[[queued]] * 10), lambda: next(ticks))
 
-    assert ["retry: 1000", _event("job", **{"is": "scheduled"})] == heard[:2]
+    assert ["retry: 1000", _told("scheduled")] == heard[:2]
     assert [": still here"] * 3 == heard[2:]
 
 
 def test_a_stream_ends_quietly_if_the_job_cannot_be_read(queued: JobInfo) -> None:
     """The browser comes back, and the answer then says why."""
-    assert ["retry: 1000", _event("job", **{"is": "scheduled"})] == _heard(
-        Watched([queued])
-    )
+    assert ["retry: 1000", _told("scheduled")] == _heard(Watched([queued]))
