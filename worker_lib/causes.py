@@ -72,8 +72,8 @@ def boot_cause(check: Check, machine: Machine | None) -> BootCause | None:
     if event is None:
         image = machine.config.get("image", "")
         return BootCause(
-            f"{who} could not be started (its state is {machine.state}): check that "
-            f"the image {image} exists and that the tasks app may pull it"
+            f"{who} could not be started: check that the image {image} exists and "
+            "that the tasks app may pull it"
         )
     if event.requested_stop:
         return None

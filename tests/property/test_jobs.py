@@ -323,7 +323,12 @@ class Jobs(RuleBasedStateMachine):
     def lose(self, check: Check) -> None:
         job = check.job_id
         lost = int(self.redis.hget(self.key("job", job), "lost") or 0) if job else 0
-        self.store.lose(check, envelope=b"lost", error="gone", kind="lost", gone=True)
+        gone = len(self.machines) % 2 == 0
+        loss = self.store.lose(
+            check, envelope=b"lost", error="gone", kind="lost", gone=gone
+        )
+        if loss.is_lost and not gone:
+            assert f"m:{check.slot}" in self.redis.zrange(self.key("timers"), 0, -1)
         if job and self.jobs[job].once:
             if lost < int(self.redis.hget(self.key("job", job), "lost")):
                 self.end(job, "failed")
@@ -462,8 +467,11 @@ class Jobs(RuleBasedStateMachine):
             if not self.redis.exists(self.key("timers")):
                 break
             self.pass_time(120.0)
-            for check in self.store.sweep().checks:
+            found = self.store.sweep()
+            for check in found.checks:
                 self.lose(check)
+            for stray in found.strays:
+                self.store.forget_stray(stray.slot)
             for slot in self.slots():
                 self.come_up(self.slots().index(slot), "rested")
             while holding := self.holding():

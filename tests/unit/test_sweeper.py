@@ -726,7 +726,7 @@ BOOTING = Check("51", "launching", "m1", "pool", "", "", 12.0)
             Machine(id="m1", state="starting"),
         ),
         (
-            "not be started (its state is failed): check that the image a:b exists",
+            "could not be started: check that the image a:b exists",
             Machine(id="m1", state="failed", config={"image": "a:b"}),
         ),
     ],
