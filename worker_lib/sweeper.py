@@ -227,13 +227,15 @@ class Sweeper:
             return None
         return machine if self._is_of(check.slot, machine) else None
 
-    def _is_of(self, slot: str, machine: Machine) -> bool:
-        """Say whether this library made a machine for that slot.
+    def _is_of(self, slot: str, machine: Machine) -> bool | None:
+        """Say whether this library made a machine for that slot; None if unknown.
 
         Its id stands in Redis, where others may write: it must not lead to a machine
-        of somebody else's.
+        of somebody else's. While its host does not answer, Fly may not know.
         """
         data = machine.metadata
+        if not data and machine.host_status != "ok":
+            return None
         if data.get(METADATA_SLOT) == slot and data.get(METADATA_OWNER) in self._owners:
             return True
         log.warning("machine_not_ours", extra={"slot": slot, "machine_id": machine.id})
@@ -308,8 +310,10 @@ class Sweeper:
                 log.warning("check_failed", extra={"error": str(error)})
                 return
             else:
-                if not self._is_of(stray.slot, machine):
+                is_ours = self._is_of(stray.slot, machine)
+                if is_ours is False:
                     self._store.forget_stray(stray.slot)
+                if not is_ours:
                     return
         self._destroy(stray)
 

@@ -534,6 +534,26 @@ def test_a_machine_whose_host_is_lost_is_destroyed_when_the_host_is_back(
     assert f"m:{slot}" not in fly.ground.timers()
 
 
+def test_a_machine_whose_host_does_not_answer_is_not_taken_for_a_strangers(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fly shows it without its config, and so without what says that it is ours."""
+    _, slot, machine_id = running(fly)
+    unreachable = Machine(id=machine_id, state="started", host_status="unreachable")
+    fly.ground.pass_time(31)
+    with monkeypatch.context() as patched:
+        patched.setattr(fly.api, "get_machine", lambda _: unreachable)
+        sweep(fly)
+        fly.ground.pass_time(3)
+        sweep(fly)
+    assert machine_id in [one["id"] for one in fly.machines()]
+    assert f"m:{slot}" in fly.ground.timers()
+    fly.ground.pass_time(3)
+    sweep(fly)
+
+    eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
+
+
 def test_a_machine_that_no_list_shows_is_destroyed_by_its_name_when_one_does(
     fly: Fly,
 ) -> None:
