@@ -125,6 +125,7 @@ class TestTwice:
 
         assert claim.job is not None
         assert ("interrupted", job.id) == (claim.verdict, claim.job.id)
+        assert claim == again.claim("stay"), "the first reply may have been lost"
         again.release(claim.job, charge=True, **STOPPED)
         assert "failed" == ground.status(job.id)
 

@@ -16,9 +16,14 @@ if not got[3] then
       'trouble_until', 'hold_until', 'held_for', 'failed_boots', 'failed_at', 'stopped')
   end
 end
+local restarted = got[4] and got[4] ~= nonce
 if got[4] ~= nonce then
   redis.call('HSET', key('slot', slot), 'machine', ARGV[2], 'region', ARGV[3],
-    'lease', ARGV[4], 'nonce', nonce)
+    'lease', ARGV[4])
 end
-return claim_next(slot, ARGV[5], tonumber(ARGV[4]), boot, ARGV[6],
-  got[4] and got[4] ~= nonce)
+local reply = claim_next(slot, ARGV[5], tonumber(ARGV[4]), boot, ARGV[6], restarted)
+-- Not before the interrupted job was released: this very reply may be lost.
+if got[4] ~= nonce and (reply[1] == 'job' or reply[1] == 'idle') then
+  redis.call('HSET', key('slot', slot), 'nonce', nonce)
+end
+return reply
