@@ -132,6 +132,19 @@ def test_a_lingering_machine_ends_when_its_time_is_over(
     assert 0.9 <= time.monotonic() - ledger.ends[-1].at <= 4
 
 
+def test_a_lingering_machine_does_not_outlive_its_lifetime(
+    make_client: Callable[..., Client],
+    make_emulator: Callable[..., Emulator],
+    ledger: Ledger,
+) -> None:
+    """It leaves when it would take no further job, rather than wait for one."""
+    make_client(make_emulator(), max_lifetime=3.0)
+    jobs.works.options(linger="60s").delay(str(ledger)).result(timeout=20)
+    (started,) = ledger.starts
+
+    until(lambda: not is_running(started.supervisor), within=6)
+
+
 def test_a_machine_that_waits_sends_nothing(client: Client, ledger: Ledger) -> None:
     """A lingering machine blocks in one command, also after it was woken once."""
     import redis

@@ -23,7 +23,7 @@ __all__ = ["Claim", "ClaimedJob", "MachineStore"]
 
 # Meanwhile nobody looks at the job's timeout, so a frozen Redis must not hold up long.
 _BEAT_PATIENCE = 2.0
-_HURRIED = 1.0
+_HURRIED = 2.0
 # A retry that is due so soon is waited for: a machine costs less than a boot.
 _NEAR = 5.0
 
@@ -217,7 +217,7 @@ class MachineStore:
         return tuple(one for one in both if one >= 0)
 
     def hurry(self) -> None:
-        """Wait for no answer longer than a second from now on: little time is left."""
+        """Wait no longer than two seconds for any answer from now on."""
         self.wire.longest = self._bell.longest = _HURRIED
 
     def close(self) -> None:
