@@ -114,10 +114,10 @@ def test_a_result_over_the_limit_fails_the_job(
     make_emulator: Callable[..., Emulator], make_client: Callable[..., Client]
 ) -> None:
     """Nothing of it is stored; the message has both sizes and the remedy."""
-    make_client(make_emulator(), max_payload_bytes=50_000)
+    make_client(make_emulator(), max_payload_bytes=300_000)
 
-    with pytest.raises(PayloadTooLarge, match=r"100,0\d\d bytes .* limit is 50,000"):
-        jobs.gives.remote(100_000)
+    with pytest.raises(PayloadTooLarge, match=r"400,0\d\d bytes .* limit is 300,000"):
+        jobs.gives.remote(400_000)
     assert 20_000 == len(jobs.gives.remote(20_000))
 
 
