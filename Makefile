@@ -27,7 +27,7 @@ image:  ## Build the image of app and machines (BASE_IMAGE=, IMAGE=, BUILD_ARGS=
 	  --build-arg BASE_IMAGE=$(BASE_IMAGE) \
 	  --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
 	  --build-arg SOURCE="$$(git config --get remote.origin.url | sed 's|//[^/]*@|//|')" \
-	  --build-arg REVISION="$$(git describe --always --dirty --abbrev=40 --exclude '*')" \
+	  --build-arg REVISION="$$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)" \
 	  $(BUILD_ARGS) .
 
 # By the base's own Python, as what fits depends on version and platform.

@@ -23,6 +23,15 @@ print("ready", flush=True)
 time.sleep(60)
 """
 
+# Prints 1 once the child of the first process catches SIGTERM.
+LISTENS = """
+import glob
+for path in glob.glob("/proc/[0-9]*/status"):
+    facts = dict(line.split(":", 1) for line in open(path))
+    if facts["PPid"].strip() == "1" and "python" in facts["Name"]:
+        print(int(facts["SigCgt"], 16) >> 14 & 1)
+"""
+
 
 class Box:
     """Containers of one test, removed when it is over."""
@@ -124,6 +133,24 @@ def test_the_web_app_listens_on_the_port_that_it_is_told(
     )
 
     until(lambda: _answers(container, code), within=20)
+    docker("stop", "--time", "20", container)
+
+    assert "137" != docker("inspect", "--format", "{{.State.ExitCode}}", container)
+
+
+def test_a_machine_of_it_that_waits_for_redis_ends_when_told_to(box: Box) -> None:
+    """The runtime gets the signal through the init, and ends by itself."""
+    environ = {
+        "REDIS_URL": "redis://127.0.0.1:1",
+        "WORKER_LIB_SECRET": "0123456789abcdef" * 4,
+        "WORKER_LIB_SLOT": "0123456789ab",
+        "WORKER_LIB_POOL": "pool",
+        "WORKER_LIB_NAMESPACE": "image",
+    }
+    words = [word for one in environ.items() for word in ("--env", "=".join(one))]
+    container = box.run(*words, IMAGE, "python", "-m", "worker_lib.runtime")
+    until(lambda: "1" in docker("exec", container, "python", "-c", LISTENS))
+
     docker("stop", "--time", "20", container)
 
     assert "137" != docker("inspect", "--format", "{{.State.ExitCode}}", container)

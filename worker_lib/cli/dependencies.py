@@ -111,17 +111,7 @@ def declared(folder: Path, wanted: str = "") -> Declared | None:
 
 
 def _from_requirements(folder: Path, source: str) -> Declared:
-    copies, lines = [source], []
-    for path in copies:  # grows by what is included
-        text = (folder / path).read_text().replace("\\\n", " ")
-        for line in (one.partition(" #")[0].strip() for one in text.splitlines()):
-            included = _INCLUDE.match(line)
-            if included:
-                inner = _beside(path, included[1])
-                if inner not in copies:
-                    copies.append(inner)
-            elif line and not line.startswith("#"):
-                lines.append(line)
+    copies, lines = _read_requirements(folder, source)
     for line in lines:
         if _EDITABLE.match(line):
             raise ConfigError(
@@ -139,6 +129,22 @@ def _from_requirements(folder: Path, source: str) -> Declared:
         own=_own(lines),
         needs_git=any("git+" in line for line in lines),
     )
+
+
+def _read_requirements(folder: Path, source: str) -> tuple[list[str], list[str]]:
+    """Return all files that a file of requirements includes, and all their lines."""
+    files, lines = [source], []
+    for path in files:  # grows by what is included
+        text = (folder / path).read_text().replace("\\\n", " ")
+        for line in (one.partition(" #")[0].strip() for one in text.splitlines()):
+            included = _INCLUDE.match(line)
+            if included:
+                inner = _beside(path, included[1])
+                if inner not in files:
+                    files.append(inner)
+            elif line and not line.startswith("#"):
+                lines.append(line)
+    return files, lines
 
 
 def _own(lines: list[str]) -> str:

@@ -47,25 +47,30 @@ def foreign_imports(folder: Path, module: str) -> dict[str, Path]:
         out, as is what may be missing by the code's own word.
     """
     found: dict[str, Path] = {}
-    waiting = [file] if (file := module_file(folder, module)) else []
-    if (folder / "manage.py").exists():
-        waiting += [
-            path
-            for package in folder.glob("*/__init__.py")
-            for path in package.parent.rglob("*.py")
-            if not _TESTS & {*path.relative_to(folder).parts, path.stem}
-        ]
     seen: set[Path] = set()
+    waiting = _entries(folder, module)
     while waiting:
         file = waiting.pop()
         if file in seen:
             continue
         seen.add(file)
         for name, local in _resolved(folder, file):
-            if local:
-                waiting += local
-            elif name.partition(".")[0] not in sys.stdlib_module_names:
+            waiting += local
+            if not local and name.partition(".")[0] not in sys.stdlib_module_names:
                 found.setdefault(name, file)
+    return found
+
+
+def _entries(folder: Path, module: str) -> list[Path]:
+    """Return the files to begin with."""
+    found = [file] if (file := module_file(folder, module)) else []
+    if (folder / "manage.py").exists():
+        found += [
+            path
+            for package in folder.glob("*/__init__.py")
+            for path in package.parent.rglob("*.py")
+            if not _TESTS & {*path.relative_to(folder).parts, path.stem}
+        ]
     return found
 
 

@@ -63,22 +63,23 @@ def dependencies(folder: Path, wsgi: str, wanted: str, scratch: Path) -> Depende
     own = own_package(scratch)
     if found is not None:
         return _from_declared(folder, wsgi, found, own)
+    return _from_imports(folder, wsgi, own)
+
+
+def _from_imports(folder: Path, wsgi: str, own: OwnPackage) -> Dependencies:
     text, gaps = _generated(folder, wsgi, own)
     problems = [f"no installed package has {gap}: add what brings it" for gap in gaps]
     problems.append(
         f"{REQUIREMENTS} has what is imported; add what is loaded by name, such as "
         "drivers of databases"
     )
-    step = _install_step(
-        Declared(
-            source=REQUIREMENTS,
-            copies=(REQUIREMENTS, *([own.place] if own.wheel else [])),
-            needs_git=own.needs_git,
-        ),
-        None,
+    source = Declared(
+        source=REQUIREMENTS,
+        copies=(REQUIREMENTS, *([own.place] if own.wheel else [])),
+        needs_git=own.needs_git,
     )
     return Dependencies(
-        install=step,
+        install=_install_step(source, None),
         files={REQUIREMENTS: text, **_vendored(own)},
         problems=tuple(problems),
         is_incomplete=bool(gaps),

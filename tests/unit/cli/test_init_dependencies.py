@@ -50,6 +50,17 @@ def origin(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return told
 
 
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A wheel of this clone, as an address: built once, since that takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        told = {"url": ROOT.as_uri()}
+        patch.setattr("worker_lib.cli.own_package._origin", lambda: told)
+        found = own_package(tmp_path_factory.mktemp("wheel"))
+    assert found.wheel is not None
+    return found.wheel.as_uri()
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An app that imports four packages, and one in a module of its own."""
@@ -294,10 +305,13 @@ def test_a_lock_of_uv_is_installed_as_it_is(folder: Path) -> None:
 
 
 def test_a_path_in_a_lock_of_uv_is_refused_but_for_this_library(
-    folder: Path, origin: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    origin: dict[str, Any],
+    wheel: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The image has no folder beside the project's; of this library it gets a wheel."""
-    origin["url"] = ROOT.as_uri()
+    origin["url"] = wheel
     (folder / "uv.lock").write_text(lock('editable = "../worker_lib"'))
 
     assert 0 == main(["init"])
@@ -309,37 +323,37 @@ def test_a_path_in_a_lock_of_uv_is_refused_but_for_this_library(
 
 
 def test_a_clone_of_this_library_travels_as_a_wheel(
-    folder: Path, origin: dict[str, Any]
+    folder: Path, origin: dict[str, Any], wheel: str
 ) -> None:
     """It is on no index, and a name alone would fetch a stranger's."""
-    origin["url"] = ROOT.as_uri()
+    origin["url"] = wheel
 
     assert 0 == main(["init"])
 
-    (wheel,) = (folder / "vendor").iterdir()
-    assert f"./vendor/{wheel.name}\n" in (folder / "requirements.txt").read_text()
-    assert f"COPY vendor/{wheel.name} ./vendor/" in step(folder)
-    assert "worker_lib/runtime/__main__.py" in zipfile.ZipFile(wheel).namelist()
-    before = wheel.read_bytes()
+    (made,) = (folder / "vendor").iterdir()
+    assert f"./vendor/{made.name}\n" in (folder / "requirements.txt").read_text()
+    assert f"COPY vendor/{made.name} ./vendor/" in step(folder)
+    assert "worker_lib/runtime/__main__.py" in zipfile.ZipFile(made).namelist()
+    made.write_bytes(b"of an earlier version")
     assert 0 == main(["init"])
-    assert before == wheel.read_bytes()
+    assert zipfile.is_zipfile(made)
 
 
 @pytest.mark.parametrize("hashed", [False, True])
 def test_a_clone_is_installed_beside_what_is_declared(
-    folder: Path, origin: dict[str, Any], *, hashed: bool
+    folder: Path, origin: dict[str, Any], wheel: str, *, hashed: bool
 ) -> None:
     """In one run, so that no index is asked for its name; apart where hashes rule."""
-    origin["url"] = ROOT.as_uri()
+    origin["url"] = wheel
     text = ALL + ("redis --hash=sha256:00\ncloudpickle\n" if hashed else "")
     (folder / "requirements.txt").write_text(text)
 
     assert 0 == main(["init"])
 
-    (wheel,) = (folder / "vendor").iterdir()
+    (made,) = (folder / "vendor").iterdir()
     installs = [line for line in step(folder).splitlines() if "pip --python" in line]
     assert (2 if hashed else 1) == len(installs)
-    assert f"'./vendor/{wheel.name}'" in installs[-1]
+    assert f"'./vendor/{made.name}'" in installs[-1]
     assert hashed == ("--no-deps" in installs[-1])
 
 
