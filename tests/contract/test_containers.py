@@ -165,7 +165,7 @@ def test_options_say_who_runs_machines_and_what_they_can_read(
     printed = printed_by(api, shell(script.format(tmp_path / "word")))
 
     assert "1234" in printed.splitlines()
-    assert printed.endswith("hello")
+    assert "hello" in printed  # the order of what two streams had is not known
 
 
 def test_a_confined_machine_writes_to_tmp_only(start_emulator: StartEmulator) -> None:
