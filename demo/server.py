@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from wsgiref.types import WSGIApplication
 
-__all__ = ["DEFAULT_PORT", "THREADS", "Server", "main"]
+__all__ = ["DEFAULT_PORT", "THREADS", "FactsFormatter", "Server", "main"]
 
 DEFAULT_PORT = 8080
 THREADS = 32
@@ -47,6 +47,25 @@ _BODY_IN_MEMORY = 64 * 1024
 # A connection needs up to three descriptors: itself, and files for long bodies.
 _DESCRIPTORS_EACH = 3
 _DESCRIPTORS_BESIDES = 200
+
+
+class FactsFormatter(logging.Formatter):
+    """Writes an event's facts behind its name, as `reason='no token'`.
+
+    The library keeps them in `extra`; without them a log would not say why.
+    """
+
+    _NO_FACTS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line, and a traceback if it has one."""
+        facts = [
+            f"{name}={value!r}"
+            for name, value in vars(record).items()
+            if name not in self._NO_FACTS
+        ]
+        line, *trace = super().format(record).split("\n", 1)
+        return "\n".join([" ".join([line, *facts]), *trace])
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
@@ -140,7 +159,9 @@ def main() -> int:
     options = parser.parse_args()
     if options.access_log:
         logging.getLogger("demo.access").setLevel(logging.INFO)
-    logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(FactsFormatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(handlers=[handler])
     signal.signal(signal.SIGTERM, _end)
     from app import create_app  # noqa: PLC0415 - reads the environment
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 from waiting import until
 
 from demo.serve import free_port, server
-from demo.server import Server
+from demo.server import FactsFormatter, Server
 from demo.streams import StreamSlots
 
 if TYPE_CHECKING:
@@ -122,6 +123,19 @@ def test_a_slow_but_steady_upload_arrives(make_server: Callable[..., str]) -> No
 
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"200000")
+
+
+def test_the_log_has_the_facts_of_an_event() -> None:
+    """In public, pages say that the log tells why no machine can be had."""
+    facts = {"name": "worker_lib.launcher", "levelname": "ERROR", "reason": "no token"}
+    record = logging.makeLogRecord({**facts, "msg": "machine_refused"})
+    formatter = FactsFormatter("%(levelname)s %(name)s %(message)s")
+
+    expected = "ERROR worker_lib.launcher machine_refused reason='no token'"
+    assert expected == formatter.format(record)
+    record.exc_text = "Traceback (most recent call last):\nValueError: x"
+    assert expected == formatter.format(record).split("\n")[0]
+    assert formatter.format(record).endswith("ValueError: x")
 
 
 def _count(environ: dict[str, Any], start: StartResponse) -> list[bytes]:
