@@ -56,8 +56,8 @@ def image() -> Iterator[str]:
         client.ping()
     except (OSError, docker.errors.DockerException) as error:
         pytest.skip(f"no Docker engine answers: {error}")
-    with closing(client):
-        yield worker_image(client)
+    with closing(client), worker_image(client) as made:
+        yield made
 
 
 @pytest.fixture

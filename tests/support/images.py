@@ -10,11 +10,13 @@ import hashlib
 import io
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +57,9 @@ def contract_image(client: Any) -> str:
     return name
 
 
-def worker_image(client: Any) -> str:
-    """Return an image with this library in /app, which runs as user 10001.
+@contextmanager
+def worker_image(client: Any) -> Iterator[str]:
+    """Make an image with this library in /app, which runs as user 10001.
 
     As `worker/Dockerfile` makes it: code and interpreter belong to root.
     """
@@ -64,14 +67,15 @@ def worker_image(client: Any) -> str:
     container = client.containers.create(base)
     try:
         container.put_archive("/", _library())
-        container.commit(
+        image = container.commit(
             _WORKER_REPOSITORY,
-            "test",
+            secrets.token_hex(6),
             changes=["USER 10001", "ENV PYTHONPATH=/app", "WORKDIR /app"],
         )
     finally:
         container.remove()
-    return f"{_WORKER_REPOSITORY}:test"
+    yield image.tags[0]
+    client.images.remove(image.id, force=True)
 
 
 def _library() -> bytes:
