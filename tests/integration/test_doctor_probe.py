@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import pytest
 from scenes import IMAGE, found_by_name
 
 from worker_lib.emulator.faults import FaultRule
+from worker_lib.exits import BAD_SETTINGS, meaning
 
 if TYPE_CHECKING:
     from scenes import Scene
@@ -86,7 +86,8 @@ def test_a_machine_that_ends_before_it_takes_the_call_is_told_at_once(
 
     assert time.monotonic() - began < 20
     assert "failed" == found.verdict
-    assert re.search(r"ended with exit code \d+ before it took a job", found.text)
+    assert f"ended with exit code {BAD_SETTINGS} before it took a job" in found.text
+    assert meaning(BAD_SETTINGS) in found.text
     assert "fly logs -a tests" in found.remedy
 
 
