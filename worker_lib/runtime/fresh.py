@@ -63,8 +63,12 @@ class Sources:
 
     def _look(self, path: str) -> tuple[int, int] | None:
         state = _state(path)
-        # Written since this process began: whether before its import is not known.
-        return None if state is None or state[0] >= self._began_ns else state
+        if state is None:
+            return None
+        # Written since this process began: whether before its import is not known. A
+        # time to come says nothing, and must not have every job begin anew.
+        written_since = self._began_ns <= state[0] <= time.time_ns()
+        return None if written_since else state
 
 
 def start_anew(frame: list[bytes], *channels: int) -> NoReturn:

@@ -72,6 +72,16 @@ def test_a_file_written_since_the_start_may_have_been_imported_before(
     assert imported(sources).have_changed()
 
 
+def test_a_time_to_come_is_a_time_like_another(module: Path) -> None:
+    """Else every job would begin with a fresh start, until that time has come."""
+    os.utime(module, (time.time() + 3600,) * 2)
+    sources = imported(Sources())
+
+    assert not sources.have_changed()
+    module.write_text("X = 2")
+    assert sources.have_changed()
+
+
 def test_this_library_and_installed_packages_do_not_count() -> None:
     """They do not change under a machine, and are many."""
     sources = Sources()
