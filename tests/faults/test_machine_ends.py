@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import jobs
 import pytest
 from machine import Program
+from servers import locked_server
 from waiting import until
 
 from worker_lib import MachineError, exits
-from worker_lib.local.valkey import find_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,20 +32,10 @@ CANARY = "CANARY-in-the-password"
 
 
 @pytest.fixture
-def locked_server() -> Iterator[str]:
-    """A server that wants a password; yields its path."""
-    folder = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
-    words = ["--port", "0", "--unixsocket", str(folder / "redis"), "--save", ""]
-    server = subprocess.Popen(
-        [find_server(), *words, "--requirepass", "right-password"],
-        stdout=subprocess.DEVNULL,
-        cwd=folder,
-    )
-    until((folder / "redis").exists)
-    yield str(folder / "redis")
-    server.kill()
-    server.wait()
-    shutil.rmtree(folder)
+def locked() -> Iterator[Path]:
+    """The socket of a server that wants a password."""
+    with locked_server() as path:
+        yield path
 
 
 def test_a_stop_ends_a_machine_that_has_never_reached_redis(tmp_path: Path) -> None:
@@ -99,9 +86,9 @@ def test_a_stop_ends_a_machine_whose_first_question_is_not_answered() -> None:
 
 
 @pytest.mark.parametrize("login", [f":{CANARY}@", "", f"nobody:{CANARY}@"])
-def test_a_refused_login_ends_a_machine_at_once(locked_server: str, login: str) -> None:
+def test_a_refused_login_ends_a_machine_at_once(locked: Path, login: str) -> None:
     """It stays refused until a person acts, so there is nothing to wait for."""
-    program = Program(f"unix://{login}{locked_server}")
+    program = Program(f"unix://{login}{locked}")
     code, err = program.ended()
 
     assert exits.REDIS_REFUSED == code
@@ -239,11 +226,11 @@ def test_last_words_are_left_in_the_machines_own_metadata(
 def test_the_caller_is_told_why_its_machines_end(
     make_emulator: Callable[..., Emulator],
     make_client: Callable[..., Client],
-    locked_server: str,
+    locked: Path,
 ) -> None:
     """The machines' password is wrong: their last words reach who waits."""
-    emulator = make_emulator(redis_url=f"unix://:{CANARY}@{locked_server}")
-    make_client(emulator, redis_url=f"unix://:right-password@{locked_server}")
+    emulator = make_emulator(redis_url=f"unix://:{CANARY}@{locked}")
+    make_client(emulator, redis_url=f"unix://:right-password@{locked}")
 
     with pytest.raises(MachineError, match="refused our password") as caught:
         jobs.add.delay(1, 2).result(timeout=50)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jobs
 import pytest
+from servers import locked_server
 from waiting import is_running, until
 
 from worker_lib import (
@@ -25,10 +23,10 @@ from worker_lib import (
     exits,
 )
 from worker_lib.client import Client
-from worker_lib.local.valkey import find_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from ledger import Ledger
     from servers import OwnServer
@@ -250,18 +248,8 @@ def test_a_redis_that_never_answers_is_told_within_three_seconds(
 @pytest.fixture
 def locked_redis() -> Iterator[str]:
     """A server that wants a password; yields its URL without one."""
-    folder = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
-    words = ["--port", "0", "--unixsocket", str(folder / "redis"), "--save", ""]
-    server = subprocess.Popen(
-        [find_server(), *words, "--requirepass", "right-password"],
-        stdout=subprocess.DEVNULL,
-        cwd=folder,
-    )
-    until((folder / "redis").exists)
-    yield f"unix://PASSWORD{folder / 'redis'}"
-    server.kill()
-    server.wait()
-    shutil.rmtree(folder)
+    with locked_server() as path:
+        yield f"unix://PASSWORD{path}"
 
 
 def test_a_wrong_password_is_told_and_not_repeated(

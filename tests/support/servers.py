@@ -5,16 +5,37 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redis
+from waiting import until
 
-from worker_lib.local.valkey import start_server
+from worker_lib.local.valkey import find_server, start_server
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Iterator
+
+
+@contextmanager
+def locked_server() -> Iterator[Path]:
+    """Run a server that wants `right-password`; yield its socket."""
+    folder = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
+    path = folder / "redis"
+    words = ["--port", "0", "--unixsocket", str(path), "--save", ""]
+    server = subprocess.Popen(
+        [find_server(), *words, "--requirepass", "right-password"],
+        stdout=subprocess.DEVNULL,
+        cwd=folder,
+    )
+    until(path.exists)
+    yield path
+    server.kill()
+    server.wait()
+    shutil.rmtree(folder)
 
 
 class OwnServer:
