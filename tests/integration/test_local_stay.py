@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEAVES = """
-import logging, tasks
-logging.basicConfig(format="%(name)s %(message)s", level=logging.WARNING)
+import tasks
 job = tasks.waits.options(delay={delay!r}).delay({gate!r}, {started!r})
 print(job.id)
 """
@@ -81,7 +80,7 @@ def test_a_job_that_is_due_late_waits_for_the_next_program(desk: Desk) -> None:
     _, told = leave_a_job(desk, delay=3600.0)
 
     until(lambda: not desk.processes(), within=20)
-    assert told == "worker_lib.local 1 job is due later, with the next program\n"
+    assert told == "worker_lib: 1 job is due later, with the next program\n"
     assert {"worker_lib": 1} == note_of(desk)["unfinished"]
 
 

@@ -109,12 +109,16 @@ def find_modules_here(settings: Settings) -> Settings:
 
 
 def tell_what_is_left(settings: Settings, store: Store) -> None:
-    """Log, as this process ends, what the stack goes on with; never fails."""
+    """Print, as this process ends, what the stack goes on with; never fails.
+
+    Not to the log, which shows nothing until somebody configures it: whoever tries a
+    first script must not take its jobs for lost.
+    """
     with contextlib.suppress(StoreError):
         left = store.unfinished(settings.local_stay)
         text = what_is_left(left, settings.local_stay)
         if text:
-            log.warning(text)
+            print(f"worker_lib: {text}", file=sys.stderr)
 
 
 def what_is_left(left: Unfinished, stay: float) -> str:
