@@ -9,7 +9,7 @@ from worker_lib.keys import machine_name
 
 if TYPE_CHECKING:
     from worker_lib.machines.types import ExitEvent, Machine
-    from worker_lib.store.store import Check
+    from worker_lib.store.replies import Check
 
 __all__ = ["BootCause", "Cause", "boot_cause", "cause_of", "failed_boot"]
 

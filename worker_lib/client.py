@@ -45,7 +45,8 @@ from worker_lib.store.connection import (
     MAX_BLOCK,
     Connection,
 )
-from worker_lib.store.store import NewJob, Outcome, Seen, Store
+from worker_lib.store.replies import Outcome, Seen
+from worker_lib.store.store import NewJob, Store
 from worker_lib.sweeper import Sweeper
 from worker_lib.waiters import Waiters, in_thread
 

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from worker_lib.machines.api import MachinesApi
     from worker_lib.machines.types import Machine
     from worker_lib.settings import Settings
-    from worker_lib.store.store import Launch, Store
+    from worker_lib.store.replies import Launch
+    from worker_lib.store.store import Store
 
 __all__ = ["ANYBODY", "Launcher", "machine_config", "rebuild"]
 
@@ -137,8 +138,13 @@ class Launcher:
             pause = 0.0
             try:
                 pause = self._launch_in_turn(slot)
-            except Exception:  # the thread must outlive any one slot
-                log.exception("launch_failed", extra={"slot": slot})
+            except Exception as error:  # the thread must outlive any one slot
+                unknown = not isinstance(error, StoreError)
+                log.warning(
+                    "launch_failed",
+                    extra={"slot": slot, "error": str(error)},
+                    exc_info=unknown,
+                )
                 self._done()
             with self._lock:
                 del self._line[slot]
@@ -360,9 +366,14 @@ def machine_config(
         "WORKER_LIB_SLOT": slot,
         "WORKER_LIB_POOL": pool,
         "WORKER_LIB_NAMESPACE": settings.namespace,
-        "WORKER_LIB_LEASE_TTL": f"{settings.lease_ttl:g}",
+        "WORKER_LIB_LEASE_TTL": str(settings.lease_ttl),
         "WORKER_LIB_MAX_PAYLOAD": str(settings.max_payload_bytes),
-        "WORKER_LIB_MAX_LIFETIME": f"{settings.max_lifetime:g}",
+        "WORKER_LIB_MAX_LIFETIME": str(settings.max_lifetime),
+        # Calls of a task follow the settings of calls from outside.
+        "WORKER_LIB_MAX_MACHINES": str(settings.max_machines),
+        "WORKER_LIB_RESULT_TTL": str(settings.result_ttl),
+        "WORKER_LIB_PENDING_TTL": str(settings.pending_ttl),
+        "WORKER_LIB_BOOT_TIMEOUT": str(settings.boot_timeout),
         "WORKER_LIB_MAX_GENERATIONS": str(settings.max_generations),
         "WORKER_LIB_NESTED_RATE": str(settings.nested_rate),
     }

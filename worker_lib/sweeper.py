@@ -29,14 +29,15 @@ from worker_lib.keys import (
 from worker_lib.launcher import ANYBODY
 from worker_lib.logs import get_logger
 from worker_lib.store.changes import Bell
-from worker_lib.store.store import FailedBoot, Stray
+from worker_lib.store.replies import FailedBoot, Stray
 
 if TYPE_CHECKING:
     from worker_lib.launcher import Launcher
     from worker_lib.machines.types import Machine
     from worker_lib.settings import Settings
     from worker_lib.store.calls import Calls
-    from worker_lib.store.store import Check, Store
+    from worker_lib.store.replies import Check
+    from worker_lib.store.store import Store
 
 __all__ = ["Sweeper"]
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from worker_lib.store.changes import Changes
-    from worker_lib.store.store import Outcome, Seen, Store
+    from worker_lib.store.replies import Outcome, Seen
+    from worker_lib.store.store import Store
 
     # What a record says to who waits for it: its outcome, None if it is not final.
     # The last argument says whether the job was there before. Raises `WorkerLibError`.

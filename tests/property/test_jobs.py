@@ -30,13 +30,14 @@ from worker_lib.keys import key_prefix, new_slot_id
 from worker_lib.store import store as store_module
 from worker_lib.store import worker as worker_module
 from worker_lib.store.connection import Connection
-from worker_lib.store.store import Check, NewJob, Store
+from worker_lib.store.store import NewJob, Store
 from worker_lib.store.wire import Wire
 from worker_lib.store.worker import MachineStore
 
 if TYPE_CHECKING:
     import pytest
 
+    from worker_lib.store.replies import Check
     from worker_lib.store.worker import Claim, ClaimedJob, Mood
 
 MAX = {"short": 2, "lingers": 1}

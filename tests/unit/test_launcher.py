@@ -23,6 +23,7 @@ from worker_lib.keys import (
     owner,
 )
 from worker_lib.launcher import Launcher, machine_config, rebuild
+from worker_lib.settings import Settings
 from worker_lib.store import store as store_module
 
 from .fly import TOKEN
@@ -30,8 +31,8 @@ from .store.ground import SPEC, eventually
 
 if TYPE_CHECKING:
     from worker_lib.machines.api import MachinesApi
+    from worker_lib.store.replies import Seen
     from worker_lib.store.scripts import Script
-    from worker_lib.store.store import Seen
 
     from .fly import Fly
     from .store.ground import Ground
@@ -70,6 +71,26 @@ def test_a_machine_ends_for_good_and_a_deploy_leaves_it_alone(fly: Fly) -> None:
         METADATA_NAMESPACE: fly.settings.namespace,
         METADATA_OWNER: owner(fly.settings.namespace, fly.settings.secret),
     } == config["metadata"]
+
+
+def test_calls_out_of_a_machine_follow_the_settings_of_its_launcher() -> None:
+    """They share pools with calls from outside, and keep results as long."""
+    ours = Settings(
+        namespace="n",
+        max_machines=3,
+        max_payload_bytes=300_000,
+        result_ttl=1234567.5,
+        pending_ttl=7654321.0,
+        lease_ttl=12.5,
+        boot_timeout=99.0,
+        max_lifetime=1000000.0,
+        max_generations=7,
+        nested_rate=9,
+    )
+    config = machine_config(SPEC, "5107", "pool", ours)
+    theirs = Settings.load(config["env"])
+
+    assert ours == theirs
 
 
 def test_no_secret_is_in_a_machines_config(fly: Fly) -> None:

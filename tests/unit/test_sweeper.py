@@ -16,7 +16,7 @@ from worker_lib.errors import JobFailed
 from worker_lib.keys import METADATA_SLOT
 from worker_lib.launcher import rebuild
 from worker_lib.machines.types import Machine
-from worker_lib.store.store import Check
+from worker_lib.store.replies import Check
 from worker_lib.sweeper import Sweeper
 
 from .store.ground import claimed, eventually

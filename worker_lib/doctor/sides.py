@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from worker_lib.doctor.server import RedisServer
     from worker_lib.settings import Settings
-    from worker_lib.store.store import Seen
+    from worker_lib.store.replies import Seen
 
 __all__ = [
     "MISMATCH_REMEDY",

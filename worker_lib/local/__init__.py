@@ -46,7 +46,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from worker_lib.store.store import Store, Unfinished
+    from worker_lib.store.replies import Unfinished
+    from worker_lib.store.store import Store
 
 log = get_logger("local")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from worker_lib.client import Client
     from worker_lib.settings import Settings
-    from worker_lib.store.store import Unfinished
+    from worker_lib.store.replies import Unfinished
 
 __all__ = ["Keeper"]
 

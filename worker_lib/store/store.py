@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import StoreError
-from worker_lib.job import Attempt, JobInfo, Progress
 from worker_lib.keys import job_channel, key_prefix, new_slot_id
 from worker_lib.logs import get_logger
 from worker_lib.store.calls import Calls
 from worker_lib.store.changes import Changes
 from worker_lib.store.limits import MAX_LOST
+from worker_lib.store.replies import (
+    FailedBoot,
+    Launch,
+    Loss,
+    Stored,
+    Stray,
+    Sweep,
+    Unfinished,
+    check_of,
+    outcome_of,
+    seen_of,
+)
 from worker_lib.store.requirements import (
     EVICTION_REMEDY,
     eviction_risk,
@@ -27,20 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from worker_lib.store.connection import Connection
+    from worker_lib.store.replies import Check, Outcome, Seen
 
-__all__ = [
-    "Check",
-    "FailedBoot",
-    "Launch",
-    "Loss",
-    "NewJob",
-    "Outcome",
-    "Seen",
-    "Store",
-    "Stored",
-    "Stray",
-    "Sweep",
-]
+__all__ = ["NewJob", "Store"]
 
 log = get_logger("store")
 
@@ -88,125 +87,6 @@ class NewJob:
     max_machines: int
     linger: float
     may_launch: bool
-
-
-class Stored(NamedTuple):
-    """What became of a `NewJob`.
-
-    Attributes:
-        slot: To launch, or "".
-        trouble: Why its pool can have no machine at present, as JSON, or "".
-        next_in: Seconds to the next deadline of any job; negative if it passed.
-    """
-
-    status: str
-    slot: str
-    trouble: str
-    next_in: float
-
-
-class Launch(NamedTuple):
-    """`go` with a pool's sealed spec, `wait` some seconds, or `unneeded`.
-
-    Attributes:
-        wait: Seconds until another machine may be created, with `go` and `wait`.
-    """
-
-    verdict: str
-    pool: str = ""
-    spec: bytes = b""
-    wait: float = 0.0
-
-
-class Check(NamedTuple):
-    """A slot whose machine has not been heard of in time.
-
-    Attributes:
-        machine_id: As the machine gave it when it claimed, or Fly when it was made;
-            "" if neither is known.
-        age: Seconds since it was launched.
-    """
-
-    slot: str
-    state: str
-    machine_id: str
-    pool: str
-    job_id: str
-    fence: str
-    age: float
-
-
-class Stray(NamedTuple):
-    """A machine to destroy: its slot was freed; `machine_id` is "" if unknown."""
-
-    slot: str
-    machine_id: str
-
-
-class Sweep(NamedTuple):
-    """What is overdue; `next_in` seconds to the next look, None if nothing is up."""
-
-    next_in: float | None
-    launches: list[str]
-    checks: list[Check]
-    strays: list[Stray]
-
-
-class Loss(NamedTuple):
-    """Whether a machine is lost, and a slot to launch in its place, or ""."""
-
-    is_lost: bool
-    slot: str = ""
-
-
-class FailedBoot(NamedTuple):
-    """What follows from a machine that never took a job.
-
-    Attributes:
-        reason: JSON, as `Launcher` writes it; "" for none.
-        tell: Wake those who wait for the pool's jobs now, not after a few more.
-        first_hold: Seconds until the next launch; doubles with each in a row.
-        most: After so many in a row there is no next launch until a new call.
-    """
-
-    reason: str = ""
-    tell: bool = False
-    first_hold: float = 5.0
-    most: int = 5
-
-
-class Unfinished(NamedTuple):
-    """How many jobs run, wait or are due soon, and are due later.
-
-    Attributes:
-        life: Seconds for which the longest outcome is kept, if that was asked for.
-    """
-
-    running: int
-    soon: int
-    later: int
-    life: float
-
-
-class Outcome(NamedTuple):
-    """How a job ended; the envelope is b"" where nothing was returned."""
-
-    status: str
-    fence: str
-    envelope: bytes
-
-
-class Seen(NamedTuple):
-    """A job's record, its outcome if one is kept, and its pool's trouble as JSON.
-
-    Attributes:
-        pool_lost: It waits, and Redis no longer knows what machines it needs.
-    """
-
-    info: JobInfo
-    outcome: Outcome | None
-    trouble: str
-    pool_lost: bool
 
 
 class Store:
@@ -337,7 +217,7 @@ class Store:
         """
         replies = self._connection.run(script("look"), *job_ids, patience=patience)
         return [
-            _seen(job_id, reply) if reply else None
+            seen_of(job_id, reply) if reply else None
             for job_id, reply in zip(job_ids, replies, strict=True)
         ]
 
@@ -349,7 +229,7 @@ class Store:
         """Block until the job is final; None if woken for another reason, or late."""
         key = f"{self._prefix}:out:{job_id}"
         element = self._connection.block("BLMOVE", key, key, "LEFT", "RIGHT", timeout)
-        return _outcome(element) if element else None
+        return outcome_of(element) if element else None
 
     def changes(self, job_id: str, timeout: float) -> Iterator[None]:
         """Yield when subscribed, then whenever the job changes."""
@@ -395,7 +275,7 @@ class Store:
         candidates = [new_slot_id() for _ in range(_MAX_CANDIDATES)]
         first, *found = self._connection.run(script("sweep"), _SWEEP_LATCH, *candidates)
         launches = [one[1].decode() for one in found if one[0] == b"launch"]
-        checks = [_check(one) for one in found if one[0] == b"check"]
+        checks = [check_of(one) for one in found if one[0] == b"check"]
         strays = [
             Stray(one[1].decode(), one[2].decode())
             for one in found
@@ -524,82 +404,3 @@ def _warn_of_eviction(policy: str) -> None:
     log.warning("redis_evicts", extra={"reason": risk, "remedy": EVICTION_REMEDY})
     with contextlib.suppress(RuntimeWarning):  # the call is stored, whatever the filter
         warnings.warn(f"{risk}: {EVICTION_REMEDY}", RuntimeWarning, stacklevel=2)
-
-
-def _check(reply: Sequence[bytes]) -> Check:
-    slot, state, machine, pool, job, fence, age = (one.decode() for one in reply[1:])
-    return Check(slot, state, machine, pool, job, fence, float(age))
-
-
-def _outcome(element: bytes) -> Outcome:
-    status, fence, envelope = element.split(b" ", 2)
-    return Outcome(status.decode(), fence.decode(), envelope)
-
-
-def _seen(job_id: str, reply: Sequence[Any]) -> Seen:
-    *fields, outcome, trouble, reason, pool_lost = reply
-    text = [str(one, "utf-8", "replace") for one in fields]
-    policy = json.loads(text[5])
-    info = JobInfo(
-        id=job_id,
-        status=text[0],  # type: ignore[arg-type]  # the scripts write no other
-        task=text[1],
-        queue=text[2],
-        pool=text[3],
-        attempt=int(text[4]),
-        max_attempts=policy["max_attempts"],
-        lost=int(text[6]),
-        created_at=float(text[7]),
-        started_at=_number(text[8]),
-        ended_at=_number(text[9]),
-        due_at=_number(text[10]),
-        progress=Progress(**json.loads(text[11])) if text[11] else None,
-        machine_id=text[12],
-        region=text[13],
-        attempts=_attempts(text),
-        error=text[15],
-        trouble=_trouble(trouble or reason),
-    )
-    return Seen(
-        info,
-        _outcome(outcome) if outcome else None,
-        trouble.decode(),
-        pool_lost=bool(pool_lost),
-    )
-
-
-def _attempts(text: Sequence[str]) -> tuple[Attempt, ...]:
-    closed = [_attempt(json.loads(line)) for line in text[14].split("\n")[:-1]]
-    if text[0] == "running":
-        closed.append(
-            Attempt(
-                number=int(text[4]),
-                machine_id=text[12],
-                region=text[13],
-                boot_s=_number(text[16]),
-                started_at=float(text[8]),
-            )
-        )
-    return tuple(closed)
-
-
-def _attempt(line: dict[str, Any]) -> Attempt:
-    return Attempt(
-        number=line["n"],
-        machine_id=line["machine"],
-        region=line["region"],
-        boot_s=line["boot"] if line["boot"] >= 0 else None,
-        started_at=line["started"],
-        ended_at=line["ended"],
-        outcome=line["outcome"],
-        error=line["error"],
-        output=line["output"],
-    )
-
-
-def _number(text: str) -> float | None:
-    return float(text) if text else None
-
-
-def _trouble(reason: bytes) -> str:
-    return str(json.loads(reason)["message"]) if reason else ""

@@ -11,7 +11,7 @@ import pytest
 from worker_lib.errors import ConfigError
 from worker_lib.local import leftovers, what_is_left
 from worker_lib.local.leftovers import Left, hold, remove_stale, take_note
-from worker_lib.store.store import Unfinished
+from worker_lib.store.replies import Unfinished
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,13 +12,14 @@ import redis
 from worker_lib.codec import SPEC as SPEC_KIND
 from worker_lib.codec import Codec
 from worker_lib.keys import key_prefix, new_job_id
-from worker_lib.store.store import NewJob, Store, Stored
+from worker_lib.store.store import NewJob, Store
 from worker_lib.store.worker import ClaimedJob, MachineStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker_lib.settings import Settings
+    from worker_lib.store.replies import Stored
 
 Found = TypeVar("Found")
 

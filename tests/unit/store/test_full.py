@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from worker_lib.errors import StoreError
-from worker_lib.store.store import Check, Store
+from worker_lib.store.store import Store
 
 from .ground import STOPPED, Ground, claimed, new_job
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from servers import OwnServer
 
     from worker_lib.settings import Settings
+    from worker_lib.store.replies import Check
 
 REASON = '{"error": "X", "message": "no", "status": 401, "who": "me"}'
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker_lib.store.store import Check, Loss, Outcome
+from worker_lib.store.replies import Check, Loss, Outcome
 
 from .ground import FINAL, STOPPED, claimed, eventually
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker_lib.store.store import Outcome
+from worker_lib.store.replies import Outcome
 
 from .ground import claimed, eventually
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from worker_lib.codec import SPEC
-from worker_lib.store.store import Check
+from worker_lib.store.replies import Check
 
 from .ground import claimed, eventually
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker_lib.store.store import Unfinished
+from worker_lib.store.replies import Unfinished
 
 if TYPE_CHECKING:
     from .ground import Ground
