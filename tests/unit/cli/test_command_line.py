@@ -176,6 +176,7 @@ def test_output_that_nobody_reads_is_no_traceback(
     os.close(reader)
     environ = {
         "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
         "PYTHONPATH": os.pathsep.join(sys.path),
         "REDIS_URL": "unix:///nowhere",
         "WORKER_LIB_SECRET": "s" * 32,
