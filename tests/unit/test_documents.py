@@ -26,10 +26,7 @@ _CALLS = {"delay", "adelay", "remote", "delay_many", "map", "submit"}
 def scripts() -> Iterator[Any]:
     """Yield each Python block of each page."""
     for page in PAGES:
-        blocks = re.findall(
-            r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
-        )
-        for number, block in enumerate(blocks, 1):
+        for number, block in enumerate(_BLOCK.findall(page.read_text()), 1):
             yield pytest.param(block, id=f"{page.name}-{number}")
 
 
@@ -67,3 +64,14 @@ def test_an_example_can_be_imported_by_a_machine(path: Path) -> None:
     assert '__name__ == "__main__"' in path.read_text()
     with context.loading(f"{path.stem}:task"):
         assert runpy.run_path(str(path))
+
+
+def test_the_page_on_security_names_every_kind_of_key() -> None:
+    """Whoever adds one has to say whether it is sealed."""
+    folder = ROOT / "worker_lib" / "store" / "lua"
+    source = "".join(path.read_text() for path in folder.glob("*.lua"))
+    kinds = re.findall(r"(?:key\('|P \.\. ':)([a-z]+)'", source)
+    page = (ROOT / "docs" / "security.md").read_text()
+
+    assert len(set(kinds)) > 15
+    assert [] == sorted({kind for kind in kinds if f"`{kind}" not in page})
