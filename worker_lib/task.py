@@ -131,9 +131,9 @@ class Task(Generic[P, R_co]):
                 a job makes it after too many generations of jobs that made jobs.
             ConfigError: a setting is missing or wrong.
         """
+        context.allow_call(self.name)
         from worker_lib.client import default_client  # noqa: PLC0415 - a layer above
 
-        context.allow_call(self.name)
         self._check(args, kwargs)
         return default_client().submit(self, (*self.first, *args), kwargs)
 

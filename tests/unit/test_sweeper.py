@@ -48,9 +48,6 @@ def sweep(fly: Fly) -> None:
     fly.settle()
 
 
-WEBSITE = {"image": "local", "init": {"exec": ["sleep", "60"]}}
-
-
 def launched(fly: Fly, **changes: Any) -> tuple[str, str, str]:
     """Return job, slot and machine of a call that was launched."""
     job, slot = fly.launch(**changes)
@@ -626,7 +623,8 @@ def test_whoever_writes_to_redis_cannot_have_other_machines_destroyed(
     fly: Fly, where: str
 ) -> None:
     """Such as those of a website in the same app."""
-    website = fly.api.create_machine(name="web", region=None, config=WEBSITE)
+    config = {"image": fly.settings.image, "init": {"exec": ["sleep", "60"]}}
+    website = fly.api.create_machine(name="web", region=None, config=config)
     _, stored = fly.ground.enqueue()
     if where == "slot":
         claimed(fly.ground.machine(stored.slot, website.id))
