@@ -13,10 +13,11 @@ __all__ = ["Script", "script"]
 _FOLDER = os.path.join(os.path.dirname(__file__), "lua")
 # What a verb shares with others besides `_common`.
 _PARTS = {
-    "claim": ("_claim",),
-    "finish": ("_claim",),
     "enqueue": ("_rights",),
-    **dict.fromkeys(("created", "lose", "refuse", "stray", "sweep"), ("_machines",)),
+    **dict.fromkeys(("cancel", "look", "release"), ("_moves",)),
+    **dict.fromkeys(("claim", "finish"), ("_moves", "_claim")),
+    **dict.fromkeys(("lose", "sweep"), ("_moves", "_machines")),
+    **dict.fromkeys(("created", "refuse", "stray"), ("_machines",)),
 }
 _loaded: dict[str, Script] = {}
 

@@ -19,7 +19,6 @@ local function start(slot, held, job, got, lease, boot)
   redis.call('HSET', key('job', job), 'status', 'running', 'fence', got[2],
     'attempt', got[3], 'slot', slot, 'started', text(now), 'machine', held[5] or '',
     'region', held[6] or '', 'boot', boot, 'lease', text(lease))
-  keep_alive(key('job', job), ms(got[4]) + DAY_MS)
   redis.call('HSET', key('slot', slot), 'state', 'busy', 'job', job, 'fence', got[2])
   if held[4] ~= 'busy' then
     redis.call('SADD', key('busy', held[1]), slot)
@@ -88,16 +87,13 @@ local function claim_next(slot, known_code, lease, boot, mood, restarted)
   if held[4] ~= 'busy' then redis.call('SREM', key('idle', pool), slot) end
   local due_in = promote(pool)
   while true do
-    local job = redis.call('ZRANGE', key('ready', pool), 0, 0)[1]
+    local job = redis.call('ZPOPMIN', key('ready', pool))[1]
     if not job then return rest(slot, pool, due_in, lease, mood == 'rested') end
     local got = read(job)
-    if got[1] ~= 'queued' then
-      redis.call('ZREM', key('ready', pool), job)
-    elseif tonumber(got[10] or '0') < now then
+    if got[1] == 'queued' and tonumber(got[10] or '0') < now then
       expire(job)
-    else
+    elseif got[1] == 'queued' then
       start(slot, held, job, got, lease, boot)
-      redis.call('ZREM', key('ready', pool), job)
       return hand_over('job', job, got, known_code)
     end
   end

@@ -14,9 +14,10 @@ if ARGV[19] == '1' then
 end
 local job, pool, delay, pending = ARGV[1], ARGV[3], tonumber(ARGV[12]), ARGV[14]
 local record = key('job', job)
+local about = about_pool(pool)
 local function stored(status, slot, created)
   local first = redis.call('ZRANGE', TIMERS, 0, 0, 'WITHSCORES')[2]
-  return {'stored', status, slot, trouble_of(pool, created),
+  return {'stored', status, slot, trouble_in(about, created),
     text(tonumber(first or now + 3600) - now), policy}
 end
 local known = redis.call('HMGET', record, 'status', 'created')
@@ -24,7 +25,8 @@ if known[1] then
   local mine = redis.call('HGET', key('slot', ARGV[13]), 'state') == 'owed'
   return stored(known[1], mine and ARGV[13] or '', known[2])
 end
-local keep = ms(pending + delay) + DAY_MS
+-- Longer than it may wait, and than an attempt that begins then.
+local keep = ms(pending + delay + ARGV[6]) + DAY_MS
 if ARGV[10] ~= '' then
   local code = key('code', ARGV[10])
   if ARGV[11] ~= '' then
@@ -35,7 +37,7 @@ if ARGV[10] ~= '' then
   redis.call('HINCRBY', code, 'jobs', 1)
   keep_alive(code, keep)
 end
-if redis.call('HGET', key('pool', pool), 'spec') ~= ARGV[18] then
+if about[1] ~= ARGV[18] then
   redis.call('HSET', key('pool', pool), 'spec', ARGV[18], 'max', ARGV[16],
     'linger', ARGV[17])
 end

@@ -4,7 +4,8 @@
 -- Returns {'ok' or 'lost', then what claim returns}.
 local slot, job, fence, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local record, verdict = key('job', job), 'ok'
-local got = redis.call('HMGET', record, 'fence', 'status', 'pool', 'pending')
+local got = redis.call('HMGET', record, 'fence', 'status', 'pool', 'pending',
+  'timeout')
 if got[1] ~= fence then
   verdict = 'lost'
 elseif got[2] == 'running' then
@@ -15,7 +16,7 @@ elseif got[2] == 'running' then
     redis.call('HSET', record, 'status', 'retrying', 'error', ARGV[6],
       'due', text(due), 'attempts', attempts)
     redis.call('HDEL', record, 'started', 'boot', 'slot', 'progress')
-    may_wait_until(job, due + tonumber(got[4]))
+    may_wait_until(job, due + tonumber(got[4]), tonumber(got[5]))
     make_due(got[3], job, due)
     count('retried')
     announce(job)

@@ -69,6 +69,7 @@ for i, job in ipairs(ARGV) do
     seen[i] = {}
   else
     local pool, lost = got[4], ''
+    local about = about_pool(pool)
     if got[1] == 'running' then
       on_machine(job, got, pool)
     elseif not FINAL[got[1]] then
@@ -78,7 +79,7 @@ for i, job in ipairs(ARGV) do
       else
         in_line(job, got, pool)
         tend(pool)
-        lost = redis.call('EXISTS', key('pool', pool)) == 0 and '1' or ''
+        lost = about[1] and '' or '1'
       end
     end
     for field = 1, 17 do got[field] = got[field] or '' end
@@ -86,7 +87,7 @@ for i, job in ipairs(ARGV) do
     for _, element in ipairs(redis.call('LRANGE', key('out', job), 0, 1)) do
       if #element > #outcome then outcome = element end
     end
-    local trouble, reason = trouble_of(pool, got[8])
+    local trouble, reason = trouble_in(about, got[8])
     got[18], got[19], got[20], got[21], got[22] = outcome, trouble, reason, lost, nil
     seen[i] = got
   end
