@@ -22,13 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from worker_lib import codec, pickling
 from worker_lib.codec import Codec
 from worker_lib.errors import (
-    JobCancelled,
-    JobError,
-    JobExpired,
     JobLost,
     JobNotFound,
     PayloadTooLarge,
-    ResultExpired,
     StoreUnavailable,
     WaitTimeout,
 )
@@ -37,6 +33,7 @@ from worker_lib.keys import key_prefix, new_job_id
 from worker_lib.launcher import Launcher, rebuild
 from worker_lib.nesting import Nesting
 from worker_lib.outage import Outage
+from worker_lib.outcomes import load
 from worker_lib.plan import Plan
 from worker_lib.settings import Settings
 from worker_lib.store.connection import (
@@ -173,7 +170,7 @@ class Client:
                     True,
                 )  # it may have ended meanwhile, or be lost
         self._open_jobs.discard(job_id)
-        return self._load(job_id, found)
+        return load(self._codec, job_id, found)
 
     async def aoutcome(self, job_id: str, *, fresh: bool = False) -> tuple[bool, Any]:
         """Do as `outcome` does, without a time limit or a thread that blocks.
@@ -185,7 +182,7 @@ class Client:
         found = await self._waiters.outcome(job_id, known=fresh)
         self._open_jobs.discard(job_id)
         # Pickles of the user's may be large, and may do anything.
-        return await in_thread(partial(self._load, job_id, found))
+        return await in_thread(partial(load, self._codec, job_id, found))
 
     def look(self, job_id: str) -> Seen:
         """Return what Redis has of a job.
@@ -382,29 +379,6 @@ class Client:
         # The look may have put back a deadline that was lost.
         self._attend(job_id)
         return None
-
-    def _load(self, job_id: str, outcome: Outcome) -> tuple[bool, Any]:
-        if outcome.status == "cancelled":
-            raise JobCancelled(f"job {job_id} was cancelled", job_id=job_id)
-        if outcome.status == "expired":
-            raise JobExpired(
-                f"job {job_id} expired: it waited for a machine longer than "
-                "WORKER_LIB_PENDING_TTL; Job.info().trouble and worker-lib doctor tell "
-                "why there was none",
-                job_id=job_id,
-            )
-        if outcome.status == "expired_result":
-            raise ResultExpired(
-                f"job {job_id} ended, but its outcome was kept no longer than its "
-                "result_ttl: raise result_ttl to keep it longer",
-                job_id=job_id,
-            )
-        if not outcome.envelope:
-            raise JobError(f"job {job_id} is {outcome.status}", job_id=job_id)
-        body = self._codec.open(
-            outcome.envelope, kind=codec.OUTCOME, job_id=job_id, fence=outcome.fence
-        )
-        return pickling.load_outcome(body, job_id)
 
 
 # Woken for nothing, a waiter does not look again sooner than this.
