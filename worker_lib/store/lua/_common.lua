@@ -8,10 +8,12 @@
 --   slots:<pool> set    rights to a machine; busy:<pool> those with a job
 --   idle:<pool>  set    slots whose machine waits for a call
 --   slot:<id>    hash   pool, state (owed, launching, idle, woken, busy), machine, job, fence
---   timers       zset   's:<slot>', 'p:<pool>' and 'j:<job>' (a job that waits, by when it
---                       expires), by when somebody must look at them
+--   stray:<slot> hash   machine that may live though its slot is free, looks at it so far
+--   timers       zset   's:<slot>', 'p:<pool>', 'm:<stray>' and 'j:<job>' (a job that
+--                       waits, by when it expires), by when somebody must look at them
 --   calls        list   slots that somebody with a token should launch
 --   jobs         zset   all jobs, by time of creation
+--   bucket, nested      hash   tokens for creates, and for jobs that jobs make
 local P = KEYS[1]
 local function key(kind, id) return P .. ':' .. kind .. ':' .. id end
 local TIMERS, CALLS, JOBS = P .. ':timers', P .. ':calls', P .. ':jobs'
