@@ -14,7 +14,7 @@ import cloudpickle
 import pytest
 from desk import Desk, desk_for_a_test, line_of
 from scripts import ROOT
-from waiting import until
+from waiting import text_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,9 @@ def nests():
     return bucket.delay().id
 
 @fly_task(max_machines=1)
-def waits(gate):
+def waits(gate, started=os.devnull):
     import time
+    open(started, "w").write("yes")
     while not os.path.exists(gate):
         time.sleep(0.02)
     return os.environ.get("S3_BUCKET")
@@ -141,11 +142,13 @@ def test_no_variable_of_a_caller_is_kept(desk: Desk) -> None:
 
 def test_a_job_whose_caller_s_environment_is_gone_waits_for_it(desk: Desk) -> None:
     """It runs with no other; who waits for it is told what to do."""
-    gate = desk.top / "gate"
-    code = f"import tasks; print(tasks.waits.delay({str(gate)!r}).id); input()"
+    gate, started = desk.top / "gate", desk.top / "started"
+    code = f"import tasks; job = tasks.waits.delay({str(gate)!r}, {str(started)!r})\n"
+    code += "print(job.id); input()"
     desk.env["WORKER_LIB_LEASE_TTL"] = "1s"
     with desk.start("-c", code, S3_BUCKET="mine") as program:
         job_id = line_of(program)
+        text_of(started)
         desk.kill("worker_lib.local.stack")
         until(lambda: set(desk.processes()) <= {program.pid}, within=15)
         program.kill()
