@@ -117,6 +117,8 @@ class ChildProcess:
         """Kill the child and all that it started, and reap it; twice is once."""
         self._kill_group()
         if not self._reaped:
+            # By itself too: it may not have come as far as to lead a group.
+            os.kill(self.pid, signal.SIGKILL)
             self._reap()
 
     def death(self) -> Death:
