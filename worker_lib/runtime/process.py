@@ -118,7 +118,8 @@ class ChildProcess:
         self._kill_group()
         if not self._reaped:
             # By itself too: it may not have come as far as to lead a group.
-            os.kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, signal.SIGKILL)
             self._reap()
 
     def death(self) -> Death:
