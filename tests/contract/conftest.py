@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from images import contract_image
+from images import contract_image, docker_engine
 
 from worker_lib.emulator import Emulator, EmulatorOptions
 
@@ -39,18 +39,7 @@ def machine_image() -> str:
     Skips without an engine, unless the image was asked for.
     """
     wanted = _WANTED_IMAGE
-    try:
-        client = pytest.importorskip("docker").from_env()
-        client.ping()
-    except OSError as error:
-        if wanted:
-            raise
-        pytest.skip(f"no Docker engine answers: {error}")
-    except Exception as error:
-        if wanted or "DockerException" != type(error).__name__:
-            raise
-        pytest.skip(f"no Docker engine answers: {error}")
-    with closing(client):
+    with closing(docker_engine(required=bool(wanted))) as client:
         return wanted or contract_image(client)
 
 

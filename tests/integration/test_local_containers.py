@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from desk import Desk, desk_for_a_test
-from images import worker_image
+from images import docker_engine, worker_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,13 +50,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def image() -> Iterator[str]:
     """An image that runs as its own user; skips where no engine answers."""
-    docker = pytest.importorskip("docker")
-    try:
-        client = docker.from_env()
-        client.ping()
-    except (OSError, docker.errors.DockerException) as error:
-        pytest.skip(f"no Docker engine answers: {error}")
-    with closing(client), worker_image(client) as made:
+    with closing(docker_engine()) as client, worker_image(client) as made:
         yield made
 
 

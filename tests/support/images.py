@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
+import pytest
 
 import worker_lib
+from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +36,19 @@ _PYTHON = Path("/usr/local/bin/python")
 _SHELL = Path("/bin/sh")
 _LIBRARY = re.compile(r"(/\S+) \(0x")
 _UNUSED = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip")
+
+
+def docker_engine(*, required: bool = False) -> Any:
+    """Return a client of the engine; skip the test, or raise, where none answers."""
+    pytest.importorskip("docker")
+    from worker_lib.emulator.runtimes.docker import connect
+
+    try:
+        return connect()
+    except ConfigError as error:
+        if required:
+            raise
+        pytest.skip(str(error))
 
 
 def contract_image(client: Any) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
+import socket
 import tarfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +48,26 @@ def test_an_engine_that_does_not_answer_is_told_in_a_sentence(
         emulator.start()
 
     assert "" == emulator.url
+
+
+def test_an_engine_that_refuses_leaves_no_socket_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker's SDK would: a program that turns warnings into errors would end."""
+    pytest.importorskip("docker")
+    path = tmp_path / "engine"
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(path))  # and nobody listens
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    emulator = Emulator(EmulatorOptions(runtime="docker", state_dir=tmp_path))
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(ConfigError, match="no Docker engine answers: start it"):
+            emulator.start()
+        gc.collect()
+
+    assert [] == told
 
 
 def test_an_unknown_runtime_is_refused() -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ _NO_LONGER_THERE = (404, 409)
 _OUTPUT = {"stdout": True, "stderr": True, "stream": True}
 _PS = "-eo pid,rss,etimes,times,args"
 _CLOSE_TIMEOUT = 10.0
+_CONNECT_TIMEOUT = 10.0
 _GUARD_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "HOME")
 _REAP = (
     "from worker_lib.emulator.runtimes.docker import reap_containers; reap_containers()"
@@ -77,6 +79,7 @@ def connect() -> Any:
         ConfigError: it does not answer.
     """
     try:
+        _refuse_early()
         client = docker.from_env()
         client.ping()
     except _TROUBLE as exc:
@@ -86,6 +89,17 @@ def connect() -> Any:
             f"process); {_reason(exc)}"
         ) from exc
     return client
+
+
+def _refuse_early() -> None:
+    # The SDK leaves its own socket open when the engine's refuses the connection:
+    # a ResourceWarning, which ends a program that turns warnings into errors.
+    url = docker.utils.parse_host(docker.utils.kwargs_from_env().get("base_url"))
+    scheme, _, path = url.partition("://")
+    if scheme == "http+unix":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_CONNECT_TIMEOUT)
+            probe.connect(path)
 
 
 def reap_containers(client: Any = None) -> list[str]:
