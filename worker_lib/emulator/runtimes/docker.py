@@ -40,6 +40,7 @@ from worker_lib.logs import get_logger
 try:
     import docker
     from docker import errors as docker_errors
+    from docker.utils import kwargs_from_env, parse_host
 except ImportError as exc:
     raise ConfigError(
         "machines as containers need Docker's SDK: pip install 'docker>=7'"
@@ -94,7 +95,7 @@ def connect() -> Any:
 def _refuse_early() -> None:
     # The SDK leaves its own socket open when the engine's refuses the connection:
     # a ResourceWarning, which ends a program that turns warnings into errors.
-    url = docker.utils.parse_host(docker.utils.kwargs_from_env().get("base_url"))
+    url = parse_host(kwargs_from_env().get("base_url"))
     scheme, _, path = url.partition("://")
     if scheme == "http+unix":
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
