@@ -95,7 +95,7 @@ def connect() -> Any:
 def _refuse_early() -> None:
     # The SDK leaves its own socket open when the engine's refuses the connection:
     # a ResourceWarning, which ends a program that turns warnings into errors.
-    url = parse_host(kwargs_from_env().get("base_url"))
+    url = str(parse_host(kwargs_from_env().get("base_url")))
     scheme, _, path = url.partition("://")
     if scheme == "http+unix":
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
