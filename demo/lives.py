@@ -14,10 +14,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from worker_lib.client.inspection import find_machine
 from worker_lib.errors import ConfigError, WorkerLibError
-from worker_lib.guest import Guest
-from worker_lib.inspection import find_machine
-from worker_lib.machines.prices import usd_per_second
+from worker_lib.fly.guest import Guest
+from worker_lib.fly.prices import usd_per_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -29,7 +29,7 @@ from demo.forms import FormRefused, read_mail, read_picture, read_report
 from demo.ownership import give, owned_jobs
 from demo.view import describe_briefly
 from worker.tasks import make_report, resize_image, send_email
-from worker_lib.inspection import find_jobs
+from worker_lib.client.inspection import find_jobs
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse

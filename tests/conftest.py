@@ -17,14 +17,14 @@ from ledger import Ledger
 from scenes import TOKEN as SCENE_TOKEN
 from servers import OwnServer
 
-from worker_lib import client as client_module
-from worker_lib.client import Client
+from worker_lib.client import client as client_module
+from worker_lib.client.client import Client
 from worker_lib.emulator import Emulator, EmulatorOptions
 from worker_lib.emulator.options import DockerOptions
-from worker_lib.keys import key_prefix
 from worker_lib.local.valkey import start_server
 from worker_lib.settings import Settings
 from worker_lib.store.connection import Connection
+from worker_lib.store.keys import key_prefix
 from worker_lib.store.store import Store
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing itself would cost more than this whole package
 
 if TYPE_CHECKING:
+    from worker_lib.client.handle import Job
     from worker_lib.context import current_job
     from worker_lib.errors import (
         ApiUnavailable,
@@ -46,8 +47,7 @@ if TYPE_CHECKING:
         WaitTimeout,
         WorkerLibError,
     )
-    from worker_lib.guest import Guest
-    from worker_lib.handle import Job
+    from worker_lib.fly.guest import Guest
     from worker_lib.job import Attempt, JobInfo, Progress
     from worker_lib.retry import Retry
     from worker_lib.settings import Settings
@@ -102,8 +102,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "context": ("current_job",),
-    "guest": ("Guest",),
-    "handle": ("Job",),
+    "client.handle": ("Job",),
+    "fly.guest": ("Guest",),
     "job": ("Attempt", "JobInfo", "Progress"),
     "retry": ("Retry",),
     "settings": ("Settings",),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from worker_lib import exits
-from worker_lib.keys import machine_name
+from worker_lib.fly import exits
+from worker_lib.fly.naming import machine_name
 
 if TYPE_CHECKING:
     from worker_lib.machines.types import ExitEvent, Machine

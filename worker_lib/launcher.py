@@ -20,7 +20,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from worker_lib import codec, errors
+from worker_lib import errors
+from worker_lib.calls import codec
 from worker_lib.errors import (
     ConfigError,
     MachineError,
@@ -30,7 +31,7 @@ from worker_lib.errors import (
     PayloadError,
     StoreError,
 )
-from worker_lib.keys import (
+from worker_lib.fly.naming import (
     METADATA_NAMESPACE,
     METADATA_OWNER,
     METADATA_POOL,

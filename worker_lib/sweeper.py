@@ -16,10 +16,10 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from worker_lib import codec, pickling
+from worker_lib.calls import codec, pickling
 from worker_lib.causes import boot_cause, cause_of
 from worker_lib.errors import MachineError, MachineNotFound, StoreError
-from worker_lib.keys import (
+from worker_lib.fly.naming import (
     METADATA_NAMESPACE,
     METADATA_OWNER,
     METADATA_SLOT,

@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 
 from worker_lib import context
+from worker_lib.calls.pickling import reference, resolve
 from worker_lib.errors import ConfigError
-from worker_lib.pickling import reference, resolve
 
 TYPE_CHECKING = False
 if not TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         overload,
     )
 
-    from worker_lib.handle import Job
-    from worker_lib.options import TaskOptions
+    from worker_lib.calls.options import TaskOptions
+    from worker_lib.client.handle import Job
     from worker_lib.retry import Retry
 
     P = ParamSpec("P")
@@ -132,7 +132,7 @@ class Task(Generic[P, R_co]):
             ConfigError: a setting is missing or wrong.
         """
         context.allow_call(self.name)
-        from worker_lib.client import default_client  # noqa: PLC0415 - a layer above
+        from worker_lib.client.client import default_client  # noqa: PLC0415 - a layer above
 
         self._check(args, kwargs)
         return default_client().submit(self, (*self.first, *args), kwargs)
@@ -298,7 +298,7 @@ def _bare_signature(full: inspect.Signature) -> inspect.Signature:
 
 
 def _checked(options: Mapping[str, Any]) -> TaskOptions:
-    from worker_lib.options import TaskOptions  # noqa: PLC0415 - not in machines
+    from worker_lib.calls.options import TaskOptions  # noqa: PLC0415 - not in machines
 
     return TaskOptions().replace(**options)
 

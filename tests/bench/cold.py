@@ -16,7 +16,7 @@ from .rig import wait_until
 from .tasks import noop
 
 if TYPE_CHECKING:
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.task import Task
 
     from .rig import Rig

@@ -10,7 +10,7 @@ from .limits import BareRedis, per_second
 from .tasks import noop
 
 if TYPE_CHECKING:
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
 
     from .rig import Rig
 

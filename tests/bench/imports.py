@@ -13,7 +13,7 @@ _BARE = "pass"
 _MODULES = (
     "worker_lib",
     "worker_lib.runtime.__main__",
-    "worker_lib.client",
+    "worker_lib.client.client",
     "redis",
     "requests",
 )

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from worker_lib import client as client_module
-from worker_lib.client import Client
+from worker_lib.client import client as client_module
+from worker_lib.client.client import Client
 from worker_lib.errors import MachineNotFound
 from worker_lib.local.valkey import start_server
 from worker_lib.settings import Settings

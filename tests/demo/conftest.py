@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
     from worker_lib import Job
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
 
 
 @pytest.fixture(scope="session")

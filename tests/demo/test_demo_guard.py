@@ -10,7 +10,7 @@ import pytest
 from demo.guard import RateLimit
 from demo.streams import StreamSlots
 from worker.tasks import make_report
-from worker_lib.inspection import recent_jobs
+from worker_lib.client.inspection import recent_jobs
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -12,9 +12,9 @@ from demo.lives import Life, Lives
 from demo.steps import steps
 from worker.tasks import make_report
 from worker_lib.errors import ApiUnavailable
-from worker_lib.guest import Guest
+from worker_lib.fly.guest import Guest
+from worker_lib.fly.prices import usd_per_second
 from worker_lib.job import Attempt
-from worker_lib.machines.prices import usd_per_second
 from worker_lib.machines.types import Machine
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.job import JobInfo
 
     Finished = Callable[[FlaskClient, TestResponse], dict[str, Any]]

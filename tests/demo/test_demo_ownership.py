@@ -154,7 +154,7 @@ def test_whoever_has_no_job_costs_no_redis_command(
     def fail(*args: object) -> None:
         raise AssertionError("Redis was asked")
 
-    monkeypatch.setattr("worker_lib.inspection.default_client", fail)
+    monkeypatch.setattr("worker_lib.client.inspection.default_client", fail)
 
     assert 200 == stranger.get("/").status_code
     assert 404 == stranger.get(f"/jobs/{'0' * 20}").status_code

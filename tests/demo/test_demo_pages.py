@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from worker_lib import Job
+from worker_lib.client.inspection import recent_jobs
 from worker_lib.errors import ConfigError, StoreUnavailable
-from worker_lib.inspection import recent_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

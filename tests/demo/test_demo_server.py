@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from worker_lib import Job
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
 
 UPLOADS, HALF_HEADERS = 40, 200
 # An idle server needs some milliseconds; slow clients have 15 s and more.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from worker_lib import Job
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.job import JobInfo
 
 

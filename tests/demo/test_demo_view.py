@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from worker_lib import Job
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.job import JobInfo, JobStatus
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from chaos import ChaosProxy
     from ledger import Ledger
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
+    from worker_lib.client.handle import Job
     from worker_lib.emulator import Emulator
-    from worker_lib.handle import Job
 
 JOBS = 60
 # What there is of machines and waiting jobs; all of it is gone when nothing runs.

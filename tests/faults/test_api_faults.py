@@ -12,14 +12,9 @@ import jobs
 import pytest
 from waiting import until
 
-from worker_lib import (
-    JobCancelled,
-    MachineNotFound,
-    Unauthorized,
-    WaitTimeout,
-    waiters,
-)
-from worker_lib import client as client_module
+from worker_lib import JobCancelled, MachineNotFound, Unauthorized, WaitTimeout
+from worker_lib.client import client as client_module
+from worker_lib.client import waiters
 from worker_lib.emulator import FaultRule
 from worker_lib.launcher import machine_config
 
@@ -29,7 +24,7 @@ if TYPE_CHECKING:
     from ledger import Ledger
     from servers import OwnServer
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
 
 

@@ -14,8 +14,8 @@ import redis
 from waiting import parent_of, text_of
 
 from worker_lib import JobError, WaitTimeout, WorkerLibError
-from worker_lib import client as client_module
-from worker_lib.keys import key_prefix
+from worker_lib.client import client as client_module
+from worker_lib.store.keys import key_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from servers import OwnServer
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
+    from worker_lib.client.handle import Job
     from worker_lib.emulator import Emulator
-    from worker_lib.handle import Job
 
 
 @pytest.fixture(autouse=True)

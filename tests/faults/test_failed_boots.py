@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ledger import Ledger
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
 
 

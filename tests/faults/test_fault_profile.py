@@ -26,7 +26,7 @@ from worker_lib import (
     sweeper,
 )
 from worker_lib.emulator import FaultRule
-from worker_lib.keys import METADATA_OWNER, METADATA_SLOT
+from worker_lib.fly.naming import METADATA_OWNER, METADATA_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ledger import Ledger
 
     from worker_lib import Job
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
 
 GONE = {"destroyed", "destroying", "launch_failed"}

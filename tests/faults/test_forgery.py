@@ -22,7 +22,7 @@ from worker_lib import (
     Unauthorized,
     fly_task,
 )
-from worker_lib.keys import key_prefix
+from worker_lib.store.keys import key_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from servers import OwnServer
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
+    from worker_lib.client.handle import Job
     from worker_lib.emulator import Emulator
-    from worker_lib.handle import Job
 
 
 class Canary:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chaos import ChaosProxy
     from ledger import Ledger
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
 
 

@@ -17,7 +17,8 @@ from machine import Program
 from servers import locked_server
 from waiting import until
 
-from worker_lib import MachineError, exits
+from worker_lib import MachineError
+from worker_lib.fly import exits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ledger import Ledger
     from servers import OwnServer
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
 
 CANARY = "CANARY-in-the-password"

@@ -15,7 +15,7 @@ from waiting import is_running, until
 
 from worker_lib import Job, JobFailed
 from worker_lib.emulator import FaultRule
-from worker_lib.store.worker import MachineStore
+from worker_lib.store.machine import MachineStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from ledger import Ledger
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
-    from worker_lib.store.worker import Claim
+    from worker_lib.store.machine import Claim
 
 LEASE = 1.0
 
@@ -242,7 +242,7 @@ def test_a_job_whose_caller_was_killed_before_the_launch_is_taken_over(
     client = make_client(emulator)
     code = f"""
 import os, signal, jobs
-from worker_lib.client import default_client
+from worker_lib.client.client import default_client
 client = default_client()
 client.launcher.launch = lambda slot: None
 print(jobs.works.delay({str(ledger)!r}, value=5).id, flush=True)
@@ -412,7 +412,7 @@ def _claimer(client: Client, slot: str) -> MachineStore:
 def _own_slots(client: Client, pool: str, slots: list[str]) -> None:
     import redis
 
-    from worker_lib.keys import key_prefix
+    from worker_lib.store.keys import key_prefix
 
     prefix = key_prefix(client.settings.namespace)
     with redis.Redis.from_url(client.settings.redis_url) as connection:
@@ -426,7 +426,7 @@ def _own_slots(client: Client, pool: str, slots: list[str]) -> None:
 def _make_due(client: Client, job: Job[int]) -> None:
     import redis
 
-    from worker_lib.keys import key_prefix
+    from worker_lib.store.keys import key_prefix
 
     prefix = key_prefix(client.settings.namespace)
     with redis.Redis.from_url(client.settings.redis_url) as connection:

@@ -11,18 +11,12 @@ import jobs
 import pytest
 from waiting import until
 
-from worker_lib import (
-    Job,
-    StoreUnavailable,
-    WaitTimeout,
-    WorkerLibError,
-    codec,
-    pickling,
-)
-from worker_lib.client import Client
-from worker_lib.keys import key_prefix
+from worker_lib import Job, StoreUnavailable, WaitTimeout, WorkerLibError
+from worker_lib.calls import codec, pickling
+from worker_lib.client.client import Client
 from worker_lib.store import connection as connection_module
-from worker_lib.store.worker import MachineStore
+from worker_lib.store.keys import key_prefix
+from worker_lib.store.machine import MachineStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

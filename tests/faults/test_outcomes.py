@@ -11,9 +11,9 @@ from machine import SECRET, Program
 from waiting import until
 
 from worker_lib import JobFailed, fly_task
-from worker_lib.client import Client
-from worker_lib.keys import key_prefix
+from worker_lib.client.client import Client
 from worker_lib.settings import Settings
+from worker_lib.store.keys import key_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

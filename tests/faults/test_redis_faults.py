@@ -14,15 +14,9 @@ import pytest
 from servers import locked_server
 from waiting import is_running, until
 
-from worker_lib import (
-    ConfigError,
-    JobLost,
-    Settings,
-    StoreUnavailable,
-    WorkerLibError,
-    exits,
-)
-from worker_lib.client import Client
+from worker_lib import ConfigError, JobLost, Settings, StoreUnavailable, WorkerLibError
+from worker_lib.client.client import Client
+from worker_lib.fly import exits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,8 +25,8 @@ if TYPE_CHECKING:
     from ledger import Ledger
     from servers import OwnServer
 
+    from worker_lib.client.handle import Job
     from worker_lib.emulator import Emulator
-    from worker_lib.handle import Job
 
 
 @pytest.fixture
@@ -282,7 +276,7 @@ def test_a_missing_secret_is_told_before_anything_is_stored(
     monkeypatch: pytest.MonkeyPatch, redis_url: str
 ) -> None:
     """With a Redis but no signing key nothing is sent; the message has the remedy."""
-    from worker_lib import client as client_module
+    from worker_lib.client import client as client_module
 
     monkeypatch.setattr(client_module, "_default", None)
     monkeypatch.setenv("REDIS_URL", redis_url)

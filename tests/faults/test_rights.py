@@ -9,7 +9,7 @@ import jobs
 import pytest
 
 from worker_lib import StoreError
-from worker_lib.keys import key_prefix
+from worker_lib.store.keys import key_prefix
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from servers import OwnServer
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
 
 PASSWORD = "a-password"

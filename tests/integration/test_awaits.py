@@ -13,10 +13,11 @@ import pytest
 import redis
 from waiting import until
 
-from worker_lib import Job, JobCancelled, JobLost, JobNotFound, StoreError, waiters
-from worker_lib import client as client_module
-from worker_lib.client import Client
-from worker_lib.keys import key_prefix
+from worker_lib import Job, JobCancelled, JobLost, JobNotFound, StoreError
+from worker_lib.client import client as client_module
+from worker_lib.client import waiters
+from worker_lib.client.client import Client
+from worker_lib.store.keys import key_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

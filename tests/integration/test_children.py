@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
 
 # All jobs of a test run on one machine, one after the other.
 one_machine = fly_task(max_machines=1, linger="20s", timeout="20s")

@@ -15,14 +15,19 @@ from waiting import until
 
 from worker_lib.cli import main
 from worker_lib.emulator.faults import FaultRule
-from worker_lib.keys import METADATA_NAMESPACE, METADATA_OWNER, METADATA_SLOT, owner
+from worker_lib.fly.naming import (
+    METADATA_NAMESPACE,
+    METADATA_OWNER,
+    METADATA_SLOT,
+    owner,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
+    from worker_lib.client.handle import Job
     from worker_lib.emulator import Emulator
-    from worker_lib.handle import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -107,7 +112,7 @@ def test_run_that_is_interrupted_exits_with_130_and_names_the_job(
     def interrupted(job: Job[Any], timeout: float | None = None) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("worker_lib.handle.Job.result", interrupted)
+    monkeypatch.setattr("worker_lib.client.handle.Job.result", interrupted)
 
     assert 130 == main(["run", "jobs:add", "1"])
     assert "goes on without this command" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from waiting import until
 from worker_lib.cli import main
 from worker_lib.doctor import examine, passed
 from worker_lib.emulator.faults import FaultRule
-from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, owner
+from worker_lib.fly.naming import METADATA_OWNER, METADATA_SLOT, owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -362,7 +362,7 @@ def test_a_rate_limit_that_lasts_is_unknown_and_not_failed(
     scene: Scene, action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Fly would not answer is neither well nor wrong."""
-    monkeypatch.setattr("worker_lib.doctor.answers._PATIENCE", 0.5)
+    monkeypatch.setattr("worker_lib.doctor.fly_facts._PATIENCE", 0.5)
     rule = FaultRule(action=action, effect="rate_limited", retry_after=0.2)
     scene.emulator.script_faults([rule])
 

@@ -10,7 +10,7 @@ import pytest
 from scenes import IMAGE, found_by_name
 
 from worker_lib.emulator.faults import FaultRule
-from worker_lib.exits import BAD_SETTINGS, meaning
+from worker_lib.fly.exits import BAD_SETTINGS, meaning
 
 if TYPE_CHECKING:
     from scenes import Scene
@@ -95,7 +95,7 @@ def test_a_machine_that_hangs_is_told_when_its_time_is_up(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is neither there nor gone; the job is taken back."""
-    monkeypatch.setattr("worker_lib.doctor.examination._PROBE_SPARE", 0.0)
+    monkeypatch.setattr("worker_lib.doctor.checks._PROBE_SPARE", 0.0)
     scene.set(WORKER_LIB_BOOT_TIMEOUT="1")
     scene.emulator.script_faults([FaultRule(state="starting", effect="wedge")])
 

@@ -14,8 +14,8 @@ from worker_lib import JobFailed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from worker_lib.client import Client
-    from worker_lib.handle import Job
+    from worker_lib.client.client import Client
+    from worker_lib.client.handle import Job
     from worker_lib.task import Task
 
 

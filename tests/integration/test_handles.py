@@ -20,7 +20,7 @@ from worker_lib import (
     JobNotFound,
     ResultExpired,
 )
-from worker_lib.keys import key_prefix
+from worker_lib.store.keys import key_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ledger import Ledger
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
 
 
 def test_a_job_tells_what_it_is(client: Client) -> None:

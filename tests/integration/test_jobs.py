@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jobs
 
 if TYPE_CHECKING:
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
 
 
 def test_a_call_runs_on_a_machine_and_its_value_comes_back(client: Client) -> None:

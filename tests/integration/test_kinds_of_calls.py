@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
 
 

@@ -40,7 +40,7 @@ def desk() -> Iterator[Desk]:
 
 STAYS = """
 import sys
-from worker_lib.client import default_client
+from worker_lib.client.client import default_client
 print(default_client().settings.api_hostname)
 sys.stdin.readline()
 """

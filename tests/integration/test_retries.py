@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ledger import Ledger
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
 
 
 def quick(max_attempts: int, **policy: object) -> Retry:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_lib import pickling
-from worker_lib.codec import CALL, CODE, OUTCOME, Codec
+from worker_lib.calls import pickling
+from worker_lib.calls.codec import CALL, CODE, OUTCOME, Codec
 from worker_lib.errors import SignatureMismatch
 from worker_lib.retry import Retry
 

@@ -26,19 +26,19 @@ from hypothesis.stateful import (
 )
 
 from worker_lib.job import FINAL
-from worker_lib.keys import key_prefix, new_slot_id
+from worker_lib.store import machine as worker_module
 from worker_lib.store import store as store_module
-from worker_lib.store import worker as worker_module
 from worker_lib.store.connection import Connection
+from worker_lib.store.keys import key_prefix, new_slot_id
+from worker_lib.store.machine import MachineStore
 from worker_lib.store.store import NewJob, Store
 from worker_lib.store.wire import Wire
-from worker_lib.store.worker import MachineStore
 
 if TYPE_CHECKING:
     import pytest
 
+    from worker_lib.store.machine import Claim, ClaimedJob, Mood
     from worker_lib.store.replies import Check
-    from worker_lib.store.worker import Claim, ClaimedJob, Mood
 
 MAX = {"short": 2, "lingers": 1}
 LINGER = {"short": 0.0, "lingers": 60.0}

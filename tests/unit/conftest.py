@@ -8,8 +8,8 @@ import pytest
 
 from worker_lib import launcher
 
-from .fly import Fly
-from .store.ground import Ground
+from .fly_server import Fly
+from .store.rig import StoreRig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def ground(settings: Settings, store: Store) -> Iterator[Ground]:
+def rig(settings: Settings, store: Store) -> Iterator[StoreRig]:
     """Yield an empty namespace."""
-    made = Ground(settings, store)
+    made = StoreRig(settings, store)
     yield made
     made.close()
 
 
 @pytest.fixture
 def fly(
-    emulator: Emulator, ground: Ground, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, rig: StoreRig, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Fly]:
     """Yield an app whose machines sleep, and a launcher that hardly pauses."""
     real = launcher.machine_config
 
-    made = Fly(emulator, ground)
+    made = Fly(emulator, rig)
 
     def sleeping(*words: Any) -> dict[str, Any]:
         config = real(*words)
         metadata = config["metadata"] | made.metadata
-        image = ground.settings.image
+        image = rig.settings.image
         return config | {"image": image, "init": made.init, "metadata": metadata}
 
     monkeypatch.setattr(launcher, "machine_config", sleeping)

@@ -85,7 +85,7 @@ class Watched(dict):
 os.environ = Watched(os.environ)
 import worker_lib
 for name in worker_lib.__all__: getattr(worker_lib, name)
-import worker_lib.client, worker_lib.runtime.__main__, worker_lib.machines.api
+import worker_lib.client.client, worker_lib.runtime.__main__, worker_lib.machines.api
 print(threading.active_count())
 """
 

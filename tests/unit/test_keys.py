@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import re
 
-from worker_lib.keys import (
-    job_channel,
-    key_prefix,
-    machine_name,
-    new_job_id,
-    new_slot_id,
-)
+from worker_lib.fly.naming import machine_name
+from worker_lib.store.keys import job_channel, key_prefix, new_job_id, new_slot_id
 
 
 def test_ids_are_plain_hexadecimal_and_do_not_repeat() -> None:

@@ -15,7 +15,7 @@ from worker_lib.errors import (
     MachineError,
     Unauthorized,
 )
-from worker_lib.keys import (
+from worker_lib.fly.naming import (
     METADATA_NAMESPACE,
     METADATA_OWNER,
     METADATA_POOL,
@@ -26,23 +26,23 @@ from worker_lib.launcher import Launcher, machine_config, rebuild
 from worker_lib.settings import Settings
 from worker_lib.store import store as store_module
 
-from .fly import TOKEN
-from .store.ground import SPEC, eventually
+from .fly_server import TOKEN
+from .store.rig import SPEC, eventually
 
 if TYPE_CHECKING:
     from worker_lib.machines.api import MachinesApi
     from worker_lib.store.replies import Seen
     from worker_lib.store.scripts import Script
 
-    from .fly import Fly
-    from .store.ground import Ground
+    from .fly_server import Fly
+    from .store.rig import StoreRig
 
 TWO_REGIONS = json.dumps(SPEC | {"regions": ["ams", "fra"]}).encode()
 
 
 def look(fly: Fly, job: str) -> Seen:
     """Return a job as it is seen."""
-    (seen,) = fly.ground.store.look(job)
+    (seen,) = fly.rig.store.look(job)
     assert seen is not None
     return seen
 
@@ -56,7 +56,7 @@ def test_a_slot_becomes_a_machine_of_its_name(fly: Fly) -> None:
     found = fly.api.find_machine(f"wl-{slot}", metadata={METADATA_SLOT: slot})
     assert found is not None
     assert machine["id"] == found.id
-    assert "launching" == fly.ground.slot(slot)["state"]
+    assert "launching" == fly.rig.slot(slot)["state"]
 
 
 def test_a_machine_ends_for_good_and_a_deploy_leaves_it_alone(fly: Fly) -> None:
@@ -108,7 +108,7 @@ def test_a_create_whose_reply_was_lost_is_adopted(fly: Fly, how: str) -> None:
     _, slot = fly.launch()
 
     assert [f"wl-{slot}"] == fly.names()
-    assert "launching" == fly.ground.slot(slot)["state"]
+    assert "launching" == fly.rig.slot(slot)["state"]
 
 
 def test_a_create_that_never_arrived_is_sent_again(fly: Fly) -> None:
@@ -132,8 +132,8 @@ def test_a_machine_whose_create_was_refused_after_a_lost_reply_is_adopted(
     job, slot = fly.launch()
     (machine,) = fly.machines()
 
-    assert machine["id"] == fly.ground.slot(slot)["made"]
-    assert {slot} == fly.ground.slots()
+    assert machine["id"] == fly.rig.slot(slot)["made"]
+    assert {slot} == fly.rig.slots()
     assert "" == look(fly, job).info.trouble
 
 
@@ -150,17 +150,17 @@ def test_a_machine_that_claimed_before_its_create_was_refused_keeps_its_slot(
     def claim_meanwhile(_attempt: int) -> float:
         (machine,) = fly.machines()
         slot = machine["name"].removeprefix("wl-")
-        assert fly.ground.machine(slot, machine["id"]).claim("stay").job
+        assert fly.rig.machine(slot, machine["id"]).claim("stay").job
         return 0.001
 
     monkeypatch.setattr(launcher_module, "_backoff", claim_meanwhile)
-    monkeypatch.setattr(fly.ground.store, "is_launching", lambda _slot: True)
+    monkeypatch.setattr(fly.rig.store, "is_launching", lambda _slot: True)
     job, slot = fly.launch()
 
-    assert {slot} == fly.ground.slots()
-    assert ("running", "") == (fly.ground.status(job), look(fly, job).info.trouble)
-    fly.ground.pass_time(31)
-    assert [slot] == [one.slot for one in fly.ground.store.sweep().checks]
+    assert {slot} == fly.rig.slots()
+    assert ("running", "") == (fly.rig.status(job), look(fly, job).info.trouble)
+    fly.rig.pass_time(31)
+    assert [slot] == [one.slot for one in fly.rig.store.sweep().checks]
 
 
 def test_a_machine_that_no_list_shows_is_adopted_by_the_id_of_the_clash(
@@ -174,7 +174,7 @@ def test_a_machine_that_no_list_shows_is_adopted_by_the_id_of_the_clash(
     _, slot = fly.launch()
     (machine,) = fly.machines()
 
-    assert machine["id"] == fly.ground.slot(slot)["made"]
+    assert machine["id"] == fly.rig.slot(slot)["made"]
     assert 2 == fly.emulator.requests()["actions"]["create"]
 
 
@@ -210,13 +210,13 @@ def test_where_all_regions_are_full_the_job_waits_and_the_reason_is_seen(
     job, slot = fly.launch(pool_spec=TWO_REGIONS)
     seen = look(fly, job)
 
-    assert ([], set()) == (fly.machines(), fly.ground.slots())
+    assert ([], set()) == (fly.machines(), fly.rig.slots())
     assert ("queued", "") == (seen.info.status, seen.trouble)
     assert "no region has room" in seen.info.trouble
     assert "ams: " in seen.info.trouble
     assert "fra: " in seen.info.trouble
-    assert 14 < fly.ground.timers()["p:pool"] <= 15
-    assert {} == fly.ground.slot(slot)
+    assert 14 < fly.rig.timers()["p:pool"] <= 15
+    assert {} == fly.rig.slot(slot)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_what_only_a_person_can_mend_is_told_to_who_waits(
     """With the error of the launcher's own process, status and remedy; no token."""
     fly.fail(FaultRule(action="create", effect=how))
     job, _ = fly.launch()
-    assert fly.ground.store.wait(job, 1) is None
+    assert fly.rig.store.wait(job, 1) is None
     seen = look(fly, job)
     error = rebuild(seen.trouble, fly.launcher.who)
 
@@ -255,7 +255,7 @@ def test_a_size_that_fly_does_not_sell_is_told_at_once(fly: Fly) -> None:
     assert words in str(error)
     assert "choose another machine or memory_mb" in str(error)
     assert 1 == fly.emulator.requests()["actions"]["create"]
-    assert 29 < fly.ground.timers()["p:pool"] <= 30
+    assert 29 < fly.rig.timers()["p:pool"] <= 30
 
 
 def test_who_has_other_credentials_is_not_told_of_those(fly: Fly) -> None:
@@ -272,8 +272,8 @@ def test_a_pool_that_was_refused_pauses_and_then_goes_on(fly: Fly) -> None:
     fly.launch()
     fly.launch()
     assert [] == fly.machines()
-    fly.ground.pass_time(31)
-    (slot, *_) = fly.ground.store.sweep().launches
+    fly.rig.pass_time(31)
+    (slot, *_) = fly.rig.store.sweep().launches
     fly.launcher.launch(slot)
     fly.settle()
 
@@ -282,25 +282,25 @@ def test_a_pool_that_was_refused_pauses_and_then_goes_on(fly: Fly) -> None:
 
 def test_a_slot_that_nobody_needs_any_more_costs_no_request(fly: Fly) -> None:
     """Its job was cancelled before its turn."""
-    job, stored = fly.ground.enqueue()
-    fly.ground.store.cancel(job)
+    job, stored = fly.rig.enqueue()
+    fly.rig.store.cancel(job)
     fly.launcher.launch(stored.slot)
     fly.settle()
 
-    assert ([], set()) == (fly.machines(), fly.ground.slots())
+    assert ([], set()) == (fly.machines(), fly.rig.slots())
 
 
-def test_a_setting_that_is_missing_is_told_to_who_waits(ground: Ground) -> None:
+def test_a_setting_that_is_missing_is_told_to_who_waits(rig: StoreRig) -> None:
     """The same sentence as in the process that tried."""
 
     def make_api() -> MachinesApi:
         raise ConfigError("WORKER_IMAGE is not set, so no machine can be started")
 
-    launcher = Launcher(ground.store, make_api, ground.codec, ground.settings)
-    job, stored = ground.enqueue()
+    launcher = Launcher(rig.store, make_api, rig.codec, rig.settings)
+    job, stored = rig.enqueue()
     launcher.launch(stored.slot)
     assert launcher.flush(10)
-    (seen,) = ground.store.look(job)
+    (seen,) = rig.store.look(job)
     assert seen is not None
     error = rebuild(seen.trouble, launcher.who)
 
@@ -319,7 +319,7 @@ def test_a_reason_of_a_newer_library_is_still_told() -> None:
 def test_two_launchers_make_one_machine_of_a_slot(fly: Fly) -> None:
     """The process that took it, and the one that thought it dead."""
     other = fly.make_launcher()
-    _, stored = fly.ground.enqueue()
+    _, stored = fly.rig.enqueue()
     for launcher in (fly.launcher, other):
         launcher.launch(stored.slot)
     assert other.flush(10)
@@ -328,9 +328,9 @@ def test_two_launchers_make_one_machine_of_a_slot(fly: Fly) -> None:
     assert [f"wl-{stored.slot}"] == fly.names()
 
 
-def asked(ground: Ground, verb: str) -> list[tuple[Any, ...]]:
+def asked(rig: StoreRig, verb: str) -> list[tuple[Any, ...]]:
     """Count from now on with which words a script is run."""
-    connection: Any = ground.store._connection
+    connection: Any = rig.store._connection
     seen, real = [], connection.run
 
     def run(one: Script, *words: Any, **more: Any) -> Any:
@@ -348,14 +348,14 @@ def test_a_line_of_pools_asks_once_for_each_machine(
     """However often a sweep hands it the same slots; they are not taken for dead."""
     monkeypatch.setattr(store_module, "CREATES_PER_SECOND", 20.0)
     monkeypatch.setattr(launcher_module, "_RENEW_EVERY", 0.1)
-    slots = [fly.ground.enqueue(pool=f"p{n}")[1].slot for n in range(40)]
-    fly.ground.pass_time(9)
-    asks = asked(fly.ground, "launch")
+    slots = [fly.rig.enqueue(pool=f"p{n}")[1].slot for n in range(40)]
+    fly.rig.pass_time(9)
+    asks = asked(fly.rig, "launch")
     for _ in range(3):
         for slot in slots:
             fly.launcher.launch(slot)
     eventually(lambda: len(asks) > 10)
-    timers = fly.ground.timers()
+    timers = fly.rig.timers()
     waiting = slots[20:]
     assert all(8 < timers[f"s:{slot}"] <= 10 for slot in waiting)
     fly.settle()
@@ -368,5 +368,5 @@ def test_fingerprints_tell_credentials_apart_and_give_nothing_away(fly: Fly) -> 
     """They stand in Redis beside the reason of a refusal."""
     assert 12 == len(fly.launcher.who)
     assert "CANARY" not in fly.launcher.who
-    fly.settings = fly.ground.settings
+    fly.settings = fly.rig.settings
     assert fly.launcher.who != fly.make_launcher().who

@@ -8,38 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker_lib import codec, exits, pickling, sweeper
+from worker_lib import sweeper
+from worker_lib.calls import codec, pickling
+from worker_lib.calls.codec import Codec
 from worker_lib.causes import Cause, boot_cause, cause_of
-from worker_lib.codec import Codec
 from worker_lib.emulator import FaultRule
 from worker_lib.errors import JobFailed
-from worker_lib.keys import METADATA_SLOT
+from worker_lib.fly import exits
+from worker_lib.fly.naming import METADATA_SLOT
 from worker_lib.launcher import rebuild
 from worker_lib.machines.types import Machine
 from worker_lib.store.replies import Check
 from worker_lib.sweeper import Sweeper
 
-from .store.ground import claimed, eventually
+from .store.rig import claimed, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker_lib.errors import ConfigError, MachineError
 
-    from .fly import Fly
-    from .store.ground import Ground
+    from .fly_server import Fly
+    from .store.rig import StoreRig
 
 
 def sweeper_of(fly: Fly) -> Sweeper:
     """Return the sweeper of this launcher's process."""
-    return Sweeper(
-        fly.ground.store, fly.launcher, codec_of(fly.ground), fly.settings, set()
-    )
+    return Sweeper(fly.rig.store, fly.launcher, codec_of(fly.rig), fly.settings, set())
 
 
-def codec_of(ground: Ground) -> Codec:
+def codec_of(rig: StoreRig) -> Codec:
     """Return what signs in this namespace."""
-    return Codec(ground.settings.secret, ground.settings.namespace, max_bytes=1 << 20)
+    return Codec(rig.settings.secret, rig.settings.namespace, max_bytes=1 << 20)
 
 
 def sweep(fly: Fly) -> None:
@@ -59,14 +59,14 @@ def launched(fly: Fly, **changes: Any) -> tuple[str, str, str]:
 def running(fly: Fly, **changes: Any) -> tuple[str, str, str]:
     """Return job, slot and machine of a job that runs there."""
     job, slot, machine = launched(fly, **changes)
-    assert job == claimed(fly.ground.machine(slot, machine)).id
+    assert job == claimed(fly.rig.machine(slot, machine)).id
     return job, slot, machine
 
 
 def test_a_slot_that_its_owner_never_launched_is_launched(fly: Fly) -> None:
     """The process that took it has died in between."""
-    _, stored = fly.ground.enqueue()
-    fly.ground.pass_time(11)
+    _, stored = fly.rig.enqueue()
+    fly.rig.pass_time(11)
     sweep(fly)
 
     assert [f"wl-{stored.slot}"] == fly.names()
@@ -75,30 +75,30 @@ def test_a_slot_that_its_owner_never_launched_is_launched(fly: Fly) -> None:
 def test_a_machine_that_is_still_booting_is_given_time(fly: Fly) -> None:
     """Fly says that it is up, so it may claim any moment."""
     _, slot, _ = launched(fly)
-    fly.ground.pass_time(11)
+    fly.rig.pass_time(11)
     sweep(fly)
 
     assert [f"wl-{slot}"] == fly.names()
-    assert {slot} == fly.ground.slots()
-    assert 4 < fly.ground.timers()[f"s:{slot}"] <= 5
+    assert {slot} == fly.rig.slots()
+    assert 4 < fly.rig.timers()[f"s:{slot}"] <= 5
 
 
 def test_a_machine_that_never_claims_is_destroyed_and_replaced(fly: Fly) -> None:
     """Twice its time to boot is enough; the next one comes after a pause."""
     job, slot, _ = launched(fly)
-    fly.ground.pass_time(21)
+    fly.rig.pass_time(21)
     sweep(fly)
-    assert set() == fly.ground.slots()
-    assert 4 < fly.ground.timers()["p:pool"] <= 5
-    fly.ground.pass_time(6)
+    assert set() == fly.rig.slots()
+    assert 4 < fly.rig.timers()["p:pool"] <= 5
+    fly.rig.pass_time(6)
     sweep(fly)
-    (new,) = fly.ground.slots()
+    (new,) = fly.rig.slots()
 
     assert new != slot
     assert [f"wl-{new}"] == fly.names()
     assert ("queued", "0") == (
-        fly.ground.status(job),
-        fly.ground.record(job)["lost"],
+        fly.rig.status(job),
+        fly.rig.record(job)["lost"],
     )
 
 
@@ -114,16 +114,16 @@ def all_gone(fly: Fly) -> None:
 
 def next_boot_fails(fly: Fly, pause: float) -> None:
     """Have the pool's next machine end before it claims, and the sweep see it."""
-    fly.ground.pass_time(pause)
+    fly.rig.pass_time(pause)
     sweep(fly)
     all_gone(fly)
-    fly.ground.pass_time(6)
+    fly.rig.pass_time(6)
     sweep(fly)
 
 
 def pool(fly: Fly) -> dict[str, str]:
     """Return what is kept of the pool."""
-    found: dict[str, str] = fly.ground.redis.hgetall(fly.ground.key("pool", "pool"))
+    found: dict[str, str] = fly.rig.redis.hgetall(fly.rig.key("pool", "pool"))
     return found
 
 
@@ -148,14 +148,14 @@ def test_the_pause_doubles_and_after_five_machines_there_is_no_next(fly: Fly) ->
         next_boot_fails(fly, pauses[-1] + 1)
         pauses.append(pause_of(fly))
     for _ in range(5):
-        fly.ground.pass_time(700)
+        fly.rig.pass_time(700)
         trouble(fly, job)  # who looks at it, or waits for it, makes no new call
         sweep(fly)
 
     assert [5, 10, 20, 40, 80] == pauses
     assert 5 == creates(fly)
-    assert "queued" == fly.ground.status(job)
-    assert {f"j:{job}"} == fly.ground.timers().keys(), "nobody wakes up for it"
+    assert "queued" == fly.rig.status(job)
+    assert {f"j:{job}"} == fly.rig.timers().keys(), "nobody wakes up for it"
 
 
 def stopped(fly: Fly) -> str:
@@ -179,7 +179,7 @@ def test_a_new_call_tries_one_more_machine_when_the_pause_is_over(fly: Fly) -> N
 
     assert (6, "6") == (creates(fly), pool(fly)["failed_boots"])
     assert 160 == pause_of(fly)
-    fly.ground.pass_time(700)
+    fly.rig.pass_time(700)
     sweep(fly)
     assert 6 == creates(fly)
 
@@ -188,17 +188,17 @@ def test_the_first_machine_that_claims_ends_the_count(fly: Fly) -> None:
     """What was wrong with the app is put right; those who waited go on."""
     job = stopped(fly)
     fly.init = {"exec": ["sleep", "60"]}
-    fly.ground.pass_time(100)
+    fly.rig.pass_time(100)
     other, slot = fly.launch()
     (machine,) = fly.machines()
-    verbs = fly.ground.machine(slot, machine["id"])
+    verbs = fly.rig.machine(slot, machine["id"])
     first = claimed(verbs)
 
     assert job == first.id
     assert {"spec", "max", "linger"} == pool(fly).keys()
     assert "" == trouble(fly, other)
     verbs.finish(first, "succeeded")
-    assert fly.ground.slots() == {slot}
+    assert fly.rig.slots() == {slot}
 
 
 def test_machines_that_were_launched_together_count_as_one(fly: Fly) -> None:
@@ -207,22 +207,22 @@ def test_machines_that_were_launched_together_count_as_one(fly: Fly) -> None:
     for _ in range(2):
         fly.launch()
     all_gone(fly)
-    fly.ground.pass_time(6)
+    fly.rig.pass_time(6)
     sweep(fly)
 
-    assert ("1", set()) == (pool(fly)["failed_boots"], fly.ground.slots())
+    assert ("1", set()) == (pool(fly)["failed_boots"], fly.rig.slots())
 
 
 def trouble(fly: Fly, job: str) -> str:
     """Return what is shown of why a job has no machine."""
-    (seen,) = fly.ground.store.look(job)
+    (seen,) = fly.rig.store.look(job)
     assert seen is not None
     return seen.info.trouble
 
 
 def told(fly: Fly, job: str) -> MachineError | ConfigError | None:
     """Return what who waits for a job is told of its pool."""
-    (seen,) = fly.ground.store.look(job)
+    (seen,) = fly.rig.store.look(job)
     assert seen is not None
     return rebuild(seen.trouble, "anybody") if seen.trouble else None
 
@@ -233,7 +233,7 @@ def test_what_will_fail_again_is_told_at_once(fly: Fly) -> None:
     fly.metadata = {exits.METADATA_LAST_WORDS: "WORKER_LIB_SECRET is\x1b not set" * 20}
     job, _ = fly.launch()
     next_boot_fails(fly, 0)
-    assert fly.ground.store.wait(job, 1) is None
+    assert fly.rig.store.wait(job, 1) is None
     error = str(told(fly, job))
 
     assert "ended with exit code 78 before it took a job" in error
@@ -268,22 +268,22 @@ def test_that_no_more_machines_are_created_is_told(fly: Fly) -> None:
 
 def test_a_launcher_that_died_before_its_request_is_no_failed_boot(fly: Fly) -> None:
     """No machine was there that could have failed."""
-    _, stored = fly.ground.enqueue()
-    fly.ground.store.launch(stored.slot, 10.0, fly.launcher.who)
-    fly.ground.pass_time(11)
+    _, stored = fly.rig.enqueue()
+    fly.rig.store.launch(stored.slot, 10.0, fly.launcher.who)
+    fly.rig.pass_time(11)
     sweep(fly)
 
     assert "failed_boots" not in pool(fly)
-    assert [f"wl-{slot}" for slot in fly.ground.slots()] == fly.names()
+    assert [f"wl-{slot}" for slot in fly.rig.slots()] == fly.names()
 
 
 def test_a_machine_that_was_never_created_is_replaced(fly: Fly) -> None:
     """The process that had the token died before its request."""
-    _, stored = fly.ground.enqueue()
-    fly.ground.store.launch(stored.slot, 10.0, fly.launcher.who)
-    fly.ground.pass_time(11)
+    _, stored = fly.rig.enqueue()
+    fly.rig.store.launch(stored.slot, 10.0, fly.launcher.who)
+    fly.rig.pass_time(11)
     sweep(fly)
-    (new,) = fly.ground.slots()
+    (new,) = fly.rig.slots()
 
     assert new != stored.slot
     assert [f"wl-{new}"] == fly.names()
@@ -292,38 +292,38 @@ def test_a_machine_that_was_never_created_is_replaced(fly: Fly) -> None:
 def test_an_idle_machine_that_lives_is_left_alone(fly: Fly) -> None:
     """It lingers; that is what it was told."""
     _, slot, machine = launched(fly, linger=60.0)
-    verbs = fly.ground.machine(slot, machine)
+    verbs = fly.rig.machine(slot, machine)
     verbs.finish(claimed(verbs), "succeeded")
-    fly.ground.pass_time(95)
+    fly.rig.pass_time(95)
     sweep(fly)
 
     assert [f"wl-{slot}"] == fly.names()
-    assert {slot} == fly.ground.slots()
+    assert {slot} == fly.rig.slots()
 
 
 def test_an_idle_machine_that_is_gone_gives_its_slot_back(fly: Fly) -> None:
     """Nobody waits, so nothing takes its place."""
     _, slot, machine = launched(fly, linger=60.0)
-    verbs = fly.ground.machine(slot, machine)
+    verbs = fly.rig.machine(slot, machine)
     verbs.finish(claimed(verbs), "succeeded")
     fly.api.destroy_machine(machine, force=True)
-    fly.ground.pass_time(95)
+    fly.rig.pass_time(95)
     sweep(fly)
 
-    assert (set(), {}, []) == (fly.ground.slots(), fly.ground.timers(), fly.machines())
+    assert (set(), {}, []) == (fly.rig.slots(), fly.rig.timers(), fly.machines())
 
 
 def test_a_job_whose_machine_is_gone_runs_again_elsewhere(fly: Fly) -> None:
     """Its lease is over by Redis's clock, and Fly has its machine no more."""
     job, slot, machine = running(fly)
     fly.api.destroy_machine(machine, force=True)
-    fly.ground.pass_time(31)
+    fly.rig.pass_time(31)
     sweep(fly)
-    (new,) = fly.ground.slots()
+    (new,) = fly.rig.slots()
 
     assert new != slot
     assert [f"wl-{new}"] == fly.names()
-    assert ("queued", "1") == (fly.ground.status(job), fly.ground.record(job)["lost"])
+    assert ("queued", "1") == (fly.rig.status(job), fly.rig.record(job)["lost"])
 
 
 def test_a_machine_that_lives_but_is_silent_is_destroyed_before_it_is_replaced(
@@ -331,9 +331,9 @@ def test_a_machine_that_lives_but_is_silent_is_destroyed_before_it_is_replaced(
 ) -> None:
     """It hangs, or is cut off: two of them would be paid."""
     _, slot, _ = running(fly)
-    fly.ground.pass_time(31)
+    fly.rig.pass_time(31)
     sweep(fly)
-    (new,) = fly.ground.slots()
+    (new,) = fly.rig.slots()
 
     assert new != slot
     assert [f"wl-{new}"] == eventually(
@@ -345,11 +345,11 @@ def test_a_job_that_may_not_run_twice_fails_with_a_signed_reason(fly: Fly) -> No
     """Whoever waits can verify and read it like any other outcome."""
     job, _, machine = running(fly, policy={"on_lost": "fail"})
     fly.api.destroy_machine(machine, force=True)
-    fly.ground.pass_time(31)
+    fly.rig.pass_time(31)
     sweep(fly)
-    outcome = fly.ground.store.wait(job, 1)
+    outcome = fly.rig.store.wait(job, 1)
     assert outcome is not None
-    body = codec_of(fly.ground).open(
+    body = codec_of(fly.rig).open(
         outcome.envelope, kind=codec.OUTCOME, job_id=job, fence=outcome.fence
     )
     good, error = pickling.load_outcome(body, job)
@@ -373,20 +373,20 @@ def test_a_machine_that_could_not_be_looked_up_is_destroyed_later(
             if not (one == "destroy" and status == 404)
         )
     )
-    fly.ground.pass_time(31)
+    fly.rig.pass_time(31)
     sweep(fly)
 
-    assert "queued" == fly.ground.status(job)
-    assert slot not in fly.ground.slots()
+    assert "queued" == fly.rig.status(job)
+    assert slot not in fly.rig.slots()
     assert machine in [one["id"] for one in fly.machines()]
-    fly.ground.pass_time(3)
+    fly.rig.pass_time(3)
     sweep(fly)
     fly.fail()
-    fly.ground.pass_time(11)
+    fly.rig.pass_time(11)
     sweep(fly)
     eventually(lambda: machine not in [one["id"] for one in fly.machines()])
-    assert f"m:{slot}" not in fly.ground.timers()
-    assert {} == fly.ground.redis.hgetall(fly.ground.key("stray", slot))
+    assert f"m:{slot}" not in fly.rig.timers()
+    assert {} == fly.rig.redis.hgetall(fly.rig.key("stray", slot))
 
 
 def while_looked_up(
@@ -407,20 +407,20 @@ def test_a_machine_that_renews_its_lease_during_the_look_up_lives(
     fly: Fly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis decides, and only then something is destroyed."""
-    _, stored = fly.ground.enqueue()
+    _, stored = fly.rig.enqueue()
     fly.launcher.launch(stored.slot)
     fly.settle()
     (found,) = fly.machines()
-    machine = fly.ground.machine(stored.slot, found["id"])
+    machine = fly.rig.machine(stored.slot, found["id"])
     job = claimed(machine)
-    fly.ground.pass_time(31)
+    fly.rig.pass_time(31)
     while_looked_up(fly, monkeypatch, lambda: machine.heartbeat(job))
     sweep(fly)
 
     assert [f"wl-{stored.slot}"] == fly.names()
     assert ("running", "0") == (
-        fly.ground.status(job.id),
-        fly.ground.record(job.id)["lost"],
+        fly.rig.status(job.id),
+        fly.rig.record(job.id)["lost"],
     )
     assert machine.finish(job, "succeeded")[0]
 
@@ -430,13 +430,13 @@ def test_a_machine_that_claims_during_the_look_up_lives(
 ) -> None:
     """It came late, past twice its time to boot, but it came."""
     job, slot, machine_id = launched(fly)
-    machine = fly.ground.machine(slot, machine_id)
-    fly.ground.pass_time(21)
+    machine = fly.rig.machine(slot, machine_id)
+    fly.rig.pass_time(21)
     while_looked_up(fly, monkeypatch, lambda: machine.claim("stay"))
     sweep(fly)
 
     assert [f"wl-{slot}"] == fly.names()
-    assert ("running", {slot}) == (fly.ground.status(job), fly.ground.slots())
+    assert ("running", {slot}) == (fly.rig.status(job), fly.rig.slots())
 
 
 def test_an_idle_machine_that_takes_a_job_during_the_look_up_lives(
@@ -444,33 +444,33 @@ def test_an_idle_machine_that_takes_a_job_during_the_look_up_lives(
 ) -> None:
     """It was called, did not come in time, and is there now."""
     _, slot, machine_id = launched(fly, linger=60.0)
-    machine = fly.ground.machine(slot, machine_id)
+    machine = fly.rig.machine(slot, machine_id)
     machine.finish(claimed(machine), "succeeded")
-    job, _ = fly.ground.enqueue(linger=60.0)
-    fly.ground.pass_time(11)
+    job, _ = fly.rig.enqueue(linger=60.0)
+    fly.rig.pass_time(11)
     while_looked_up(fly, monkeypatch, lambda: machine.claim("stay"))
     sweep(fly)
 
     assert [f"wl-{slot}"] == fly.names()
-    assert "running" == fly.ground.status(job)
+    assert "running" == fly.rig.status(job)
 
 
 def test_a_machine_whose_id_was_stored_during_the_look_up_is_looked_at_again(
     fly: Fly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its create took long; no list showed it when the sweep asked."""
-    _, stored = fly.ground.enqueue()
-    fly.ground.store.launch(stored.slot, 10.0, fly.launcher.who)
-    fly.ground.pass_time(11)
+    _, stored = fly.rig.enqueue()
+    fly.rig.store.launch(stored.slot, 10.0, fly.launcher.who)
+    fly.rig.pass_time(11)
 
     def list_machines(**_: Any) -> list[Machine]:
-        fly.ground.store.created(stored.slot, "m1")
+        fly.rig.store.created(stored.slot, "m1")
         return []
 
     monkeypatch.setattr(fly.api, "list_machines", list_machines)
     sweep(fly)
 
-    assert {stored.slot} == fly.ground.slots()
+    assert {stored.slot} == fly.rig.slots()
 
 
 def test_a_slow_look_up_and_another_sweep_still_lead_to_an_end(
@@ -478,16 +478,16 @@ def test_a_slow_look_up_and_another_sweep_still_lead_to_an_end(
 ) -> None:
     """Both see the same silence; the first to come back decides."""
     job, slot, machine_id = running(fly)
-    fly.ground.pass_time(31)
+    fly.rig.pass_time(31)
 
     def other_sweep() -> None:
-        fly.ground.pass_time(11)
-        assert [slot] == [one.slot for one in fly.ground.store.sweep().checks]
+        fly.rig.pass_time(11)
+        assert [slot] == [one.slot for one in fly.rig.store.sweep().checks]
 
     while_looked_up(fly, monkeypatch, other_sweep)
     sweep(fly)
 
-    assert ("queued", "1") == (fly.ground.status(job), fly.ground.record(job)["lost"])
+    assert ("queued", "1") == (fly.rig.status(job), fly.rig.record(job)["lost"])
     eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
 
 
@@ -496,17 +496,17 @@ def test_who_dies_between_the_decision_and_the_destruction_leaves_no_machine(
 ) -> None:
     """What is to be destroyed stands in Redis, for any process."""
     _, slot, machine_id = running(fly)
-    fly.ground.pass_time(31)
+    fly.rig.pass_time(31)
     with monkeypatch.context() as patched:
         patched.setattr(Sweeper, "_destroy", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             sweep(fly)
     assert machine_id in [one["id"] for one in fly.machines()]
-    fly.ground.pass_time(3)
+    fly.rig.pass_time(3)
     sweep(fly)
 
     eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
-    assert f"m:{slot}" not in fly.ground.timers()
+    assert f"m:{slot}" not in fly.rig.timers()
 
 
 def test_a_machine_whose_host_is_lost_is_destroyed_when_the_host_is_back(
@@ -515,20 +515,20 @@ def test_a_machine_whose_host_is_lost_is_destroyed_when_the_host_is_back(
     """However long it takes: each look is later than the one before."""
     _, slot, machine_id = running(fly)
     fly.fail(*(FaultRule(action=one, status=503) for one in ("get", "destroy")))
-    fly.ground.pass_time(31)
+    fly.rig.pass_time(31)
     sweep(fly)
     waits = []
     for _ in range(17):
-        fly.ground.pass_time(3601)
+        fly.rig.pass_time(3601)
         sweep(fly)
-        waits.append(round(fly.ground.timers()[f"m:{slot}"]))
+        waits.append(round(fly.rig.timers()[f"m:{slot}"]))
 
     assert [1] * 4 + [2**n for n in range(1, 12)] + [3600] * 2 == waits
     fly.fail()
-    fly.ground.pass_time(3601)
+    fly.rig.pass_time(3601)
     sweep(fly)
     eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
-    assert f"m:{slot}" not in fly.ground.timers()
+    assert f"m:{slot}" not in fly.rig.timers()
 
 
 def test_a_machine_whose_host_does_not_answer_is_not_taken_for_a_strangers(
@@ -537,15 +537,15 @@ def test_a_machine_whose_host_does_not_answer_is_not_taken_for_a_strangers(
     """Fly shows it without its config, and so without what says that it is ours."""
     _, slot, machine_id = running(fly)
     unreachable = Machine(id=machine_id, state="started", host_status="unreachable")
-    fly.ground.pass_time(31)
+    fly.rig.pass_time(31)
     with monkeypatch.context() as patched:
         patched.setattr(fly.api, "get_machine", lambda _: unreachable)
         sweep(fly)
-        fly.ground.pass_time(3)
+        fly.rig.pass_time(3)
         sweep(fly)
     assert machine_id in [one["id"] for one in fly.machines()]
-    assert f"m:{slot}" in fly.ground.timers()
-    fly.ground.pass_time(3)
+    assert f"m:{slot}" in fly.rig.timers()
+    fly.rig.pass_time(3)
     sweep(fly)
 
     eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
@@ -559,23 +559,23 @@ def test_a_machine_that_no_list_shows_is_destroyed_by_its_name_when_one_does(
         FaultRule(action="list", effect="omit"),
         FaultRule(state="starting", effect="wedge"),
     )
-    _, stored = fly.ground.enqueue()
+    _, stored = fly.rig.enqueue()
     config = {"image": "local", "init": {"exec": ["sleep", "60"]}}
-    fly.ground.store.launch(stored.slot, 10.0, fly.launcher.who)
+    fly.rig.store.launch(stored.slot, 10.0, fly.launcher.who)
     fly.api.create_machine(
         name=f"wl-{stored.slot}",
         region=None,
         config={**config, "metadata": {METADATA_SLOT: stored.slot}},
     )
-    fly.ground.pass_time(21)
+    fly.rig.pass_time(21)
     sweep(fly)
     assert f"wl-{stored.slot}" in fly.names()
     fly.fail()
-    fly.ground.pass_time(3)
+    fly.rig.pass_time(3)
     sweep(fly)
 
     eventually(lambda: f"wl-{stored.slot}" not in fly.names())
-    assert f"m:{stored.slot}" not in fly.ground.timers()
+    assert f"m:{stored.slot}" not in fly.rig.timers()
 
 
 def test_a_machine_that_hangs_as_it_starts_is_found_by_its_id(fly: Fly) -> None:
@@ -584,11 +584,11 @@ def test_a_machine_that_hangs_as_it_starts_is_found_by_its_id(fly: Fly) -> None:
         FaultRule(action="list", effect="omit"),
         FaultRule(state="starting", effect="wedge"),
     )
-    _, stored = fly.ground.enqueue()
+    _, stored = fly.rig.enqueue()
     fly.launcher.launch(stored.slot)
     fly.settle()
     assert "starting" == fly.machines()[0]["state"]
-    fly.ground.pass_time(21)
+    fly.rig.pass_time(21)
     sweep(fly)
 
     eventually(lambda: f"wl-{stored.slot}" not in fly.names())
@@ -608,14 +608,14 @@ def test_only_a_known_end_is_evidence_that_a_machine_does_not_come(
 ) -> None:
     """In any other state it may still claim."""
     _, slot, _ = launched(fly)
-    fly.ground.pass_time(11)
+    fly.rig.pass_time(11)
     get = fly.api.get_machine
     monkeypatch.setattr(
         fly.api, "get_machine", lambda machine: replace(get(machine), state=state)
     )
     sweeper_of(fly).sweep()
 
-    assert expected is (slot in fly.ground.slots())
+    assert expected is (slot in fly.rig.slots())
 
 
 @pytest.mark.parametrize("where", ["slot", "stray"])
@@ -625,13 +625,13 @@ def test_whoever_writes_to_redis_cannot_have_other_machines_destroyed(
     """Such as those of a website in the same app."""
     config = {"image": fly.settings.image, "init": {"exec": ["sleep", "60"]}}
     website = fly.api.create_machine(name="web", region=None, config=config)
-    _, stored = fly.ground.enqueue()
+    _, stored = fly.rig.enqueue()
     if where == "slot":
-        claimed(fly.ground.machine(stored.slot, website.id))
-        fly.ground.pass_time(31)
+        claimed(fly.rig.machine(stored.slot, website.id))
+        fly.rig.pass_time(31)
     else:
-        fly.ground.store.remember_stray("5107", website.id)
-        fly.ground.pass_time(3601)
+        fly.rig.store.remember_stray("5107", website.id)
+        fly.rig.pass_time(3601)
     for _ in range(2):
         sweep(fly)
 
@@ -644,12 +644,12 @@ def test_while_the_api_is_down_nothing_is_concluded_of_a_booting_machine(
     """It is looked at again later."""
     _, slot, _ = launched(fly)
     fly.fail(FaultRule(status=500))
-    fly.ground.pass_time(21)
+    fly.rig.pass_time(21)
     sweep(fly)
 
-    assert {slot} == fly.ground.slots()
+    assert {slot} == fly.rig.slots()
     assert [f"wl-{slot}"] == fly.names()
-    assert 0 < fly.ground.timers()[f"s:{slot}"] <= 10
+    assert 0 < fly.rig.timers()[f"s:{slot}"] <= 10
 
 
 @pytest.mark.parametrize(("expected", "patience"), [(0, -10_000.0), (1, 600.0)])
@@ -659,10 +659,10 @@ def test_machines_that_nobody_knows_are_destroyed_once_they_are_old(
     """Younger ones may be in the middle of being created."""
     monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", patience)
     _, slot, orphan = launched(fly)
-    fly.ground.redis.delete(fly.ground.key("slot", slot))
-    _, stored = fly.ground.enqueue(pool="other")
-    fly.ground.store.launch(stored.slot, 10.0, "me")
-    fly.ground.pass_time(11)
+    fly.rig.redis.delete(fly.rig.key("slot", slot))
+    _, stored = fly.rig.enqueue(pool="other")
+    fly.rig.store.launch(stored.slot, 10.0, "me")
+    fly.rig.pass_time(11)
     sweep(fly)
 
     left = [one["id"] for one in fly.machines() if one["id"] == orphan]
@@ -676,7 +676,7 @@ def test_machines_of_the_old_secret_are_reaped_too(
     monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", -10_000.0)
     old = fly.settings.secret
     _, slot, orphan = launched(fly)
-    fly.ground.redis.delete(fly.ground.key("slot", slot))
+    fly.rig.redis.delete(fly.rig.key("slot", slot))
     fly.settings = replace(fly.settings, secret="n" * 64, old_secret="o" * 64)
     sweeper_of(fly).reap()
     assert [orphan] == [one["id"] for one in fly.machines()]
@@ -692,20 +692,20 @@ def test_an_orphan_that_cannot_be_destroyed_is_remembered(
     """The next process that looks goes on with it."""
     monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", -10_000.0)
     _, slot, _ = launched(fly)
-    fly.ground.redis.delete(fly.ground.key("slot", slot))
+    fly.rig.redis.delete(fly.rig.key("slot", slot))
     fly.fail(FaultRule(action="destroy", status=503))
     sweeper_of(fly).reap()
     fly.fail()
-    fly.ground.pass_time(3)
+    fly.rig.pass_time(3)
     sweeper_of(fly).sweep()
 
     eventually(lambda: [] == fly.machines())
 
 
-def test_a_process_without_a_token_does_not_sweep(ground: Ground) -> None:
+def test_a_process_without_a_token_does_not_sweep(rig: StoreRig) -> None:
     """It would take up what somebody with a token could have launched."""
     before = threading.active_count()
-    Sweeper(ground.store, None, codec_of(ground), ground.settings, {"j"}).arm(-1)
+    Sweeper(rig.store, None, codec_of(rig), rig.settings, {"j"}).arm(-1)
 
     assert before == threading.active_count()
 
@@ -716,16 +716,14 @@ def test_a_sweeper_ends_when_nothing_is_left_to_look_after(
     """One thread while jobs are under way, none when idle."""
     monkeypatch.setattr(sweeper, "_PATIENCE", 0.0)
     monkeypatch.setattr(sweeper, "_GRACE", 0.01)
-    _, stored = fly.ground.enqueue()
-    made = Sweeper(
-        fly.ground.store, fly.launcher, codec_of(fly.ground), fly.settings, {"j1"}
-    )
-    fly.ground.pass_time(11)
+    _, stored = fly.rig.enqueue()
+    made = Sweeper(fly.rig.store, fly.launcher, codec_of(fly.rig), fly.settings, {"j1"})
+    fly.rig.pass_time(11)
     made.arm(-1)
     eventually(lambda: [f"wl-{stored.slot}"] == fly.names())
-    machine = fly.ground.machine(stored.slot)
+    machine = fly.rig.machine(stored.slot)
     machine.finish(claimed(machine), "succeeded")
-    fly.ground.redis.rpush(fly.ground.key("calls"), "look")
+    fly.rig.redis.rpush(fly.rig.key("calls"), "look")
 
     eventually(
         lambda: "worker_lib-sweeper" not in [one.name for one in threading.enumerate()]

@@ -14,9 +14,9 @@ import jobs
 import pytest
 
 from worker_lib import Retry, fly_task
-from worker_lib import client as client_module
+from worker_lib.calls.options import TaskOptions
+from worker_lib.client import client as client_module
 from worker_lib.errors import ConfigError
-from worker_lib.options import TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,7 +286,7 @@ def test_a_method_of_a_script_is_pickled_by_value() -> None:
     script = """
 import pickle, cloudpickle
 from worker_lib import fly_task
-from worker_lib.pickling import bare
+from worker_lib.calls.pickling import bare
 
 class Base:
     @fly_task

@@ -16,8 +16,8 @@ from worker_lib.cli.installing import dependencies
 from worker_lib.cli.output import painted, tell
 from worker_lib.cli.scaffold import Plan, next_commands, planned_files
 from worker_lib.cli.wsgi import check_wsgi, find_wsgi, module_file
-from worker_lib.emulator.regions import REGIONS
 from worker_lib.errors import ConfigError
+from worker_lib.fly.regions import REGIONS
 from worker_lib.printable import printable
 from worker_lib.suggestions import unknown_name
 

@@ -19,7 +19,7 @@ from worker_lib.printable import printable
 if TYPE_CHECKING:
     import argparse
 
-    from worker_lib.handle import Job
+    from worker_lib.client.handle import Job
     from worker_lib.job import JobInfo
 
 __all__ = ["add_parser"]

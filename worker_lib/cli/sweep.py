@@ -45,7 +45,7 @@ def _run(args: argparse.Namespace) -> int:
         ConfigError: no machine could be launched: without a token a sweep would take
             up what others could launch.
     """
-    from worker_lib.client import default_client  # noqa: PLC0415 - not for --help
+    from worker_lib.client.client import default_client  # noqa: PLC0415 - not for --help
 
     client = default_client()
     client.settings.require_machines()

@@ -12,7 +12,7 @@ what could not be looked at is said to be unknown.
 
 from __future__ import annotations
 
-from worker_lib.doctor.examination import examine
+from worker_lib.doctor.checks import examine
 from worker_lib.doctor.findings import Finding, Verdict, passed
 
 __all__ = ["Finding", "Verdict", "examine", "passed"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.doctor.answers import FlyFacts, Reply, parts_of_image
 from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
+from worker_lib.doctor.fly_facts import FlyFacts, Reply, parts_of_image
 from worker_lib.errors import RateLimited
-from worker_lib.keys import METADATA_OWNER, METADATA_SLOT
+from worker_lib.fly.naming import METADATA_OWNER, METADATA_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from worker_lib.causes import failed_boot
-from worker_lib.client import Client
+from worker_lib.client.client import Client
 from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
-from worker_lib.doctor.sides import MISMATCH_REMEDY
+from worker_lib.doctor.signing import MISMATCH_REMEDY
 from worker_lib.errors import (
     InvalidRequest,
     JobError,
@@ -22,7 +22,7 @@ from worker_lib.errors import (
     WaitTimeout,
     WorkerLibError,
 )
-from worker_lib.keys import METADATA_OWNER, owner
+from worker_lib.fly.naming import METADATA_OWNER, owner
 from worker_lib.ping import ping
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from worker_lib.emulator import routes
 from worker_lib.emulator.limits import RateLimiter
 from worker_lib.emulator.messages import ApiRefusal
-from worker_lib.emulator.sight import Subject
 from worker_lib.emulator.validation import wanted_subject
+from worker_lib.emulator.visibility import Subject
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:

@@ -13,23 +13,23 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.endings import end_run, tell, wait_ended
 from worker_lib.emulator.environment import launch_spec
 from worker_lib.emulator.events import Event, exit_request
-from worker_lib.emulator.fates import Fates
 from worker_lib.emulator.identifiers import ulid
 from worker_lib.emulator.messages import ApiRefusal
 from worker_lib.emulator.restarts import RETRY_WINDOW, Next, RestartPolicy
 from worker_lib.emulator.runtimes import CommandNotExecutable, Exit, Observer
 from worker_lib.emulator.state import Run
+from worker_lib.emulator.termination import end_run, tell, wait_ended
+from worker_lib.emulator.transitions import Fates
 from worker_lib.errors import WorkerLibError
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
     from worker_lib.emulator.billing import BillingMeter
-    from worker_lib.emulator.doors import Doors
     from worker_lib.emulator.faults import Faults
     from worker_lib.emulator.fleet import Fleet
+    from worker_lib.emulator.machine_sockets import Doors
     from worker_lib.emulator.options import EmulatorOptions
     from worker_lib.emulator.runtimes import Runtime
     from worker_lib.emulator.state import Intent, Machine

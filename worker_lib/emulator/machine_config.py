@@ -36,7 +36,7 @@ from worker_lib.emulator.schema import (
 )
 from worker_lib.emulator.values import go_duration, seconds
 from worker_lib.errors import ConfigError
-from worker_lib.guest import Guest
+from worker_lib.fly.guest import Guest
 
 MAX_STOP_TIMEOUT = 300.0
 _MODES = 0o7777

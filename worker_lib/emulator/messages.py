@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.sight import CLEAR, Sight
+from worker_lib.emulator.visibility import CLEAR, Sight
 from worker_lib.errors import WorkerLibError
 
 if TYPE_CHECKING:

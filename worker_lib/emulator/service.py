@@ -10,12 +10,12 @@ from worker_lib.emulator.access import Access
 from worker_lib.emulator.backend import Backend
 from worker_lib.emulator.billing import BillingMeter, Prices
 from worker_lib.emulator.dispatch import Dispatcher
-from worker_lib.emulator.doors import Doors
 from worker_lib.emulator.endpoints.admin import request_counts
 from worker_lib.emulator.engine import Engine
 from worker_lib.emulator.faults import FaultRule, Faults
 from worker_lib.emulator.fleet import Fleet
 from worker_lib.emulator.lifecycle import Lifecycle
+from worker_lib.emulator.machine_sockets import Doors
 from worker_lib.emulator.options import EmulatorOptions
 from worker_lib.emulator.runtimes.process import ProcessRuntime
 from worker_lib.emulator.server import ApiServer

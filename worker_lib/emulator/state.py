@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from worker_lib.emulator.events import Event, now_text
 from worker_lib.emulator.identifiers import machine_id, ulid
 from worker_lib.emulator.messages import ApiRefusal
-from worker_lib.emulator.sight import Subject
-from worker_lib.guest import Guest
+from worker_lib.emulator.visibility import Subject
+from worker_lib.fly.guest import Guest
 
 if TYPE_CHECKING:
     import threading

@@ -25,9 +25,9 @@ from worker_lib.emulator.schema import (
     variable,
     whole,
 )
-from worker_lib.emulator.sight import Subject
 from worker_lib.emulator.values import query_seconds, signal_number
-from worker_lib.guest import Guest
+from worker_lib.emulator.visibility import Subject
+from worker_lib.fly.guest import Guest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

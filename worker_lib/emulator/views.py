@@ -14,12 +14,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.environment import private_ip
-from worker_lib.emulator.sight import CLEAR
+from worker_lib.emulator.visibility import CLEAR
 
 if TYPE_CHECKING:
     from worker_lib.emulator.runtimes import ProcessInfo
-    from worker_lib.emulator.sight import Sight
     from worker_lib.emulator.state import App, Machine
+    from worker_lib.emulator.visibility import Sight
 
 _SHOWN_EVENTS = 20
 _IMAGE = re.compile(

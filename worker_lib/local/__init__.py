@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import ConfigError, StoreError
-from worker_lib.local.place import Place
+from worker_lib.local.paths import Place
 from worker_lib.local.surroundings import Surroundings, is_local
 from worker_lib.logs import get_logger
 from worker_lib.settings import Settings

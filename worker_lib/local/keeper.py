@@ -10,7 +10,7 @@ from worker_lib.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.settings import Settings
     from worker_lib.store.replies import Unfinished
 
@@ -47,7 +47,7 @@ class Keeper:
         return counts, max((left.life for left in found.values()), default=0.0)
 
     def _in_each(self, look: Callable[[Client], Unfinished]) -> dict[str, Unfinished]:
-        from worker_lib.client import Client  # noqa: PLC0415 - only when it is needed
+        from worker_lib.client.client import Client  # noqa: PLC0415 - only when it is needed
 
         found = {}
         for name, settings in self._settings().items():

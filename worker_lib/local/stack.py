@@ -30,7 +30,7 @@ from worker_lib.errors import WorkerLibError
 from worker_lib.local.callers import Callers
 from worker_lib.local.keeper import Keeper
 from worker_lib.local.leftovers import hold, remove_stale, take_note
-from worker_lib.local.place import Place
+from worker_lib.local.paths import Place
 from worker_lib.local.valkey import start_server
 from worker_lib.logs import get_logger
 from worker_lib.settings import Settings

@@ -6,25 +6,25 @@ import os
 import sys
 
 from worker_lib.errors import ConfigError, StoreError
-from worker_lib.exits import BAD_SETTINGS, REDIS_REFUSED, REDIS_UNREACHABLE
+from worker_lib.fly.exits import BAD_SETTINGS, REDIS_REFUSED, REDIS_UNREACHABLE
 from worker_lib.runtime.configuration import read
 from worker_lib.runtime.process import ChildProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from worker_lib.codec import Codec
+    from worker_lib.calls.codec import Codec
     from worker_lib.runtime.configuration import Configuration
     from worker_lib.runtime.frames import Frames, Progress
     from worker_lib.runtime.supervisor import Supervisor
     from worker_lib.runtime.watch import Ended
-    from worker_lib.store.worker import ClaimedJob
+    from worker_lib.store.machine import ClaimedJob
 
 
 def main() -> int:
     """Run jobs until there is none; return the exit code.
 
     0 when all is done or the machine was asked to stop, else one of
-    `worker_lib.exits`: a setting is wrong, Redis refuses us, or cannot be reached.
+    `worker_lib.fly.exits`: a setting is wrong, Redis refuses us, or cannot be reached.
     """
     try:
         program = _Program(read(os.environ))
@@ -50,7 +50,7 @@ class _Program:
         from worker_lib.runtime.outage import Outage  # noqa: PLC0415 - see main
         from worker_lib.runtime.stop import Stop  # noqa: PLC0415
         from worker_lib.runtime.supervisor import Supervisor  # noqa: PLC0415
-        from worker_lib.store.worker import MachineStore  # noqa: PLC0415
+        from worker_lib.store.machine import MachineStore  # noqa: PLC0415
 
         told, stop = self._told, Stop()
         store = MachineStore(
@@ -80,7 +80,7 @@ class _Program:
         Child(frames, progress, self._codec(), self._told.pool).serve(job)
 
     def seal(self, job: ClaimedJob, ended: Ended, output: str) -> bytes:
-        from worker_lib import codec, pickling  # noqa: PLC0415 - only after a crash
+        from worker_lib.calls import codec, pickling  # noqa: PLC0415 - only after a crash
 
         failure = pickling.Failure(
             kind=ended.kind, message=ended.error, remote_traceback=output
@@ -93,7 +93,7 @@ class _Program:
         )
 
     def _codec(self) -> Codec:
-        from worker_lib.codec import Codec  # noqa: PLC0415 - the supervisor needs none
+        from worker_lib.calls.codec import Codec  # noqa: PLC0415 - the supervisor needs none
 
         return Codec(
             self._told.secret,

@@ -11,7 +11,8 @@ import time
 from collections.abc import Coroutine
 from functools import partial
 
-from worker_lib import codec, context, pickling
+from worker_lib import context
+from worker_lib.calls import codec, pickling
 from worker_lib.errors import PayloadTooLarge, TaskNotRegistered, WorkerLibError
 from worker_lib.runtime.fresh import Sources
 from worker_lib.runtime.functions import Functions
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from worker_lib.codec import Codec
-    from worker_lib.pickling import Call, Failure
+    from worker_lib.calls.codec import Codec
+    from worker_lib.calls.pickling import Call, Failure
     from worker_lib.runtime.frames import Frames, Progress
 
 __all__ = ["OUT_OF_TIME", "Child"]
@@ -227,7 +228,7 @@ def _retries(call: Call, error: BaseException, failure: Failure) -> bool:
 
 def _settle() -> None:
     """Finish what the task left to the background: the machine may end any moment."""
-    client = sys.modules.get("worker_lib.client")
+    client = sys.modules.get("worker_lib.client.client")
     if client is not None:
         client.flush_launches()
     for stream in (sys.stdout, sys.stderr):

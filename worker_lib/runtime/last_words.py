@@ -1,8 +1,8 @@
 """How a machine that cannot work tells why, where its caller's side can read it.
 
-A line on stderr, the exit code (`worker_lib.exits`), and the same line in the machine's
-own metadata at Fly: what is not in Redis can still be told there. The machine's socket
-is spoken to in this case only; a machine that works never does.
+A line on stderr, the exit code (`worker_lib.fly.exits`), and the same line in the
+machine's own metadata at Fly: what is not in Redis can still be told there. The
+machine's socket is spoken to in this case only; a machine that works never does.
 
 Source: "Suspend and resume a Machine" (requests to `/.fly/api` need no token). That the
 metadata may be written this way is *unsure*: if Fly refuses, the exit code still tells.
@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 
-from worker_lib.exits import METADATA_LAST_WORDS
+from worker_lib.fly.exits import METADATA_LAST_WORDS
 
 __all__ = ["tell"]
 

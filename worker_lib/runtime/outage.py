@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from worker_lib.runtime.stop import Stop
-    from worker_lib.store.worker import MachineStore
+    from worker_lib.store.machine import MachineStore
 
     T = TypeVar("T")
 

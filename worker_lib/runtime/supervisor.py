@@ -11,7 +11,7 @@ from worker_lib.runtime.outage import GRACE_FOR_JOBS
 from worker_lib.runtime.process import ChildProcess
 from worker_lib.runtime.watch import Ended, Watch
 from worker_lib.store.backoff import Backoff
-from worker_lib.store.worker import Claim
+from worker_lib.store.machine import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from worker_lib.runtime.frames import Frames, Progress
     from worker_lib.runtime.outage import Outage
     from worker_lib.runtime.stop import Stop
-    from worker_lib.store.worker import ClaimedJob, MachineStore, Mood
+    from worker_lib.store.machine import ClaimedJob, MachineStore, Mood
 
 __all__ = ["Supervisor"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from worker_lib.runtime.process import ChildProcess
-    from worker_lib.store.worker import ClaimedJob, MachineStore
+    from worker_lib.store.machine import ClaimedJob, MachineStore
 else:
     from worker_lib.records import NamedTuple
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import StoreError
-from worker_lib.keys import job_channel, key_prefix, new_slot_id
 from worker_lib.logs import get_logger
 from worker_lib.store.calls import Calls
 from worker_lib.store.changes import Changes
+from worker_lib.store.keys import job_channel, key_prefix, new_slot_id
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.replies import (
     FailedBoot,

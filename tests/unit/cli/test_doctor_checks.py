@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from worker_lib.doctor import clocks, configuration, fly, probe, server, sides
-from worker_lib.doctor.answers import FlyFacts, Reply, image_app, parts_of_image
+from worker_lib.doctor import clocks, configuration, fly, probe, server, signing
 from worker_lib.doctor.findings import bad, good, passed, poor, unknown
+from worker_lib.doctor.fly_facts import FlyFacts, Reply, image_app, parts_of_image
 from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.errors import (
     JobFailed,
@@ -18,7 +18,7 @@ from worker_lib.errors import (
     UnknownVersion,
     WaitTimeout,
 )
-from worker_lib.keys import METADATA_OWNER, METADATA_SLOT, owner, owners
+from worker_lib.fly.naming import METADATA_OWNER, METADATA_SLOT, owner, owners
 from worker_lib.settings import Settings
 
 EMPTY = Reply(body={})
@@ -327,12 +327,12 @@ def test_each_end_of_a_probe_has_its_remedy(error: Exception, remedy: str) -> No
 
 def test_one_foreign_signature_is_enough() -> None:
     """However many agree with us."""
-    ours = sides.Evidence(what="app web", same=True)
-    theirs = sides.Evidence(what="machine 1", same=False)
+    ours = signing.Evidence(what="app web", same=True)
+    theirs = signing.Evidence(what="machine 1", same=False)
 
-    assert "ok" == sides.check_secret_shared([ours]).verdict
-    assert "failed" == sides.check_secret_shared([ours, theirs]).verdict
-    assert "unknown" == sides.check_secret_shared([]).verdict
+    assert "ok" == signing.check_secret_shared([ours]).verdict
+    assert "failed" == signing.check_secret_shared([ours, theirs]).verdict
+    assert "unknown" == signing.check_secret_shared([]).verdict
 
 
 def test_every_form_of_a_secret_is_blanked_out() -> None:

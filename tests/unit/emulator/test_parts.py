@@ -14,7 +14,7 @@ from worker_lib.emulator import EmulatorOptions
 from worker_lib.emulator.access import is_let_in
 from worker_lib.emulator.identifiers import machine_id, ulid
 from worker_lib.emulator.messages import ApiRefusal, Request
-from worker_lib.emulator.regions import candidates
+from worker_lib.emulator.placement import candidates
 from worker_lib.emulator.runtimes import procfs
 from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched, over_limit
 from worker_lib.emulator.views import image_ref
@@ -42,7 +42,15 @@ def test_only_the_standard_library_is_needed() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ).stdout
 
-    allowed = {"errors", "guest", "logs", "sockets", "suggestions"}
+    allowed = {
+        "errors",
+        "fly",
+        "fly.guest",
+        "fly.regions",
+        "logs",
+        "sockets",
+        "suggestions",
+    }
     expected = {"worker_lib", *(f"worker_lib.{name}" for name in allowed)}
     assert expected == set(shown.split())
 

@@ -170,7 +170,7 @@ def test_plain_http_takes_no_proxy(
     assert expected == (options["proxies"].get(scheme) or None)
 
 
-@pytest.mark.parametrize("module", ["", ".types", ".errors", ".address", ".prices"])
+@pytest.mark.parametrize("module", ["", ".types", ".errors", ".address"])
 def test_only_the_transport_loads_requests(module: str) -> None:
     """Whoever reads a type or a price does not pay 170 ms for HTTP."""
     code = f"import sys, worker_lib.machines{module}; print('requests' in sys.modules)"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import jobs
 import pytest
 
-from worker_lib import codec, pickling
-from worker_lib.codec import Codec
+from worker_lib.calls import codec, pickling
+from worker_lib.calls.codec import Codec
+from worker_lib.calls.pickling import Call
 from worker_lib.context import current_job
 from worker_lib.errors import JobFailed
-from worker_lib.pickling import Call
 from worker_lib.retry import Retry
 from worker_lib.runtime.child import Child
 

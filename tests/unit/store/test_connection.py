@@ -12,30 +12,30 @@ from typing import TYPE_CHECKING
 import pytest
 
 from worker_lib.errors import StoreError, StoreUnavailable
-from worker_lib.keys import key_prefix
 from worker_lib.store.changes import Bell
 from worker_lib.store.connection import Connection
+from worker_lib.store.keys import key_prefix
 from worker_lib.store.scripts import Script, script
 from worker_lib.store.store import Store
 
-from .ground import eventually
+from .rig import eventually
 
 if TYPE_CHECKING:
-    from .ground import Ground
+    from .rig import StoreRig
 
 
-def test_forgotten_scripts_are_sent_again_from_both_sides(ground: Ground) -> None:
+def test_forgotten_scripts_are_sent_again_from_both_sides(rig: StoreRig) -> None:
     """A Redis that restarted, or was flushed of scripts, costs one round trip more."""
-    job, stored = ground.enqueue()
-    machine = ground.machine(stored.slot)
+    job, stored = rig.enqueue()
+    machine = rig.machine(stored.slot)
     claim = machine.claim("stay")
-    ground.redis.script_flush()
-    assert ground.store.look(job) != [None]
+    rig.redis.script_flush()
+    assert rig.store.look(job) != [None]
     assert claim == machine.claim("stay")
-    ground.redis.script_flush()
+    rig.redis.script_flush()
     assert claim.job is not None
     assert machine.finish(claim.job, "succeeded")[0]
-    assert ground.store.cancel(job) is False
+    assert rig.store.cancel(job) is False
 
 
 def test_nobody_there_is_told_within_three_seconds(tmp_path: object) -> None:
@@ -62,9 +62,9 @@ def test_a_silent_server_is_told_within_three_seconds() -> None:
         assert time.monotonic() - began < 3
 
 
-def test_a_wrong_password_is_told_without_being_shown(ground: Ground) -> None:
+def test_a_wrong_password_is_told_without_being_shown(rig: StoreRig) -> None:
     """Nor is it in the connection's representation."""
-    url = f"unix://:CANARY@{ground.settings.redis_url.removeprefix('unix://')}"
+    url = f"unix://:CANARY@{rig.settings.redis_url.removeprefix('unix://')}"
     connection = Connection(url, "{x}")
 
     with pytest.raises(StoreUnavailable) as caught:
@@ -73,47 +73,47 @@ def test_a_wrong_password_is_told_without_being_shown(ground: Ground) -> None:
     assert "CANARY" not in str(caught.value) + repr(connection)
 
 
-def test_a_script_that_fails_is_told_as_refused(ground: Ground) -> None:
+def test_a_script_that_fails_is_told_as_refused(rig: StoreRig) -> None:
     """A type that another program left under our key, for one."""
-    job, _ = ground.enqueue()
-    ground.redis.delete(ground.key("job", job))
-    ground.redis.set(ground.key("job", job), "not ours")
+    job, _ = rig.enqueue()
+    rig.redis.delete(rig.key("job", job))
+    rig.redis.set(rig.key("job", job), "not ours")
 
     with pytest.raises(StoreError, match=r"refused a command: .*WRONGTYPE"):
-        ground.store.look(job)
-    assert [job] == ground.store.recent(1), "the connection is still good"
+        rig.store.look(job)
+    assert [job] == rig.store.recent(1), "the connection is still good"
 
 
-def test_a_connection_that_was_closed_meanwhile_is_replaced(ground: Ground) -> None:
+def test_a_connection_that_was_closed_meanwhile_is_replaced(rig: StoreRig) -> None:
     """Servers and proxies close what idles; the next call goes through."""
-    job, _ = ground.enqueue()
-    ground.redis.client_kill_filter(_type="normal", skipme=True)
+    job, _ = rig.enqueue()
+    rig.redis.client_kill_filter(_type="normal", skipme=True)
 
-    assert [job] == ground.store.recent(1)
+    assert [job] == rig.store.recent(1)
 
 
 def test_several_connections_that_were_closed_meanwhile_are_replaced(
-    ground: Ground,
+    rig: StoreRig,
 ) -> None:
     """After a restart of Redis the next call goes through, not the one after."""
-    job, _ = ground.enqueue()
+    job, _ = rig.enqueue()
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(ground.store.recent, [1] * 50))
-    ground.redis.client_kill_filter(_type="normal", skipme=True)
+        list(threads.map(rig.store.recent, [1] * 50))
+    rig.redis.client_kill_filter(_type="normal", skipme=True)
 
-    assert [job] == ground.store.recent(1)
+    assert [job] == rig.store.recent(1)
 
 
 def test_a_waiter_whose_idle_connection_was_closed_still_waits(
-    ground: Ground,
+    rig: StoreRig,
 ) -> None:
     """That a proxy closed what idled is no reason for a wait to fail."""
-    machine, job = ground.running()
+    machine, job = rig.running()
     machine.finish(job, "succeeded", outcome=b"x")
-    assert ground.store.wait(job.id, 1)
-    ground.redis.client_kill_filter(_type="normal", skipme=True)
+    assert rig.store.wait(job.id, 1)
+    rig.redis.client_kill_filter(_type="normal", skipme=True)
 
-    assert ground.store.wait(job.id, 1)
+    assert rig.store.wait(job.id, 1)
 
 
 def test_a_subscription_that_is_silent_is_given_up() -> None:
@@ -127,52 +127,52 @@ def test_a_subscription_that_is_silent_is_given_up() -> None:
                 changes.check(0.1)
 
 
-def test_a_subscription_that_answers_is_kept(ground: Ground) -> None:
+def test_a_subscription_that_answers_is_kept(rig: StoreRig) -> None:
     """Hearing of a job, or of nothing but the answer to a PING."""
-    job, _ = ground.enqueue()
+    job, _ = rig.enqueue()
     bell = Bell()
-    with ground.store.follow() as changes:
+    with rig.store.follow() as changes:
         assert set() == changes.want([job])
         assert [job] == eventually(lambda: changes.wait(bell, 1.0))
         for _ in range(3):
             changes.check(5.0)
-        ground.store.cancel(job)
+        rig.store.cancel(job)
         assert [job] == eventually(lambda: changes.wait(bell, 1.0))
         assert {job} == changes.want([])
     bell.close()
 
 
-def test_a_forked_child_makes_connections_of_its_own(ground: Ground) -> None:
+def test_a_forked_child_makes_connections_of_its_own(rig: StoreRig) -> None:
     """Parent and child on one socket would read each other's replies."""
-    job, _ = ground.enqueue()
+    job, _ = rig.enqueue()
     child = os.fork()
     if child == 0:
         good = False
         try:
-            good = [job] == ground.store.recent(1)
+            good = [job] == rig.store.recent(1)
         finally:
             os._exit(0 if good else 1)
     _, status = os.waitpid(child, 0)
 
     assert 0 == os.waitstatus_to_exitcode(status)
-    assert [job] == ground.store.recent(1)
+    assert [job] == rig.store.recent(1)
 
 
-def test_a_full_server_is_told_with_what_helps(ground: Ground) -> None:
+def test_a_full_server_is_told_with_what_helps(rig: StoreRig) -> None:
     """What was stored before is kept, and can be read."""
     full = Script("full", b"return redis.error_reply('OOM command not allowed')")
-    connection = Connection(ground.settings.redis_url, "{x}")
+    connection = Connection(rig.settings.redis_url, "{x}")
 
     with pytest.raises(StoreUnavailable, match=r"is full .* shorten result_ttl"):
         connection.run(full)
     connection.close()
 
 
-def test_namespaces_do_not_see_each_other(ground: Ground) -> None:
+def test_namespaces_do_not_see_each_other(rig: StoreRig) -> None:
     """Two apps may share a Redis."""
-    job, stored = ground.enqueue()
+    job, stored = rig.enqueue()
     other_name = f"other-{secrets.token_hex(6)}"
-    other = Store(Connection(ground.settings.redis_url, key_prefix(other_name)), "o")
+    other = Store(Connection(rig.settings.redis_url, key_prefix(other_name)), "o")
 
     assert [None] == other.look(job)
     assert [] == other.recent(5)

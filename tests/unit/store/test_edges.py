@@ -7,77 +7,77 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker_lib import waiters
+from worker_lib.client import waiters
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.store.address import parse
 from worker_lib.store.wire import Wire
 
-from .ground import new_job
+from .rig import new_job
 from .test_wire import server_of_one, words
 
 if TYPE_CHECKING:
-    from .ground import Ground
+    from .rig import StoreRig
 
 
 @pytest.mark.parametrize("text", ["a\u2028b", "a\x85b", "a\u2029b"])
-def test_any_text_of_a_task_can_be_looked_at(ground: Ground, text: str) -> None:
+def test_any_text_of_a_task_can_be_looked_at(rig: StoreRig, text: str) -> None:
     """What people print has line ends that only Unicode knows."""
-    machine, job = ground.running()
+    machine, job = rig.running()
     machine.finish(job, "failed", error=text, kind="error", output=text)
-    (seen,) = ground.store.look(job.id)
+    (seen,) = rig.store.look(job.id)
     assert seen is not None
     assert (text, text) == (seen.info.error, seen.info.attempts[0].output)
 
 
-def test_the_set_of_busy_slots_has_an_end(ground: Ground) -> None:
+def test_the_set_of_busy_slots_has_an_end(rig: StoreRig) -> None:
     """While a job runs, every key but the timers has a time to live."""
-    ground.running()
-    endless = {n for n in ground.names() if ground.redis.pttl(ground.key(n)) < 0}
+    rig.running()
+    endless = {n for n in rig.names() if rig.redis.pttl(rig.key(n)) < 0}
     assert {"timers"} == endless
 
 
-def test_a_slot_lives_as_long_as_its_place_among_the_slots(ground: Ground) -> None:
+def test_a_slot_lives_as_long_as_its_place_among_the_slots(rig: StoreRig) -> None:
     """Else it takes a machine's place for ever: with max_machines=1, no other comes."""
-    _, stored = ground.enqueue(max_machines=1)
+    _, stored = rig.enqueue(max_machines=1)
     slot, slots = (
-        ground.redis.pttl(ground.key(*parts))
+        rig.redis.pttl(rig.key(*parts))
         for parts in (("slot", stored.slot), ("slots", "pool"))
     )
     assert slot >= slots - 1000
 
 
-def test_a_running_job_whose_slot_expired_is_not_stuck(ground: Ground) -> None:
+def test_a_running_job_whose_slot_expired_is_not_stuck(rig: StoreRig) -> None:
     """Its machine and its caller died, and somebody comes two days later."""
-    _, job = ground.running(pending_ttl=14 * 86400.0)
-    (slot,) = ground.slots()
-    ttl = ground.redis.pttl(ground.key("slot", slot))
-    assert ttl >= ground.redis.pttl(ground.key("job", job.id))
+    _, job = rig.running(pending_ttl=14 * 86400.0)
+    (slot,) = rig.slots()
+    ttl = rig.redis.pttl(rig.key("slot", slot))
+    assert ttl >= rig.redis.pttl(rig.key("job", job.id))
 
 
-def test_a_delay_longer_than_pending_ttl_is_kept(ground: Ground) -> None:
+def test_a_delay_longer_than_pending_ttl_is_kept(rig: StoreRig) -> None:
     """A call whose delay() returned reaches a final status."""
-    job, _ = ground.enqueue(delay=1000.0, pending_ttl=60.0)
-    assert ground.redis.pttl(ground.key("job", job)) > 1_000_000
+    job, _ = rig.enqueue(delay=1000.0, pending_ttl=60.0)
+    assert rig.redis.pttl(rig.key("job", job)) > 1_000_000
 
 
 @pytest.mark.parametrize("key", ["ready:pool", "pool:pool", "code:h", "jobs"])
-def test_what_a_job_needs_lives_as_long_as_the_job(ground: Ground, key: str) -> None:
+def test_what_a_job_needs_lives_as_long_as_the_job(rig: StoreRig, key: str) -> None:
     """Renewing half-way must not leave the newest job with half a life."""
     life = 14 * 86400
-    ground.store.enqueue(new_job(code_hash="h", code=b"x", pending_ttl=float(life)))
-    ground.redis.pexpire(ground.key(key), life * 1000 * 6 // 10)
-    ground.store.enqueue(new_job(code_hash="h", code=b"x", pending_ttl=float(life)))
-    assert ground.redis.pttl(ground.key(key)) > life * 990
+    rig.store.enqueue(new_job(code_hash="h", code=b"x", pending_ttl=float(life)))
+    rig.redis.pexpire(rig.key(key), life * 1000 * 6 // 10)
+    rig.store.enqueue(new_job(code_hash="h", code=b"x", pending_ttl=float(life)))
+    assert rig.redis.pttl(rig.key(key)) > life * 990
 
 
-def test_a_sweep_forgets_no_pool_when_it_runs_out_of_candidates(ground: Ground) -> None:
+def test_a_sweep_forgets_no_pool_when_it_runs_out_of_candidates(rig: StoreRig) -> None:
     """Twenty-five pools become due together: all of them get a machine."""
     for n in range(25):
-        ground.enqueue(pool=f"p{n}", delay=10.0)
-    ground.pass_time(20)
+        rig.enqueue(pool=f"p{n}", delay=10.0)
+    rig.pass_time(20)
     launched = []
     for _ in range(4):
-        launched += ground.store.sweep().launches
+        launched += rig.store.sweep().launches
     assert 25 == len(launched)
 
 
@@ -106,9 +106,9 @@ def test_a_database_in_the_query_is_that_of_redis_py(url: str) -> None:
     assert ["SELECT", "2"] == words(heard)
 
 
-def test_a_refused_password_leaves_no_connection(ground: Ground) -> None:
+def test_a_refused_password_leaves_no_connection(rig: StoreRig) -> None:
     """As `connect` promises; the next command must not run unauthenticated."""
-    path = ground.settings.redis_url.removeprefix("unix://")
+    path = rig.settings.redis_url.removeprefix("unix://")
     wire = Wire(f"unix://:wrong@{path}", "{x}")
     with pytest.raises(StoreError) as caught:
         wire.connect()
@@ -129,10 +129,10 @@ def test_awaiting_a_job_that_raised_stop_iteration_ends() -> None:
         asyncio.run(wait())
 
 
-def test_a_cancel_sent_again_after_a_lost_reply_says_yes(ground: Ground) -> None:
+def test_a_cancel_sent_again_after_a_lost_reply_says_yes(rig: StoreRig) -> None:
     """It was this call that did it, only the reply was lost."""
-    job, _ = ground.enqueue()
-    store: Any = ground.store
+    job, _ = rig.enqueue()
+    store: Any = rig.store
     real = store._connection
 
     class Twice:
@@ -141,4 +141,4 @@ def test_a_cancel_sent_again_after_a_lost_reply_says_yes(ground: Ground) -> None
             return real.run(*words)
 
     store._connection = Twice()
-    assert ground.store.cancel(job) is True
+    assert rig.store.cancel(job) is True

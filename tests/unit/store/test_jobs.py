@@ -8,17 +8,17 @@ import pytest
 
 from worker_lib.store.replies import Check, Loss, Outcome
 
-from .ground import FINAL, STOPPED, claimed, eventually
+from .rig import FINAL, STOPPED, claimed, eventually
 
 if TYPE_CHECKING:
-    from worker_lib.store.worker import ClaimedJob, MachineStore
+    from worker_lib.store.machine import ClaimedJob, MachineStore
 
-    from .ground import Ground
+    from .rig import StoreRig
 
 
-def check(ground: Ground, slot: str) -> Check:
+def check(rig: StoreRig, slot: str) -> Check:
     """Return what a sweep would say of this slot."""
-    about = ground.slot(slot)
+    about = rig.slot(slot)
     return Check(
         slot,
         about["state"],
@@ -30,87 +30,85 @@ def check(ground: Ground, slot: str) -> Check:
     )
 
 
-def lose(ground: Ground, slot: str) -> str:
+def lose(rig: StoreRig, slot: str) -> str:
     """Report the machine of this slot as gone, which a sweep has found silent."""
-    ground.pass_time(3600)
-    assert slot in [one.slot for one in ground.store.sweep().checks]
-    return told(ground, check(ground, slot)).slot
+    rig.pass_time(3600)
+    assert slot in [one.slot for one in rig.store.sweep().checks]
+    return told(rig, check(rig, slot)).slot
 
 
-def told(ground: Ground, seen: Check) -> Loss:
+def told(rig: StoreRig, seen: Check) -> Loss:
     """Report a machine as gone that was seen so."""
-    return ground.store.lose(
+    return rig.store.lose(
         seen, envelope=b"sealed", error="it is gone", kind="lost", gone=True
     )
 
 
-def lost_machine(ground: Ground, slot: str, machine: str) -> str:
+def lost_machine(rig: StoreRig, slot: str, machine: str) -> str:
     """Have a machine claim a slot's job and vanish; return the next slot."""
-    claimed(ground.machine(slot, machine))
-    return lose(ground, slot)
+    claimed(rig.machine(slot, machine))
+    return lose(rig, slot)
 
 
 class TestEnqueue:
     """Storing a call."""
 
-    def test_a_call_is_queued_and_a_slot_is_owed_for_it(self, ground: Ground) -> None:
+    def test_a_call_is_queued_and_a_slot_is_owed_for_it(self, rig: StoreRig) -> None:
         """The first job of a pool needs a machine, which the caller may launch."""
-        job, stored = ground.enqueue()
+        job, stored = rig.enqueue()
 
         assert ("queued", "") == (stored.status, stored.trouble)
-        assert {stored.slot} == ground.slots()
-        assert [job] == ground.ready()
-        assert "owed" == ground.slot(stored.slot)["state"]
-        assert 9 < ground.timers()[f"s:{stored.slot}"] <= 10
+        assert {stored.slot} == rig.slots()
+        assert [job] == rig.ready()
+        assert "owed" == rig.slot(stored.slot)["state"]
+        assert 9 < rig.timers()[f"s:{stored.slot}"] <= 10
 
     def test_a_later_call_is_scheduled_and_needs_no_machine_yet(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """Until it is due, nothing is paid; somebody looks when it is."""
-        job, stored = ground.enqueue(delay=30.0)
+        job, stored = rig.enqueue(delay=30.0)
 
         assert ("scheduled", "") == (stored.status, stored.slot)
-        assert (set(), []) == (ground.slots(), ground.ready())
-        assert 29 < ground.timers()["p:pool"] <= 30
+        assert (set(), []) == (rig.slots(), rig.ready())
+        assert 29 < rig.timers()["p:pool"] <= 30
         assert 29 < stored.next_in <= 30
-        (seen,) = ground.store.look(job)
+        (seen,) = rig.store.look(job)
         assert seen is not None
         assert seen.info.due_at is not None
         assert abs(seen.info.due_at - seen.info.created_at - 30) < 0.01
 
     def test_without_a_token_the_slot_is_called_out_at_once(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """Somebody else has to launch it: whoever listens is woken."""
-        _, stored = ground.enqueue(may_launch=False)
+        _, stored = rig.enqueue(may_launch=False)
 
         assert stored.next_in <= 0
-        assert ground.store.await_call(1)
-        assert [stored.slot] == ground.store.sweep().launches
+        assert rig.store.await_call(1)
+        assert [stored.slot] == rig.store.sweep().launches
 
     def test_code_is_sent_once_and_asked_for_when_redis_lost_it(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """The second call of a lambda costs no second upload."""
         words = {"code_hash": "c0de", "code": b"sealed code"}
-        ground.enqueue(**words)
-        code = ground.key("code", "c0de")
-        ground.redis.hset(code, "body", "kept")
-        ground.enqueue(**words)
-        assert "kept" == ground.redis.hget(code, "body")
+        rig.enqueue(**words)
+        code = rig.key("code", "c0de")
+        rig.redis.hset(code, "body", "kept")
+        rig.enqueue(**words)
+        assert "kept" == rig.redis.hget(code, "body")
 
-        ground.redis.delete(code)
-        ground.enqueue(**words)
-        assert "sealed code" == ground.redis.hget(code, "body")
+        rig.redis.delete(code)
+        rig.enqueue(**words)
+        assert "sealed code" == rig.redis.hget(code, "body")
 
     def test_bytes_of_every_value_reach_the_machine_unchanged(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """Envelopes are binary, with line ends, quotes and zeros in them."""
         call, code = bytes(range(256)) * 5, bytes(reversed(range(256)))
-        machine, job = ground.running(
-            call=call, code=code, code_hash="h", task="m:\u00e9"
-        )
+        machine, job = rig.running(call=call, code=code, code_hash="h", task="m:\u00e9")
 
         assert (call, code, "h", "m:\u00e9") == (
             job.call,
@@ -125,10 +123,10 @@ class TestEnqueue:
 class TestClaim:
     """Taking a job."""
 
-    def test_a_claimed_job_is_running_with_a_new_fence(self, ground: Ground) -> None:
+    def test_a_claimed_job_is_running_with_a_new_fence(self, rig: StoreRig) -> None:
         """The record tells where and since when."""
-        _, job = ground.running()
-        (seen,) = ground.store.look(job.id)
+        _, job = rig.running()
+        (seen,) = rig.store.look(job.id)
 
         assert ("1", 1, 0, 5.0, b"the call") == (
             job.fence,
@@ -150,16 +148,16 @@ class TestClaim:
             attempt.ended_at,
         )
 
-    def test_the_first_claim_tells_how_long_the_boot_took(self, ground: Ground) -> None:
+    def test_the_first_claim_tells_how_long_the_boot_took(self, rig: StoreRig) -> None:
         """Measured on Redis's clock, from the launch; later claims had no boot."""
-        _, stored = ground.enqueue()
-        second, _ = ground.enqueue(max_machines=1)
-        ground.store.launch(stored.slot, 10.0, "who")
-        ground.pass_time(3)
-        machine = ground.machine(stored.slot)
+        _, stored = rig.enqueue()
+        second, _ = rig.enqueue(max_machines=1)
+        rig.store.launch(stored.slot, 10.0, "who")
+        rig.pass_time(3)
+        machine = rig.machine(stored.slot)
         first = claimed(machine)
         machine.finish(first, "succeeded")
-        seen = ground.store.look(first.id, second)
+        seen = rig.store.look(first.id, second)
 
         assert all(one is not None for one in seen)
         boots = [one.info.attempts[0].boot_s for one in seen if one]
@@ -167,51 +165,51 @@ class TestClaim:
         assert 3 <= boots[0] < 4
         assert boots[1] is None
 
-    def test_an_unknown_slot_is_gone(self, ground: Ground) -> None:
+    def test_an_unknown_slot_is_gone(self, rig: StoreRig) -> None:
         """A machine whose right was given up leaves at once."""
-        assert "gone" == ground.machine("f00").claim("stay").verdict
+        assert "gone" == rig.machine("f00").claim("stay").verdict
 
-    def test_a_second_machine_on_a_slot_is_sent_away(self, ground: Ground) -> None:
+    def test_a_second_machine_on_a_slot_is_sent_away(self, rig: StoreRig) -> None:
         """An ambiguous create may have made two; only one works."""
-        _, stored = ground.enqueue()
-        first, second = (ground.machine(stored.slot, name) for name in ("m1", "m2"))
+        _, stored = rig.enqueue()
+        first, second = (rig.machine(stored.slot, name) for name in ("m1", "m2"))
         job = claimed(first)
 
         assert "gone" == second.claim("stay").verdict
         assert job == claimed(first)
 
-    def test_an_empty_pool_sends_the_machine_home(self, ground: Ground) -> None:
+    def test_an_empty_pool_sends_the_machine_home(self, rig: StoreRig) -> None:
         """Its slot is given back in the same step."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         ok, claim = machine.finish(job, "succeeded")
 
         assert (True, "empty") == (ok, claim.verdict)
-        assert (set(), {}) == (ground.slots(), ground.timers())
+        assert (set(), {}) == (rig.slots(), rig.timers())
 
     def test_a_machine_that_leaves_takes_nothing_and_calls_for_another(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """What still waits is seen to by whoever has a token."""
-        machine, job = ground.running(max_machines=1)
-        waiting, _ = ground.enqueue(max_machines=1)
+        machine, job = rig.running(max_machines=1)
+        waiting, _ = rig.enqueue(max_machines=1)
         _, claim = machine.finish(job, "succeeded", mood="leave")
 
         assert ("empty", set(), [waiting]) == (
             claim.verdict,
-            ground.slots(),
-            ground.ready(),
+            rig.slots(),
+            rig.ready(),
         )
-        assert ground.store.await_call(1)
-        assert 1 == len(ground.store.sweep().launches)
+        assert rig.store.await_call(1)
+        assert 1 == len(rig.store.sweep().launches)
 
     def test_queues_are_served_in_order_and_each_first_in_first_out(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """All of `high` goes before any `default`, and that before any `low`."""
         ranks = [2, 1, 0, 1, 2, 0, 0, 1]
-        jobs = [ground.enqueue(rank=rank)[0] for rank in ranks]
-        (slot, *_) = ground.slots()
-        machine, order = ground.machine(slot), []
+        jobs = [rig.enqueue(rank=rank)[0] for rank in ranks]
+        (slot, *_) = rig.slots()
+        machine, order = rig.machine(slot), []
         claim = machine.claim("stay")
         while claim.job is not None:
             order.append(claim.job.id)
@@ -223,14 +221,14 @@ class TestClaim:
 class TestFinish:
     """Reporting an outcome."""
 
-    def test_a_success_is_stored_for_good(self, ground: Ground) -> None:
+    def test_a_success_is_stored_for_good(self, rig: StoreRig) -> None:
         """The outcome can be read any number of times; the call is forgotten."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         machine.finish(job, "succeeded", outcome=b"sealed")
         expected = Outcome("succeeded", "1", b"sealed")
 
-        assert [expected] * 3 == [ground.store.wait(job.id, 1) for _ in range(3)]
-        (seen,) = ground.store.look(job.id)
+        assert [expected] * 3 == [rig.store.wait(job.id, 1) for _ in range(3)]
+        (seen,) = rig.store.look(job.id)
         assert seen is not None
         assert expected == seen.outcome
         assert ("succeeded", "", "succeeded") == (
@@ -238,15 +236,15 @@ class TestFinish:
             seen.info.error,
             seen.info.attempts[0].outcome,
         )
-        assert not {"call", "slot", "due", "progress"} & ground.record(job.id).keys()
+        assert not {"call", "slot", "due", "progress"} & rig.record(job.id).keys()
 
-    def test_a_failure_keeps_what_a_person_needs(self, ground: Ground) -> None:
+    def test_a_failure_keeps_what_a_person_needs(self, rig: StoreRig) -> None:
         """Error, kind, output and the call itself, to look at or to run again."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         machine.finish(
             job, "failed", outcome=b"sealed", error="no", kind="exit", output="bye\n"
         )
-        (seen,) = ground.store.look(job.id)
+        (seen,) = rig.store.look(job.id)
 
         assert seen is not None
         assert ("failed", "no") == (seen.info.status, seen.info.error)
@@ -256,139 +254,139 @@ class TestFinish:
             attempt.error,
             attempt.output,
         )
-        assert "the call" == ground.record(job.id)["call"]
+        assert "the call" == rig.record(job.id)["call"]
 
     @pytest.mark.parametrize(
         "text", ["a\x0bb\x0c\x1c", "\x00\x7f", '"\\\n\r\t', "\U0001f41d"]
     )
     def test_any_text_of_a_task_can_be_looked_at(
-        self, ground: Ground, text: str
+        self, rig: StoreRig, text: str
     ) -> None:
         """What people print has line ends that only Unicode knows."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         machine.finish(job, "failed", error=text, kind="error", output=text)
-        (seen,) = ground.store.look(job.id)
+        (seen,) = rig.store.look(job.id)
 
         assert seen is not None
         assert (text, text) == (seen.info.error, seen.info.attempts[0].output)
 
     def test_a_large_outcome_is_kept_once_and_found_by_looking(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """Over a kilobyte, the second copy that waiters rotate is left out."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         large = bytes(range(256)) * 8
         machine.finish(job, "succeeded", outcome=large)
-        waited = [ground.store.wait(job.id, 1) for _ in range(4)]
+        waited = [rig.store.wait(job.id, 1) for _ in range(4)]
         expected = Outcome("succeeded", "1", large)
 
         assert expected == waited[0]
         assert {expected, None} == set(waited)
         for _ in range(3):
-            (seen,) = ground.store.look(job.id)
+            (seen,) = rig.store.look(job.id)
             assert seen is not None
             assert expected == seen.outcome
-        stored = ground.redis.memory_usage(ground.key("out", job.id), samples=0)
+        stored = rig.redis.memory_usage(rig.key("out", job.id), samples=0)
         assert stored < 2 * len(large)
 
-    def test_a_retry_waits_until_it_is_due(self, ground: Ground) -> None:
+    def test_a_retry_waits_until_it_is_due(self, rig: StoreRig) -> None:
         """Then it goes back in line; the machine did not wait for it."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         ok, claim = machine.finish(
             job, "retrying", error="no", kind="error", retry_in=30.0
         )
-        assert (True, "empty", "retrying") == (ok, claim.verdict, ground.status(job.id))
-        assert [] == ground.ready()
-        assert ground.store.sweep().next_in is not None
+        assert (True, "empty", "retrying") == (ok, claim.verdict, rig.status(job.id))
+        assert [] == rig.ready()
+        assert rig.store.sweep().next_in is not None
 
-        ground.pass_time(31)
-        (slot,) = ground.store.sweep().launches
-        assert ("queued", [job.id]) == (ground.status(job.id), ground.ready())
-        again = claimed(ground.machine(slot))
+        rig.pass_time(31)
+        (slot,) = rig.store.sweep().launches
+        assert ("queued", [job.id]) == (rig.status(job.id), rig.ready())
+        again = claimed(rig.machine(slot))
         assert (job.id, "2", 2) == (again.id, again.fence, again.attempt)
 
-    def test_a_retry_that_is_near_is_waited_for(self, ground: Ground) -> None:
+    def test_a_retry_that_is_near_is_waited_for(self, rig: StoreRig) -> None:
         """A machine costs less than a boot."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         _, claim = machine.finish(job, "retrying", retry_in=2.0)
 
         assert "idle" == claim.verdict
         assert 1.9 < claim.wait <= 2.01
-        ground.pass_time(2)
+        rig.pass_time(2)
         assert 2 == claimed(machine).attempt
 
     @pytest.mark.parametrize("status", ["succeeded", "failed", "retrying"])
-    def test_an_old_fence_changes_nothing(self, ground: Ground, status: str) -> None:
+    def test_an_old_fence_changes_nothing(self, rig: StoreRig, status: str) -> None:
         """Who lost a job may still talk; nobody listens."""
-        late, old = ground.running()
-        slot = lose(ground, next(iter(ground.slots())))
-        new = claimed(ground.machine(slot))
-        before = ground.record(old.id)
+        late, old = rig.running()
+        slot = lose(rig, next(iter(rig.slots())))
+        new = claimed(rig.machine(slot))
+        before = rig.record(old.id)
         ok, claim = late.finish(old, status, outcome=b"late", retry_in=1.0)
 
         assert (old.id, "1", "3") == (new.id, old.fence, new.fence)
         assert (False, "gone") == (ok, claim.verdict)
-        assert before == ground.record(old.id)
-        assert not ground.redis.exists(ground.key("out", old.id))
+        assert before == rig.record(old.id)
+        assert not rig.redis.exists(rig.key("out", old.id))
 
     @pytest.mark.parametrize("second", ["succeeded", "failed", "retrying"])
-    def test_a_final_job_never_changes(self, ground: Ground, second: str) -> None:
+    def test_a_final_job_never_changes(self, rig: StoreRig, second: str) -> None:
         """Neither by its own holder nor by a cancel."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         machine.finish(job, "succeeded", outcome=b"first")
-        before = ground.snapshot()
+        before = rig.snapshot()
         machine.finish(job, second, outcome=b"second", retry_in=1.0)
 
-        assert ground.store.cancel(job.id) is False
+        assert rig.store.cancel(job.id) is False
         assert not machine.release(job, **STOPPED)
-        assert before == ground.snapshot()
+        assert before == rig.snapshot()
 
     def test_finishing_hands_over_the_next_job_in_the_same_step(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """One command per job is what a drained queue costs."""
-        machine, first = ground.running(max_machines=1)
-        second, _ = ground.enqueue(max_machines=1)
+        machine, first = rig.running(max_machines=1)
+        second, _ = rig.enqueue(max_machines=1)
         _, claim = machine.finish(first, "succeeded")
 
         assert claim.job is not None
         assert (second, "1") == (claim.job.id, claim.job.fence)
 
     def test_the_account_of_attempts_does_not_grow_for_ever(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """A job that is retried a thousand times keeps the latest."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         for _ in range(40):
             machine.finish(job, "retrying", retry_in=1.0, output="x" * 4000)
-            ground.pass_time(1.1)
+            rig.pass_time(1.1)
             job = claimed(machine)
-        (seen,) = ground.store.look(job.id)
+        (seen,) = rig.store.look(job.id)
 
         assert seen is not None
         assert 10 < len(seen.info.attempts) < 20
         assert 40 == seen.info.attempts[-2].number
-        assert len(ground.record(job.id)["attempts"]) < 70_000
+        assert len(rig.record(job.id)["attempts"]) < 70_000
 
 
 class TestHeartbeat:
     """Renewing a lease."""
 
-    def test_it_renews_the_lease(self, ground: Ground) -> None:
+    def test_it_renews_the_lease(self, rig: StoreRig) -> None:
         """The slot's timer moves away."""
-        machine, job = ground.running()
-        ground.pass_time(25)
-        (name,) = ground.timers()
-        assert ground.timers()[name] < 6
+        machine, job = rig.running()
+        rig.pass_time(25)
+        (name,) = rig.timers()
+        assert rig.timers()[name] < 6
 
         assert machine.heartbeat(job)
-        assert 29 < ground.timers()[name] <= 30
+        assert 29 < rig.timers()[name] <= 30
 
-    def test_progress_is_seen_while_the_job_runs(self, ground: Ground) -> None:
+    def test_progress_is_seen_while_the_job_runs(self, rig: StoreRig) -> None:
         """And no longer, since a finished job is at its end."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         machine.heartbeat(job, '{"done": 3, "total": 10, "message": "cut"}')
-        (seen,) = ground.store.look(job.id)
+        (seen,) = rig.store.look(job.id)
         assert seen is not None
         assert seen.info.progress is not None
         assert (3, 10, "cut") == (
@@ -398,202 +396,202 @@ class TestHeartbeat:
         )
 
         machine.finish(job, "succeeded")
-        (seen,) = ground.store.look(job.id)
+        (seen,) = rig.store.look(job.id)
         assert seen is not None
         assert seen.info.progress is None
 
-    def test_it_says_when_the_job_is_no_longer_ours(self, ground: Ground) -> None:
+    def test_it_says_when_the_job_is_no_longer_ours(self, rig: StoreRig) -> None:
         """Cancelled or handed over: the machine drops it."""
-        machine, job = ground.running()
-        ground.store.cancel(job.id)
+        machine, job = rig.running()
+        rig.store.cancel(job.id)
 
         assert not machine.heartbeat(job, '{"done": 1, "total": null, "message": ""}')
-        assert "progress" not in ground.record(job.id)
+        assert "progress" not in rig.record(job.id)
 
 
 class TestCancel:
     """Ending a job wherever it is."""
 
-    def make(self, ground: Ground, status: str) -> str:
+    def make(self, rig: StoreRig, status: str) -> str:
         """Return a job of this status."""
         if status == "scheduled":
-            return ground.enqueue(delay=60.0)[0]
+            return rig.enqueue(delay=60.0)[0]
         if status == "queued":
-            return ground.enqueue()[0]
-        machine, job = ground.running()
+            return rig.enqueue()[0]
+        machine, job = rig.running()
         if status == "retrying":
             machine.finish(job, "retrying", retry_in=60.0)
         if status in {"succeeded", "failed"}:
             machine.finish(job, status)
         if status == "cancelled":
-            ground.store.cancel(job.id)
+            rig.store.cancel(job.id)
         if status == "expired":
             machine.release(job, **STOPPED)
-            ground.expire(job.id)
-        assert status == ground.status(job.id)
+            rig.expire(job.id)
+        assert status == rig.status(job.id)
         return job.id
 
     @pytest.mark.parametrize("status", ["scheduled", "queued", "running", "retrying"])
     def test_a_job_that_is_not_final_is_cancelled(
-        self, ground: Ground, status: str
+        self, rig: StoreRig, status: str
     ) -> None:
         """It is in no line any more, and its waiters are told."""
-        job = self.make(ground, status)
+        job = self.make(rig, status)
 
-        assert ground.store.cancel(job) is True
-        outcome = ground.store.wait(job, 1)
+        assert rig.store.cancel(job) is True
+        outcome = rig.store.wait(job, 1)
         assert outcome is not None
         assert ("cancelled", b"") == (outcome.status, outcome.envelope)
-        assert "cancelled" == ground.status(job)
-        assert [] == ground.ready()
-        assert not ground.redis.exists(ground.key("due", "pool"))
-        assert "p:pool" not in ground.timers()
+        assert "cancelled" == rig.status(job)
+        assert [] == rig.ready()
+        assert not rig.redis.exists(rig.key("due", "pool"))
+        assert "p:pool" not in rig.timers()
 
     @pytest.mark.parametrize("status", FINAL)
-    def test_a_final_job_is_left_alone(self, ground: Ground, status: str) -> None:
+    def test_a_final_job_is_left_alone(self, rig: StoreRig, status: str) -> None:
         """And the caller is told that it came too late."""
-        job = self.make(ground, status)
-        before = ground.snapshot()
+        job = self.make(rig, status)
+        before = rig.snapshot()
 
-        assert ground.store.cancel(job) is False
-        assert before == ground.snapshot()
+        assert rig.store.cancel(job) is False
+        assert before == rig.snapshot()
 
-    def test_an_unknown_job_is_told_apart(self, ground: Ground) -> None:
+    def test_an_unknown_job_is_told_apart(self, rig: StoreRig) -> None:
         """None is neither yes nor no."""
-        assert ground.store.cancel("f00") is None
-        assert [] == ground.names()
+        assert rig.store.cancel("f00") is None
+        assert [] == rig.names()
 
-    def test_the_machine_of_a_running_job_hears_of_it(self, ground: Ground) -> None:
+    def test_the_machine_of_a_running_job_hears_of_it(self, rig: StoreRig) -> None:
         """On the connection that it listens on; its late success is refused."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         machine.listen()
-        ground.store.cancel(job.id)
+        rig.store.cancel(job.id)
 
         assert "c" == eventually(machine.heard)
         ok, claim = machine.finish(job, "succeeded", outcome=b"late")
         assert (False, "empty", "cancelled") == (
             ok,
             claim.verdict,
-            ground.status(job.id),
+            rig.status(job.id),
         )
 
     def test_a_slot_whose_job_was_cancelled_is_not_asked_for_any_more(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """Idle means idle: nobody needs that machine, so no timer is left."""
-        job, stored = ground.enqueue()
-        ground.store.cancel(job)
-        ground.pass_time(60)
-        for slot in ground.store.sweep().launches:
-            assert "unneeded" == ground.store.launch(slot, 10.0, "who").verdict
+        job, stored = rig.enqueue()
+        rig.store.cancel(job)
+        rig.pass_time(60)
+        for slot in rig.store.sweep().launches:
+            assert "unneeded" == rig.store.launch(slot, 10.0, "who").verdict
 
-        assert (set(), {}) == (ground.slots(), ground.timers())
-        assert {} == ground.slot(stored.slot)
+        assert (set(), {}) == (rig.slots(), rig.timers())
+        assert {} == rig.slot(stored.slot)
 
 
 class TestLose:
     """A machine is gone."""
 
-    def test_its_job_is_queued_again_with_a_new_fence(self, ground: Ground) -> None:
+    def test_its_job_is_queued_again_with_a_new_fence(self, rig: StoreRig) -> None:
         """No attempt is charged, and a slot is owed for it."""
-        _, job = ground.running()
-        (old,) = ground.slots()
-        new = lose(ground, old)
+        _, job = rig.running()
+        (old,) = rig.slots()
+        new = lose(rig, old)
 
-        assert {new} == ground.slots()
-        assert ("queued", [job.id]) == (ground.status(job.id), ground.ready())
+        assert {new} == rig.slots()
+        assert ("queued", [job.id]) == (rig.status(job.id), rig.ready())
         assert ("2", "0", "1") == tuple(
-            ground.record(job.id)[field] for field in ("fence", "attempt", "lost")
+            rig.record(job.id)[field] for field in ("fence", "attempt", "lost")
         )
 
-    def test_a_job_that_loses_three_machines_fails(self, ground: Ground) -> None:
+    def test_a_job_that_loses_three_machines_fails(self, rig: StoreRig) -> None:
         """It may be what kills them; a person must look."""
-        job, stored = ground.enqueue()
+        job, stored = rig.enqueue()
         slot = stored.slot
         for machine in ("m1", "m2"):
-            slot = lost_machine(ground, slot, machine)
-        assert "queued" == ground.status(job)
+            slot = lost_machine(rig, slot, machine)
+        assert "queued" == rig.status(job)
 
-        assert "" == lost_machine(ground, slot, "m3")
-        assert Outcome("failed", "5", b"sealed") == ground.store.wait(job, 1)
-        (seen,) = ground.store.look(job)
+        assert "" == lost_machine(rig, slot, "m3")
+        assert Outcome("failed", "5", b"sealed") == rig.store.wait(job, 1)
+        (seen,) = rig.store.look(job)
         assert seen is not None
         assert ["lost"] * 3 == [one.outcome for one in seen.info.attempts]
         assert ["m1", "m2", "m3"] == [one.machine_id for one in seen.info.attempts]
-        assert (set(), {}) == (ground.slots(), ground.timers())
+        assert (set(), {}) == (rig.slots(), rig.timers())
 
-    def test_a_job_that_may_not_run_twice_fails_at_once(self, ground: Ground) -> None:
+    def test_a_job_that_may_not_run_twice_fails_at_once(self, rig: StoreRig) -> None:
         """`on_lost="fail"` means at most one run."""
-        _, job = ground.running(policy={"on_lost": "fail"})
+        _, job = rig.running(policy={"on_lost": "fail"})
 
-        assert "" == lose(ground, next(iter(ground.slots())))
+        assert "" == lose(rig, next(iter(rig.slots())))
         assert ("failed", "it is gone") == (
-            ground.status(job.id),
-            ground.record(job.id)["error"],
+            rig.status(job.id),
+            rig.record(job.id)["error"],
         )
 
-    def test_a_job_that_finished_meanwhile_is_left_alone(self, ground: Ground) -> None:
+    def test_a_job_that_finished_meanwhile_is_left_alone(self, rig: StoreRig) -> None:
         """The sweep looked before the machine took its next job."""
-        machine, first = ground.running(max_machines=1)
-        second, _ = ground.enqueue(max_machines=1)
-        seen = check(ground, next(iter(ground.slots())))
-        ground.redis.hset(ground.key("job", second), "fence", "7")
+        machine, first = rig.running(max_machines=1)
+        second, _ = rig.enqueue(max_machines=1)
+        seen = check(rig, next(iter(rig.slots())))
+        rig.redis.hset(rig.key("job", second), "fence", "7")
         machine.finish(first, "succeeded")
-        before = ground.snapshot()
+        before = rig.snapshot()
 
-        assert (False, "") == told(ground, seen)
-        assert before == ground.snapshot()
+        assert (False, "") == told(rig, seen)
+        assert before == rig.snapshot()
 
     def test_a_machine_that_never_claimed_gives_its_slot_to_another(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """The job was never handed out, so nothing is counted against it."""
-        job, stored = ground.enqueue()
-        ground.store.launch(stored.slot, 10.0, "who")
-        new = lose(ground, stored.slot)
+        job, stored = rig.enqueue()
+        rig.store.launch(stored.slot, 10.0, "who")
+        new = lose(rig, stored.slot)
 
-        assert {new} == ground.slots()
+        assert {new} == rig.slots()
         assert ("queued", "0", "0") == tuple(
-            ground.record(job)[field] for field in ("status", "fence", "lost")
+            rig.record(job)[field] for field in ("status", "fence", "lost")
         )
-        assert "gone" == ground.machine(stored.slot).claim("stay").verdict
+        assert "gone" == rig.machine(stored.slot).claim("stay").verdict
 
-    def test_a_lost_job_goes_to_the_front_of_its_queue(self, ground: Ground) -> None:
+    def test_a_lost_job_goes_to_the_front_of_its_queue(self, rig: StoreRig) -> None:
         """It has waited longest."""
-        _, first = ground.running(max_machines=1)
-        second, _ = ground.enqueue(max_machines=1)
-        lose(ground, next(iter(ground.slots())))
+        _, first = rig.running(max_machines=1)
+        second, _ = rig.enqueue(max_machines=1)
+        lose(rig, next(iter(rig.slots())))
 
-        assert [first.id, second] == ground.ready()
+        assert [first.id, second] == rig.ready()
 
 
 class TestRelease:
     """A machine that must stop."""
 
     def test_its_job_goes_back_in_line_and_no_attempt_is_charged(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """Another machine is called for at once."""
-        machine, job = ground.running()
+        machine, job = rig.running()
 
         assert machine.release(job, **STOPPED)
         assert ("queued", "0", "0", "2") == tuple(
-            ground.record(job.id)[one] for one in ("status", "attempt", "lost", "fence")
+            rig.record(job.id)[one] for one in ("status", "attempt", "lost", "fence")
         )
-        assert ground.store.await_call(1)
-        (slot,) = ground.store.sweep().launches
-        assert {slot} == ground.slots()
-        (seen,) = ground.store.look(job.id)
+        assert rig.store.await_call(1)
+        (slot,) = rig.store.sweep().launches
+        assert {slot} == rig.slots()
+        (seen,) = rig.store.look(job.id)
         assert seen is not None
         assert ["released"] == [one.outcome for one in seen.info.attempts]
 
-    def test_a_job_that_is_no_longer_ours_is_left_alone(self, ground: Ground) -> None:
+    def test_a_job_that_is_no_longer_ours_is_left_alone(self, rig: StoreRig) -> None:
         """Only the slot is given back."""
-        machine, job = ground.running()
-        ground.store.cancel(job.id)
+        machine, job = rig.running()
+        rig.store.cancel(job.id)
 
         assert not machine.release(job, **STOPPED)
-        assert ("cancelled", set()) == (ground.status(job.id), ground.slots())
+        assert ("cancelled", set()) == (rig.status(job.id), rig.slots())
 
 
 def finish_twice(machine: MachineStore, job: ClaimedJob) -> list[tuple[bool, Any]]:
@@ -602,14 +600,14 @@ def finish_twice(machine: MachineStore, job: ClaimedJob) -> list[tuple[bool, Any
 
 
 def test_a_report_that_is_sent_again_does_not_take_a_second_job(
-    ground: Ground,
+    rig: StoreRig,
 ) -> None:
     """The job that the first report brought is handed over again."""
-    machine, first = ground.running(max_machines=1)
-    second = ground.enqueue(max_machines=1)[0]
-    third = ground.enqueue(max_machines=1)[0]
+    machine, first = rig.running(max_machines=1)
+    second = rig.enqueue(max_machines=1)[0]
+    third = rig.enqueue(max_machines=1)[0]
     (ok_1, claim_1), (ok_2, claim_2) = finish_twice(machine, first)
 
     assert (True, True, claim_1) == (ok_1, ok_2, claim_2)
     assert second == claim_1.job.id
-    assert [third] == ground.ready()
+    assert [third] == rig.ready()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .ground import STOPPED, claimed, new_job
+from .rig import STOPPED, claimed, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker_lib.store.scripts import Script
 
-    from .ground import Ground
+    from .rig import StoreRig
 
 
 class Echo:
@@ -24,9 +24,9 @@ class Echo:
     get the first would.
     """
 
-    def __init__(self, real: Any, ground: Ground) -> None:
+    def __init__(self, real: Any, rig: StoreRig) -> None:
         self._real = real
-        self._ground = ground
+        self._ground = rig
         self.replies: list[tuple[Any, Any]] = []
         self.stored: list[tuple[Any, Any]] = []
 
@@ -52,145 +52,145 @@ def _without_times(snapshot: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def on_store(ground: Ground) -> Echo:
+def on_store(rig: StoreRig) -> Echo:
     """Have the calling side send everything twice."""
-    store: Any = ground.store
-    store._connection = Echo(store._connection, ground)
+    store: Any = rig.store
+    store._connection = Echo(store._connection, rig)
     echo: Echo = store._connection
     return echo
 
 
-def on_machine(machine: Any, ground: Ground) -> Echo:
+def on_machine(machine: Any, rig: StoreRig) -> Echo:
     """Have a machine send everything twice."""
-    machine.wire = Echo(machine.wire, ground)
+    machine.wire = Echo(machine.wire, rig)
     echo: Echo = machine.wire
     return echo
 
 
-def enqueue(ground: Ground) -> Echo:
+def enqueue(rig: StoreRig) -> Echo:
     """Store a call."""
-    echo = on_store(ground)
-    ground.store.enqueue(new_job())
+    echo = on_store(rig)
+    rig.store.enqueue(new_job())
     return echo
 
 
-def enqueue_later(ground: Ground) -> Echo:
+def enqueue_later(rig: StoreRig) -> Echo:
     """Store a call with a delay."""
-    echo = on_store(ground)
-    ground.store.enqueue(new_job(delay=60.0))
+    echo = on_store(rig)
+    rig.store.enqueue(new_job(delay=60.0))
     return echo
 
 
-def enqueue_with_an_idle_machine(ground: Ground) -> Echo:
+def enqueue_with_an_idle_machine(rig: StoreRig) -> Echo:
     """Store a call that wakes a machine."""
-    machine, job = ground.running(linger=60.0)
+    machine, job = rig.running(linger=60.0)
     machine.finish(job, "succeeded")
-    echo = on_store(ground)
-    ground.store.enqueue(new_job(linger=60.0))
+    echo = on_store(rig)
+    rig.store.enqueue(new_job(linger=60.0))
     return echo
 
 
-def launch(ground: Ground) -> Echo:
+def launch(rig: StoreRig) -> Echo:
     """Ask whether a machine may be created."""
-    _, stored = ground.enqueue()
-    echo = on_store(ground)
-    ground.store.launch(stored.slot, 10.0, "who")
+    _, stored = rig.enqueue()
+    echo = on_store(rig)
+    rig.store.launch(stored.slot, 10.0, "who")
     return echo
 
 
-def extend(ground: Ground) -> Echo:
+def extend(rig: StoreRig) -> Echo:
     """Put a deadline off."""
-    ground.running()
-    ground.pass_time(31)
-    (seen,) = ground.store.sweep().checks
-    echo = on_store(ground)
-    ground.store.extend(seen, 30.0)
+    rig.running()
+    rig.pass_time(31)
+    (seen,) = rig.store.sweep().checks
+    echo = on_store(rig)
+    rig.store.extend(seen, 30.0)
     return echo
 
 
-def remember(ground: Ground) -> Echo:
+def remember(rig: StoreRig) -> Echo:
     """Have a machine destroyed."""
-    echo = on_store(ground)
-    ground.store.remember_stray("f00d", "m1")
+    echo = on_store(rig)
+    rig.store.remember_stray("f00d", "m1")
     return echo
 
 
-def forget(ground: Ground) -> Echo:
+def forget(rig: StoreRig) -> Echo:
     """Note that it is."""
-    ground.store.remember_stray("f00d", "m1")
-    echo = on_store(ground)
-    ground.store.forget_stray("f00d")
+    rig.store.remember_stray("f00d", "m1")
+    echo = on_store(rig)
+    rig.store.forget_stray("f00d")
     return echo
 
 
-def created(ground: Ground) -> Echo:
+def created(rig: StoreRig) -> Echo:
     """Keep a machine's id."""
-    _, stored = ground.enqueue()
-    echo = on_store(ground)
-    ground.store.created(stored.slot, "m1")
+    _, stored = rig.enqueue()
+    echo = on_store(rig)
+    rig.store.created(stored.slot, "m1")
     return echo
 
 
-def refuse(ground: Ground) -> Echo:
+def refuse(rig: StoreRig) -> Echo:
     """Tell that no machine can be had."""
-    _, stored = ground.enqueue()
-    ground.store.launch(stored.slot, 10.0, "who")
-    echo = on_store(ground)
-    ground.store.refuse(stored.slot, '{"message": "no"}', 30.0, who="who", tell=False)
+    _, stored = rig.enqueue()
+    rig.store.launch(stored.slot, 10.0, "who")
+    echo = on_store(rig)
+    rig.store.refuse(stored.slot, '{"message": "no"}', 30.0, who="who", tell=False)
     return echo
 
 
-def sweep_with_nothing_due(ground: Ground) -> Echo:
+def sweep_with_nothing_due(rig: StoreRig) -> Echo:
     """Look for what is overdue."""
-    ground.enqueue()
-    echo = on_store(ground)
-    ground.store.sweep()
+    rig.enqueue()
+    echo = on_store(rig)
+    rig.store.sweep()
     echo.replies = [(one[1:], two[1:]) for one, two in echo.replies]
     return echo
 
 
-def claim(ground: Ground) -> Echo:
+def claim(rig: StoreRig) -> Echo:
     """Take a job."""
-    _, stored = ground.enqueue()
-    ground.enqueue()
-    machine = ground.machine(stored.slot)
-    echo = on_machine(machine, ground)
+    _, stored = rig.enqueue()
+    rig.enqueue()
+    machine = rig.machine(stored.slot)
+    echo = on_machine(machine, rig)
     claimed(machine)
     return echo
 
 
-def claim_nothing(ground: Ground) -> Echo:
+def claim_nothing(rig: StoreRig) -> Echo:
     """Find the line empty, and linger."""
-    machine, job = ground.running(linger=60.0)
+    machine, job = rig.running(linger=60.0)
     machine.finish(job, "succeeded")
-    echo = on_machine(machine, ground)
+    echo = on_machine(machine, rig)
     machine.claim("stay")
     return echo
 
 
-def finish(ground: Ground) -> Echo:
+def finish(rig: StoreRig) -> Echo:
     """Report a success, and take the next job."""
-    machine, job = ground.running(max_machines=1)
-    ground.enqueue(max_machines=1)
-    ground.enqueue(max_machines=1)
-    echo = on_machine(machine, ground)
+    machine, job = rig.running(max_machines=1)
+    rig.enqueue(max_machines=1)
+    rig.enqueue(max_machines=1)
+    echo = on_machine(machine, rig)
     machine.finish(job, "succeeded", outcome=b"x")
     return echo
 
 
-def finish_to_retry(ground: Ground) -> Echo:
+def finish_to_retry(rig: StoreRig) -> Echo:
     """Report a failure that is tried again, and take the next job."""
-    machine, job = ground.running(max_machines=1)
-    ground.enqueue(max_machines=1)
-    echo = on_machine(machine, ground)
+    machine, job = rig.running(max_machines=1)
+    rig.enqueue(max_machines=1)
+    echo = on_machine(machine, rig)
     machine.finish(job, "retrying", error="no", kind="error", retry_in=60.0)
     return echo
 
 
-def heartbeat(ground: Ground) -> Echo:
+def heartbeat(rig: StoreRig) -> Echo:
     """Renew a lease, with progress."""
-    machine, job = ground.running()
-    echo = on_machine(machine, ground)
+    machine, job = rig.running()
+    echo = on_machine(machine, rig)
     machine.heartbeat(job, '{"done": 1, "total": 2, "message": ""}')
     return echo
 
@@ -215,10 +215,10 @@ def heartbeat(ground: Ground) -> Echo:
     ],
 )
 def test_a_verb_sent_twice_says_the_same_and_changes_nothing(
-    verb: Callable[[Ground], Echo], ground: Ground
+    verb: Callable[[StoreRig], Echo], rig: StoreRig
 ) -> None:
     """Replies get lost after the commit; whoever sends again must not do it again."""
-    echo = verb(ground)
+    echo = verb(rig)
     ((first, second),) = echo.replies
     ((before, after),) = echo.stored
 
@@ -235,48 +235,48 @@ def _alike(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
-def end_of_a_machine(ground: Ground) -> Echo:
+def end_of_a_machine(rig: StoreRig) -> Echo:
     """Report the last success."""
-    machine, job = ground.running()
-    echo = on_machine(machine, ground)
+    machine, job = rig.running()
+    echo = on_machine(machine, rig)
     machine.finish(job, "succeeded", outcome=b"x")
     return echo
 
 
-def release(ground: Ground) -> Echo:
+def release(rig: StoreRig) -> Echo:
     """Hand a job back."""
-    machine, job = ground.running()
-    echo = on_machine(machine, ground)
+    machine, job = rig.running()
+    echo = on_machine(machine, rig)
     machine.release(job, **STOPPED)
     return echo
 
 
-def cancel(ground: Ground) -> Echo:
+def cancel(rig: StoreRig) -> Echo:
     """End a job."""
-    machine, job = ground.running()
+    machine, job = rig.running()
     machine.heartbeat(job)
-    echo = on_store(ground)
-    ground.store.cancel(job.id)
+    echo = on_store(rig)
+    rig.store.cancel(job.id)
     return echo
 
 
-def lose(ground: Ground) -> Echo:
+def lose(rig: StoreRig) -> Echo:
     """Tell that a machine is gone."""
-    ground.running()
-    ground.pass_time(31)
-    (seen,) = ground.store.sweep().checks
-    echo = on_store(ground)
-    ground.store.lose(seen, envelope=b"x", error="gone", kind="lost", gone=False)
+    rig.running()
+    rig.pass_time(31)
+    (seen,) = rig.store.sweep().checks
+    echo = on_store(rig)
+    rig.store.lose(seen, envelope=b"x", error="gone", kind="lost", gone=False)
     assert echo.replies[0][1][0] == b"lost", "the machine would never be destroyed"
     return echo
 
 
 @pytest.mark.parametrize("verb", [end_of_a_machine, release, cancel, lose, refuse])
 def test_a_verb_that_was_done_is_not_done_again(
-    verb: Callable[[Ground], Echo], ground: Ground
+    verb: Callable[[StoreRig], Echo], rig: StoreRig
 ) -> None:
     """These say "done already" the second time; nothing changes by it."""
-    echo = verb(ground)
+    echo = verb(rig)
     ((before, after),) = echo.stored
 
     assert before == after

@@ -7,147 +7,147 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .ground import STOPPED, claimed, eventually
+from .rig import STOPPED, claimed, eventually
 
 if TYPE_CHECKING:
-    from .ground import Ground
+    from .rig import StoreRig
 
 DAY = 86400.0
 ONCE = {"on_lost": "fail"}
 REASON = json.dumps({"error": "X", "message": "no", "status": 401, "who": "me"})
 
 
-def life(ground: Ground, job: str) -> float:
+def life(rig: StoreRig, job: str) -> float:
     """Return the seconds for which Redis keeps a job's record."""
-    left: int = ground.redis.pttl(ground.key("job", job))
+    left: int = rig.redis.pttl(rig.key("job", job))
     return left / 1000
 
 
 class TestExpiry:
     """What waited longer than `pending_ttl` ends `expired`."""
 
-    def test_a_sweep_ends_it_and_wakes_who_waits(self, ground: Ground) -> None:
+    def test_a_sweep_ends_it_and_wakes_who_waits(self, rig: StoreRig) -> None:
         """Its waiter hears of it as of any other end."""
-        job, _ = ground.enqueue()
-        ground.expire(job)
+        job, _ = rig.enqueue()
+        rig.expire(job)
 
-        assert "expired" == ground.status(job)
-        outcome = ground.store.wait(job, 1.0)
+        assert "expired" == rig.status(job)
+        outcome = rig.store.wait(job, 1.0)
         assert outcome is not None
         assert "expired" == outcome.status
-        assert [] == ground.ready()
-        assert f"j:{job}" not in ground.timers()
+        assert [] == rig.ready()
+        assert f"j:{job}" not in rig.timers()
 
     @pytest.mark.parametrize("delay", [0.0, 60.0])
     def test_it_may_wait_for_its_pending_ttl_from_when_it_is_due(
-        self, ground: Ground, delay: float
+        self, rig: StoreRig, delay: float
     ) -> None:
         """A delay that was asked for does not count."""
-        job, _ = ground.enqueue(pending_ttl=600.0, delay=delay)
+        job, _ = rig.enqueue(pending_ttl=600.0, delay=delay)
 
-        assert 598 < ground.timers()[f"j:{job}"] - delay <= 600
-        assert life(ground, job) > 600 + delay
+        assert 598 < rig.timers()[f"j:{job}"] - delay <= 600
+        assert life(rig, job) > 600 + delay
 
-    def test_a_machine_takes_no_job_whose_time_is_over(self, ground: Ground) -> None:
+    def test_a_machine_takes_no_job_whose_time_is_over(self, rig: StoreRig) -> None:
         """It ends the job and takes the next one."""
-        old, stored = ground.enqueue()
-        new, _ = ground.enqueue()
-        ground.redis.hset(ground.key("job", old), "expires", "1")
+        old, stored = rig.enqueue()
+        new, _ = rig.enqueue()
+        rig.redis.hset(rig.key("job", old), "expires", "1")
 
-        assert new == claimed(ground.machine(stored.slot)).id
-        assert "expired" == ground.status(old)
+        assert new == claimed(rig.machine(stored.slot)).id
+        assert "expired" == rig.status(old)
 
-    def test_whoever_looks_ends_it(self, ground: Ground) -> None:
+    def test_whoever_looks_ends_it(self, rig: StoreRig) -> None:
         """Also where nobody sweeps."""
-        job, _ = ground.enqueue()
-        ground.redis.hset(ground.key("job", job), "expires", "1")
-        (seen,) = ground.store.look(job)
+        job, _ = rig.enqueue()
+        rig.redis.hset(rig.key("job", job), "expires", "1")
+        (seen,) = rig.store.look(job)
 
         assert seen is not None
         assert "expired" == seen.info.status
         assert "pending_ttl" in seen.info.error
 
-    def test_a_job_that_runs_does_not_expire(self, ground: Ground) -> None:
+    def test_a_job_that_runs_does_not_expire(self, rig: StoreRig) -> None:
         """Nor does the deadline of its waiting time stay behind."""
-        machine, job = ground.running(pending_ttl=60.0)
-        assert f"j:{job.id}" not in ground.timers()
-        ground.expire(job.id)
+        machine, job = rig.running(pending_ttl=60.0)
+        assert f"j:{job.id}" not in rig.timers()
+        rig.expire(job.id)
 
-        assert "running" == ground.status(job.id)
+        assert "running" == rig.status(job.id)
         assert machine.heartbeat(job)
-        assert f"j:{job.id}" not in ground.timers()
+        assert f"j:{job.id}" not in rig.timers()
 
-    def test_each_hand_over_lets_it_wait_anew(self, ground: Ground) -> None:
+    def test_each_hand_over_lets_it_wait_anew(self, rig: StoreRig) -> None:
         """A retry that is due later than the job might have waited at first."""
-        machine, job = ground.running(pending_ttl=60.0)
+        machine, job = rig.running(pending_ttl=60.0)
         machine.finish(job, "retrying", retry_in=7 * DAY)
 
-        assert life(ground, job.id) > 7 * DAY + 60
-        assert 7 * DAY < ground.timers()[f"j:{job.id}"] <= 7 * DAY + 60
+        assert life(rig, job.id) > 7 * DAY + 60
+        assert 7 * DAY < rig.timers()[f"j:{job.id}"] <= 7 * DAY + 60
 
-    def test_a_job_that_runs_long_is_kept(self, ground: Ground) -> None:
+    def test_a_job_that_runs_long_is_kept(self, rig: StoreRig) -> None:
         """Its record lives as long as the attempt may take."""
-        _, job = ground.running(pending_ttl=60.0, timeout=30 * DAY)
+        _, job = rig.running(pending_ttl=60.0, timeout=30 * DAY)
 
-        assert life(ground, job.id) > 30 * DAY
+        assert life(rig, job.id) > 30 * DAY
 
-    def test_a_job_that_was_handed_back_is_kept(self, ground: Ground) -> None:
+    def test_a_job_that_was_handed_back_is_kept(self, rig: StoreRig) -> None:
         """It waits as if it had been stored now."""
-        machine, job = ground.running(pending_ttl=60.0)
-        ground.redis.pexpire(ground.key("job", job.id), 1000)
+        machine, job = rig.running(pending_ttl=60.0)
+        rig.redis.pexpire(rig.key("job", job.id), 1000)
         machine.release(job, **STOPPED)
 
-        assert life(ground, job.id) > 60
-        assert 58 < ground.timers()[f"j:{job.id}"] <= 60
+        assert life(rig, job.id) > 60
+        assert 58 < rig.timers()[f"j:{job.id}"] <= 60
 
 
 class TestTwice:
     """A job that may not run twice does not, whatever happens to its machine."""
 
-    def test_a_machine_that_must_stop_ends_it(self, ground: Ground) -> None:
+    def test_a_machine_that_must_stop_ends_it(self, rig: StoreRig) -> None:
         """It is not handed back: the task had begun."""
-        machine, job = ground.running(policy=ONCE)
+        machine, job = rig.running(policy=ONCE)
         assert machine.release(job, **STOPPED)
 
-        assert "failed" == ground.status(job.id)
-        outcome = ground.store.wait(job.id, 1.0)
+        assert "failed" == rig.status(job.id)
+        outcome = rig.store.wait(job.id, 1.0)
         assert outcome is not None
         assert b"stopped" == outcome.envelope
-        assert set() == ground.slots()
+        assert set() == rig.slots()
 
     def test_a_restarted_machine_is_told_and_does_not_run_it_again(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """Fly restarts a machine under its id: it gets the job, but to release it."""
-        machine, job = ground.running(policy=ONCE)
-        again = ground.machine(machine._slot)
+        machine, job = rig.running(policy=ONCE)
+        again = rig.machine(machine._slot)
         claim = again.claim("stay")
 
         assert claim.job is not None
         assert ("interrupted", job.id) == (claim.verdict, claim.job.id)
         assert claim == again.claim("stay"), "the first reply may have been lost"
         again.release(claim.job, charge=True, **STOPPED)
-        assert "failed" == ground.status(job.id)
+        assert "failed" == rig.status(job.id)
 
-    def test_a_restart_counts_as_a_lost_machine(self, ground: Ground) -> None:
+    def test_a_restart_counts_as_a_lost_machine(self, rig: StoreRig) -> None:
         """A job that brings its machine down is not tried for ever."""
-        machine, job = ground.running()
+        machine, job = rig.running()
         for lost in (1, 2, 3):
-            again = ground.machine(machine._slot)
+            again = rig.machine(machine._slot)
             held = again.claim("stay").job
             assert held is not None
             again.release(held, charge=True, **STOPPED)
-            assert str(lost) == ground.record(job.id)["lost"]
+            assert str(lost) == rig.record(job.id)["lost"]
             if lost < 3:
-                (slot,) = ground.slots()
-                machine = ground.machine(slot)
+                (slot,) = rig.slots()
+                machine = rig.machine(slot)
                 claimed(machine)
 
-        assert "failed" == ground.status(job.id)
+        assert "failed" == rig.status(job.id)
 
-    def test_the_same_boot_gets_the_same_job_again(self, ground: Ground) -> None:
+    def test_the_same_boot_gets_the_same_job_again(self, rig: StoreRig) -> None:
         """The reply to its first question was lost."""
-        machine, job = ground.running(policy=ONCE)
+        machine, job = rig.running(policy=ONCE)
 
         assert job == claimed(machine)
 
@@ -155,32 +155,32 @@ class TestTwice:
 class TestWaking:
     """A job that has to wait again does not pass by a machine that is idle."""
 
-    def idle(self, ground: Ground) -> str:
+    def idle(self, rig: StoreRig) -> str:
         """Return the slot of a machine that waits for a call."""
-        machine, job = ground.running(linger=60.0)
+        machine, job = rig.running(linger=60.0)
         assert "idle" == machine.finish(job, "succeeded")[1].verdict
         return machine._slot
 
-    def test_one_that_was_handed_back(self, ground: Ground) -> None:
+    def test_one_that_was_handed_back(self, rig: StoreRig) -> None:
         """By a machine that must stop."""
-        first, job = ground.running(linger=60.0)
-        second, other = ground.running(linger=60.0)
+        first, job = rig.running(linger=60.0)
+        second, other = rig.running(linger=60.0)
         assert "idle" == second.finish(other, "succeeded")[1].verdict
         second.listen()
         first.release(job, **STOPPED)
 
         assert "w" == eventually(second.heard)
-        assert {second._slot} == ground.slots()
+        assert {second._slot} == rig.slots()
 
-    def test_one_whose_machine_was_lost(self, ground: Ground) -> None:
+    def test_one_whose_machine_was_lost(self, rig: StoreRig) -> None:
         """The sweep needs no new machine for it."""
-        _first, job = ground.running(linger=60.0)
-        second, other = ground.running(linger=60.0)
+        _first, job = rig.running(linger=60.0)
+        second, other = rig.running(linger=60.0)
         second.finish(other, "succeeded")
         second.listen()
-        ground.pass_time(31.0)
-        lost = [one for one in ground.store.sweep().checks if one.job_id == job.id]
-        loss = ground.store.lose(
+        rig.pass_time(31.0)
+        lost = [one for one in rig.store.sweep().checks if one.job_id == job.id]
+        loss = rig.store.lose(
             lost[0], envelope=b"x", error="gone", kind="lost", gone=True
         )
 
@@ -188,16 +188,16 @@ class TestWaking:
         assert "w" == eventually(second.heard)
         assert job.id == claimed(second).id
 
-    def test_one_whose_retry_is_due(self, ground: Ground) -> None:
+    def test_one_whose_retry_is_due(self, rig: StoreRig) -> None:
         """Whoever moves it to the line also wakes a machine."""
-        first, job = ground.running(linger=60.0)
-        second, other = ground.running(linger=60.0)
+        first, job = rig.running(linger=60.0)
+        second, other = rig.running(linger=60.0)
         second.finish(other, "succeeded")
         second.listen()
         first.finish(job, "retrying", retry_in=50.0, mood="leave")
-        unrelated, _ = ground.enqueue(delay=500.0, linger=60.0)
-        ground.pass_time(51.0)
-        ground.store.cancel(unrelated)
+        unrelated, _ = rig.enqueue(delay=500.0, linger=60.0)
+        rig.pass_time(51.0)
+        rig.store.cancel(unrelated)
 
         assert "w" == eventually(second.heard)
         assert job.id == claimed(second).id
@@ -206,43 +206,43 @@ class TestWaking:
 class TestTrouble:
     """Old news fail no good call."""
 
-    def refused(self, ground: Ground) -> str:
+    def refused(self, rig: StoreRig) -> str:
         """Have a pool refused a machine for 30 s; return the job that waits."""
-        job, stored = ground.enqueue()
-        ground.store.launch(stored.slot, 10.0, "me")
-        ground.store.refuse(stored.slot, REASON, 30.0, who="me", tell=True)
+        job, stored = rig.enqueue()
+        rig.store.launch(stored.slot, 10.0, "me")
+        rig.store.refuse(stored.slot, REASON, 30.0, who="me", tell=True)
         return job
 
-    def test_it_is_told_while_the_hold_lasts(self, ground: Ground) -> None:
+    def test_it_is_told_while_the_hold_lasts(self, rig: StoreRig) -> None:
         """To who waited before, and to who comes now."""
-        job = self.refused(ground)
-        (seen,) = ground.store.look(job)
+        job = self.refused(rig)
+        (seen,) = rig.store.look(job)
 
         assert seen is not None
         assert REASON == seen.trouble
-        assert REASON == ground.enqueue()[1].trouble
+        assert REASON == rig.enqueue()[1].trouble
 
-    def test_it_is_not_told_to_who_came_after_the_hold(self, ground: Ground) -> None:
+    def test_it_is_not_told_to_who_came_after_the_hold(self, rig: StoreRig) -> None:
         """Whatever was wrong may have been put right days ago."""
-        old = self.refused(ground)
-        ground.redis.hset(ground.key("pool", "pool"), "trouble_until", "1")
-        new, stored = ground.enqueue()
-        seen = ground.store.look(old, new)
+        old = self.refused(rig)
+        rig.redis.hset(rig.key("pool", "pool"), "trouble_until", "1")
+        new, stored = rig.enqueue()
+        seen = rig.store.look(old, new)
 
         assert "" == stored.trouble
         assert [REASON, ""] == [one.trouble for one in seen if one is not None]
 
     def test_a_passing_reason_takes_the_place_of_an_older_trouble(
-        self, ground: Ground
+        self, rig: StoreRig
     ) -> None:
         """Else the trouble would be as new as the reason."""
-        job = self.refused(ground)
-        ground.redis.hset(ground.key("pool", "pool"), "hold_until", "1")
-        _, stored = ground.enqueue()
-        ground.redis.delete(ground.key("bucket"))
-        ground.store.launch(stored.slot, 10.0, "me")
-        ground.store.refuse(stored.slot, REASON, 5.0, who="me", tell=False)
-        (seen,) = ground.store.look(job)
+        job = self.refused(rig)
+        rig.redis.hset(rig.key("pool", "pool"), "hold_until", "1")
+        _, stored = rig.enqueue()
+        rig.redis.delete(rig.key("bucket"))
+        rig.store.launch(stored.slot, 10.0, "me")
+        rig.store.refuse(stored.slot, REASON, 5.0, who="me", tell=False)
+        (seen,) = rig.store.look(job)
 
         assert seen is not None
         assert ("", "no") == (seen.trouble, seen.info.trouble)
@@ -251,48 +251,46 @@ class TestTrouble:
 class TestCode:
     """Functions that travel by value live as long as a job needs them."""
 
-    def needed(self, ground: Ground) -> float:
+    def needed(self, rig: StoreRig) -> float:
         """Return the seconds for which Redis keeps the code."""
-        left: int = ground.redis.pttl(ground.key("code", "c0de"))
+        left: int = rig.redis.pttl(rig.key("code", "c0de"))
         return left / 1000
 
-    def test_a_later_short_call_does_not_shorten_its_life(self, ground: Ground) -> None:
+    def test_a_later_short_call_does_not_shorten_its_life(self, rig: StoreRig) -> None:
         """An earlier call may be due in months."""
         words = {"code_hash": "c0de", "code": b"sealed code"}
-        ground.enqueue(**words, delay=90 * DAY)
-        ground.store._codes_known.clear()  # another process sends it again
-        ground.enqueue(**words)
+        rig.enqueue(**words, delay=90 * DAY)
+        rig.store._codes_known.clear()  # another process sends it again
+        rig.enqueue(**words)
 
-        assert self.needed(ground) > 90 * DAY
+        assert self.needed(rig) > 90 * DAY
 
-    def test_it_goes_soon_after_the_last_job_that_needs_it(
-        self, ground: Ground
-    ) -> None:
+    def test_it_goes_soon_after_the_last_job_that_needs_it(self, rig: StoreRig) -> None:
         """Not after one of two; and not at once: the next call may come."""
         words = {"code_hash": "c0de", "code": b"sealed code"}
-        machine, job = ground.running(**words)
-        other, _ = ground.enqueue(**words)
+        machine, job = rig.running(**words)
+        other, _ = rig.enqueue(**words)
         machine.finish(job, "succeeded")
-        assert self.needed(ground) > 600
+        assert self.needed(rig) > 600
 
-        ground.store.cancel(other)
-        assert 590 < self.needed(ground) <= 600
+        rig.store.cancel(other)
+        assert 590 < self.needed(rig) <= 600
 
-    def test_a_new_call_keeps_it_again(self, ground: Ground) -> None:
+    def test_a_new_call_keeps_it_again(self, rig: StoreRig) -> None:
         """It comes while the code is about to go."""
         words = {"code_hash": "c0de", "code": b"sealed code"}
-        machine, job = ground.running(**words)
+        machine, job = rig.running(**words)
         machine.finish(job, "succeeded")
-        ground.enqueue(**words)
+        rig.enqueue(**words)
 
-        assert self.needed(ground) > 600
+        assert self.needed(rig) > 600
 
 
-def test_a_bucket_ahead_of_time_delays_nobody(ground: Ground) -> None:
+def test_a_bucket_ahead_of_time_delays_nobody(rig: StoreRig) -> None:
     """The clock was set back, as where another server took over."""
-    ground.enqueue()
-    _, stored = ground.enqueue()
-    ahead = ground.redis.time()[0] + 600
-    ground.redis.hset(ground.key("bucket"), mapping={"tokens": "0", "at": ahead})
+    rig.enqueue()
+    _, stored = rig.enqueue()
+    ahead = rig.redis.time()[0] + 600
+    rig.redis.hset(rig.key("bucket"), mapping={"tokens": "0", "at": ahead})
 
-    assert 0 < ground.store.launch(stored.slot, 10.0, "me").wait < 3
+    assert 0 < rig.store.launch(stored.slot, 10.0, "me").wait < 3

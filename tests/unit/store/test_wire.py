@@ -21,7 +21,7 @@ from worker_lib.store.wire import NoScript, Wire
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .ground import Ground
+    from .rig import StoreRig
 
 REPLIES: list[tuple[Any, bytes]] = [
     (b"OK", b"+OK\r\n"),
@@ -316,9 +316,9 @@ def test_a_url_that_cannot_be_read_is_told_without_being_shown(url: str) -> None
 
 
 @pytest.mark.parametrize("query", ["", "?db=0", "?db=5", "?x=1&db=5"])
-def test_a_unix_socket_is_understood(ground: Ground, query: str) -> None:
+def test_a_unix_socket_is_understood(rig: StoreRig, query: str) -> None:
     """With its database behind the question mark."""
-    wire = Wire(ground.settings.redis_url + query, "{x}")
+    wire = Wire(rig.settings.redis_url + query, "{x}")
     wire.connect()
     wire.send(b"CLIENT", b"INFO")
     told = wire.receive()
@@ -328,9 +328,9 @@ def test_a_unix_socket_is_understood(ground: Ground, query: str) -> None:
     assert f" db={5 if '5' in query else 0} ".encode() in told
 
 
-def test_a_wrong_password_is_told_without_being_shown(ground: Ground) -> None:
+def test_a_wrong_password_is_told_without_being_shown(rig: StoreRig) -> None:
     """A server without a password refuses one, too."""
-    path = ground.settings.redis_url.removeprefix("unix://")
+    path = rig.settings.redis_url.removeprefix("unix://")
     wire = Wire(f"unix://:CANARY@{path}", "{x}")
 
     with pytest.raises(StoreError) as caught:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from worker_lib.emulator.environment import check_secrets
 from worker_lib.emulator.machine_config import checked_config
 from worker_lib.emulator.messages import ApiRefusal, Reply
-from worker_lib.emulator.regions import candidates
+from worker_lib.emulator.placement import candidates
 from worker_lib.emulator.schema import whole
 from worker_lib.emulator.state import MachineLease
 from worker_lib.emulator.validation import (

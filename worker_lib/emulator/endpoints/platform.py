@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator.messages import Reply
-from worker_lib.emulator.regions import REGIONS
+from worker_lib.fly.regions import REGIONS
 
 if TYPE_CHECKING:
     from worker_lib.emulator.backend import Backend

@@ -54,7 +54,7 @@ To a machine that enters a `state`:
 
 from __future__ import annotations
 
-from worker_lib.emulator.faults.book import Fate, Faults, ReplyLost
+from worker_lib.emulator.faults.injector import Fate, Faults, ReplyLost
 from worker_lib.emulator.faults.plan import FaultPlan
 from worker_lib.emulator.faults.rule import FaultRule
 

@@ -18,15 +18,15 @@ from worker_lib.emulator.faults.effects import (
     STATUSES,
     Refusal,
 )
-from worker_lib.emulator.regions import REGIONS
 from worker_lib.errors import ConfigError
-from worker_lib.guest import Guest
+from worker_lib.fly.guest import Guest
+from worker_lib.fly.regions import REGIONS
 from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker_lib.emulator.sight import Subject
+    from worker_lib.emulator.visibility import Subject
 
 ANY = "*"
 _SCRIPTED = "unknown: scripted fault"

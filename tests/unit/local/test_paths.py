@@ -14,7 +14,7 @@ import pytest
 
 from worker_lib.emulator import Emulator, EmulatorOptions
 from worker_lib.errors import ConfigError
-from worker_lib.local.place import Place
+from worker_lib.local.paths import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 MAKE = """
 import os, sys
 from pathlib import Path
-from worker_lib.local.place import Place
+from worker_lib.local.paths import Place
 if os.getuid() == 0:
     os.setuid(65534)
 try:

@@ -20,12 +20,12 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker_lib import codec
-from worker_lib.codec import Codec
+from worker_lib.calls import codec
+from worker_lib.calls.codec import Codec
 from worker_lib.doctor.findings import Finding, bad, good, unknown
 from worker_lib.errors import PayloadError, SignatureMismatch
-from worker_lib.keys import key_prefix
 from worker_lib.store.connection import Connection
+from worker_lib.store.keys import key_prefix
 from worker_lib.store.store import Store
 
 if TYPE_CHECKING:

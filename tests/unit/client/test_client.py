@@ -8,13 +8,12 @@ import jobs
 import pytest
 
 from worker_lib import JobExpired
-from worker_lib.client import _MAX_PLANS
+from worker_lib.client.client import _MAX_PLANS
 from worker_lib.store import store as store_module
 
 if TYPE_CHECKING:
-    from worker_lib.client import Client
-
-    from .store.ground import Ground
+    from tests.unit.store.rig import StoreRig
+    from worker_lib.client.client import Client
 
 
 @pytest.fixture
@@ -36,20 +35,20 @@ def test_plans_of_calls_do_not_pile_up(client: Client) -> None:
 
 
 def test_functions_known_to_be_stored_do_not_pile_up(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    rig: StoreRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process may make a closure for each call."""
     monkeypatch.setattr(store_module, "_MAX_CODES_KNOWN", 10)
     for number in range(25):
-        ground.enqueue(code_hash=f"c{number}", code=b"sealed code")
+        rig.enqueue(code_hash=f"c{number}", code=b"sealed code")
 
-    assert 1 <= len(ground.store._codes_known) <= 10
+    assert 1 <= len(rig.store._codes_known) <= 10
 
 
-def test_a_job_that_expired_says_so(client: Client, ground: Ground) -> None:
+def test_a_job_that_expired_says_so(client: Client, rig: StoreRig) -> None:
     """To who waits, to who comes later, and to who only wants it to be over."""
     job = jobs.add.options(delay="1h").delay(1, 2)
-    ground.expire(job.id)
+    rig.expire(job.id)
 
     for _ in range(2):
         with pytest.raises(JobExpired, match="waited for a machine longer than"):

@@ -19,8 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from worker_lib import codec, pickling
-from worker_lib.codec import Codec
+from worker_lib.calls import codec, pickling
+from worker_lib.calls.codec import Codec
+from worker_lib.calls.plan import Plan
+from worker_lib.client.handle import Job
+from worker_lib.client.nesting import Nesting
+from worker_lib.client.outage import Outage
+from worker_lib.client.outcomes import load
+from worker_lib.client.waiters import Waiters, in_thread
 from worker_lib.errors import (
     JobLost,
     JobNotFound,
@@ -28,13 +34,7 @@ from worker_lib.errors import (
     StoreUnavailable,
     WaitTimeout,
 )
-from worker_lib.handle import Job
-from worker_lib.keys import key_prefix, new_job_id
 from worker_lib.launcher import Launcher, rebuild
-from worker_lib.nesting import Nesting
-from worker_lib.outage import Outage
-from worker_lib.outcomes import load
-from worker_lib.plan import Plan
 from worker_lib.settings import Settings
 from worker_lib.store.connection import (
     ANSWER_TIMEOUT,
@@ -42,17 +42,17 @@ from worker_lib.store.connection import (
     MAX_BLOCK,
     Connection,
 )
+from worker_lib.store.keys import key_prefix, new_job_id
 from worker_lib.store.replies import Outcome, Seen
 from worker_lib.store.store import NewJob, Store
 from worker_lib.sweeper import Sweeper
-from worker_lib.waiters import Waiters, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from worker_lib.calls.options import TaskOptions
     from worker_lib.job import JobInfo
     from worker_lib.machines.api import MachinesApi
-    from worker_lib.options import TaskOptions
     from worker_lib.task import Task
 
 __all__ = ["Client", "default_client", "flush_launches"]
@@ -419,7 +419,7 @@ def _folder(settings: Settings) -> str:
     """Return the folder whose local stack these settings lead to, or ""."""
     if not settings.redis_url.startswith("unix:"):
         return ""
-    from worker_lib.local.place import Place  # noqa: PLC0415 - not on Fly
+    from worker_lib.local.paths import Place  # noqa: PLC0415 - not on Fly
 
     place = Place.of(Path.cwd(), settings.runtime)
     return str(place.project) if str(place.redis) in settings.redis_url else ""

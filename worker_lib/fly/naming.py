@@ -1,12 +1,6 @@
-"""Names of what is kept in Redis and at Fly, so that both sides agree on them.
-
-Every key starts with the namespace in braces, so that Redis Cluster keeps one
-namespace in one hash slot and a script may touch several of its keys.
-"""
+"""How our machines are named and marked at Fly."""
 
 from __future__ import annotations
-
-import os
 
 __all__ = [
     "MACHINE_PREFIX",
@@ -14,11 +8,7 @@ __all__ = [
     "METADATA_OWNER",
     "METADATA_POOL",
     "METADATA_SLOT",
-    "job_channel",
-    "key_prefix",
     "machine_name",
-    "new_job_id",
-    "new_slot_id",
     "owner",
     "owners",
 ]
@@ -30,29 +20,9 @@ METADATA_NAMESPACE = "worker_lib_namespace"
 METADATA_OWNER = "worker_lib_owner"
 
 
-def new_job_id() -> str:
-    """Return a fresh job id: 20 hexadecimal digits, 80 random bits."""
-    return os.urandom(10).hex()
-
-
-def new_slot_id() -> str:
-    """Return a fresh slot id: 12 hexadecimal digits."""
-    return os.urandom(6).hex()
-
-
 def machine_name(slot_id: str) -> str:
     """Return the one name that the machine of this slot may have."""
     return MACHINE_PREFIX + slot_id
-
-
-def key_prefix(namespace: str) -> str:
-    """Return what every Redis key of this namespace starts with."""
-    return "{" + namespace + "}"
-
-
-def job_channel(namespace: str, job_id: str) -> str:
-    """Return the pub/sub channel on which the scripts announce a job's changes."""
-    return f"{key_prefix(namespace)}:changed:{job_id}"
 
 
 def owners(namespace: str, *secrets: str) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker_lib.errors import StoreError, StoreUnavailable
-from worker_lib.keys import key_prefix, new_slot_id
+from worker_lib.store.keys import key_prefix, new_slot_id
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.scripts import script
 from worker_lib.store.wire import Wire

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker_lib import codec, pickling
+from worker_lib.calls import codec, pickling
 from worker_lib.errors import JobCancelled, JobError, JobExpired, ResultExpired
 
 if TYPE_CHECKING:
-    from worker_lib.codec import Codec
+    from worker_lib.calls.codec import Codec
     from worker_lib.store.replies import Outcome
 
 __all__ = ["load"]

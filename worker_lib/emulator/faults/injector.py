@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from worker_lib.emulator.faults.effects import ACCIDENTS, REFUSALS, SIGHTS
 from worker_lib.emulator.faults.rule import ANY, FaultRule
 from worker_lib.emulator.messages import ApiRefusal, Reply
-from worker_lib.emulator.sight import CLEAR, Sight
+from worker_lib.emulator.visibility import CLEAR, Sight
 from worker_lib.errors import WorkerLibError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from worker_lib.emulator.faults.effects import Refusal
-    from worker_lib.emulator.sight import Subject
     from worker_lib.emulator.state import Machine
+    from worker_lib.emulator.visibility import Subject
 
 _HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 _BAD_GATEWAY = 502

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker_lib import codec
-from worker_lib.codec import CALL, CODE, OUTCOME, Codec, content_hash
+from worker_lib.calls import codec
+from worker_lib.calls.codec import CALL, CODE, OUTCOME, Codec, content_hash
 from worker_lib.errors import PayloadTooLarge, SignatureMismatch, UnknownVersion
 
 SECRET = "s" * 32

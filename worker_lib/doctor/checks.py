@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker_lib import local
-from worker_lib.doctor import fly, ground, probe, server, sides
-from worker_lib.doctor.answers import Reply, read_fly
+from worker_lib.doctor import fly, local_stack, probe, server, signing
 from worker_lib.doctor.clocks import check_clock, moment_of
 from worker_lib.doctor.configuration import check_secret_strength, check_url, load
 from worker_lib.doctor.findings import Finding, bad, unknown
+from worker_lib.doctor.fly_facts import Reply, read_fly
 from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.doctor.rights import check_rights
 from worker_lib.errors import ConfigError, StoreError
-from worker_lib.keys import key_prefix, owners
-from worker_lib.local.place import Place
+from worker_lib.fly.naming import owners
+from worker_lib.local.paths import Place
 from worker_lib.ping import versions
 from worker_lib.store.connection import Connection
+from worker_lib.store.keys import key_prefix
 from worker_lib.store.store import Store
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         Mapping,
     )
 
-    from worker_lib.doctor.answers import FlyFacts
+    from worker_lib.doctor.fly_facts import FlyFacts
     from worker_lib.settings import Settings
 
 __all__ = ["examine"]
@@ -105,7 +106,7 @@ class _Examination:
         """Return settings that point at the local stack; None if it has none."""
         if self._is_healthy():
             place = Place.of(Path.cwd(), settings.runtime)
-            yield from self._counted(ground.check_place(place))
+            yield from self._counted(local_stack.check_place(place))
         if not self._is_healthy():
             return None
         try:
@@ -136,18 +137,18 @@ class _Examination:
             redis.close()
 
     def _shared_secret(self, settings: Settings) -> Finding:
-        side = sides.side_name(self._environ)
+        side = signing.side_name(self._environ)
         redis = server.RedisServer(settings.redis_url)
         try:
-            found = sides.outcome_evidence(settings)
-            found += sides.read_marks(redis, settings, side)
-            sides.write_mark(redis, settings, side)
+            found = signing.outcome_evidence(settings)
+            found += signing.read_marks(redis, settings, side)
+            signing.write_mark(redis, settings, side)
         except (StoreError, ConfigError) as error:
             remedy = "fix Redis first, then look again"
             return unknown("secret shared", f"Redis refused: {error}", remedy)
         finally:
             redis.close()
-        return sides.check_secret_shared(found)
+        return signing.check_secret_shared(found)
 
     def _fly(self, settings: Settings) -> Iterator[Finding]:
         try:

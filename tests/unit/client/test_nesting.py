@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from worker_lib import CallRefused, context
+from worker_lib.client.nesting import Nesting
 from worker_lib.context import CurrentJob
-from worker_lib.nesting import Nesting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from worker_lib.errors import JobCancelled, JobExpired, ResultExpired, WaitTimeo
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from worker_lib.client import Client
+    from worker_lib.client.client import Client
     from worker_lib.job import Attempt, JobInfo, JobStatus
 
 __all__ = ["Job"]
@@ -38,7 +38,7 @@ class Job(Generic[R_co]):
             JobNotFound: Redis has none, or no longer has it.
             StoreUnavailable: Redis cannot be reached.
         """
-        from worker_lib.client import default_client  # noqa: PLC0415 - it imports us
+        from worker_lib.client.client import default_client  # noqa: PLC0415 - it imports us
 
         client = default_client()
         client.look(job_id)
@@ -162,6 +162,6 @@ class Job(Generic[R_co]):
 
 
 def _reopen(job_id: str) -> Job[Any]:
-    from worker_lib.client import default_client  # noqa: PLC0415 - it imports us
+    from worker_lib.client.client import default_client  # noqa: PLC0415 - it imports us
 
     return Job(job_id, default_client())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from worker_lib.guest import Guest
+    from worker_lib.fly.guest import Guest
 
 __all__ = ["MARKUPS", "usd_per_second"]
 

@@ -13,14 +13,14 @@ from typing import Any, NoReturn
 import jobs
 import pytest
 
-from worker_lib import pickling
+from worker_lib.calls import pickling
+from worker_lib.calls.pickling import Call, Failure
 from worker_lib.errors import (
     ArgumentsNotEncodable,
     JobFailed,
     PayloadError,
     TaskNotRegistered,
 )
-from worker_lib.pickling import Call, Failure
 from worker_lib.retry import Retry
 
 
@@ -141,7 +141,7 @@ def test_code_of_a_script_runs_where_the_script_is_not() -> None:
     """Classes and helpers of `__main__` go along by value."""
     script = """
 import sys
-from worker_lib import pickling
+from worker_lib.calls import pickling
 class Box:
     def __init__(self, value): self.value = value
 def helper(box): return Box(box.value * 2)

@@ -18,8 +18,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from worker_lib.client.outage import Outage
 from worker_lib.errors import StoreUnavailable
-from worker_lib.outage import Outage
 from worker_lib.store.changes import Bell
 from worker_lib.store.connection import ANSWER_TIMEOUT, LONGEST_BLOCK, MAX_BLOCK
 

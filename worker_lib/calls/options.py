@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.durations import seconds
 from worker_lib.errors import ConfigError
-from worker_lib.guest import Guest
+from worker_lib.fly.guest import Guest
 from worker_lib.retry import Retry
 from worker_lib.suggestions import unknown_name
 

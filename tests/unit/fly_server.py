@@ -11,7 +11,7 @@ from worker_lib.machines.api import MachinesApi
 if TYPE_CHECKING:
     from worker_lib.emulator import Emulator, FaultRule
 
-    from .store.ground import Ground
+    from .store.rig import StoreRig
 
 TOKEN = "FlyV1 fm2_CANARY"
 
@@ -19,11 +19,11 @@ TOKEN = "FlyV1 fm2_CANARY"
 class Fly:
     """A launcher, its settings and its app."""
 
-    def __init__(self, emulator: Emulator, ground: Ground) -> None:
+    def __init__(self, emulator: Emulator, rig: StoreRig) -> None:
         self.emulator = emulator
-        self.ground = ground
+        self.rig = rig
         self.settings = replace(
-            ground.settings,
+            rig.settings,
             fly_api_token=TOKEN,
             fly_app="tests",
             api_hostname=emulator.url,
@@ -38,12 +38,12 @@ class Fly:
 
     def make_launcher(self) -> Launcher:
         """Return a launcher with this app's credentials."""
-        store, codec = self.ground.store, self.ground.codec
+        store, codec = self.rig.store, self.rig.codec
         return Launcher(store, lambda: self.api, codec, self.settings)
 
     def launch(self, **changes: Any) -> tuple[str, str]:
         """Store a call and launch its slot; return job and slot."""
-        job, stored = self.ground.enqueue(**changes)
+        job, stored = self.rig.enqueue(**changes)
         self.launcher.launch(stored.slot)
         self.settle()
         return job, stored.slot

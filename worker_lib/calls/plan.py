@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from worker_lib.codec import SPEC, content_hash
-from worker_lib.options import QUEUES
+from worker_lib.calls.codec import SPEC, content_hash
+from worker_lib.calls.options import QUEUES
 
 if TYPE_CHECKING:
-    from worker_lib.codec import Codec
-    from worker_lib.options import TaskOptions
+    from worker_lib.calls.codec import Codec
+    from worker_lib.calls.options import TaskOptions
     from worker_lib.settings import Settings
 
 __all__ = ["Plan"]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from worker_lib.client import default_client
+from worker_lib.client.client import default_client
 from worker_lib.errors import MachineNotFound, MachineWaitTimeout
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker_lib.guest import Guest
-from worker_lib.machines.prices import MARKUPS, usd_per_second
+from worker_lib.fly.guest import Guest
+from worker_lib.fly.prices import MARKUPS, usd_per_second
 
 
 @pytest.mark.parametrize(

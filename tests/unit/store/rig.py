@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 
-from worker_lib.codec import SPEC as SPEC_KIND
-from worker_lib.codec import Codec
-from worker_lib.keys import key_prefix, new_job_id
+from worker_lib.calls.codec import SPEC as SPEC_KIND
+from worker_lib.calls.codec import Codec
+from worker_lib.store.keys import key_prefix, new_job_id
+from worker_lib.store.machine import ClaimedJob, MachineStore
 from worker_lib.store.store import NewJob, Store
-from worker_lib.store.worker import ClaimedJob, MachineStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def eventually(look: Callable[[], Found]) -> Found:
     return found
 
 
-class Ground:
+class StoreRig:
     """What a test stands on."""
 
     def __init__(self, settings: Settings, store: Store) -> None:

@@ -11,7 +11,7 @@ from worker_lib.local.valkey import find_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker_lib.local.place import Place
+    from worker_lib.local.paths import Place
 
 __all__ = ["check_binary", "check_folders", "check_place", "check_sockets"]
 

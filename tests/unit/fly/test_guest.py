@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_lib.errors import ConfigError
-from worker_lib.guest import Guest
+from worker_lib.fly.guest import Guest
 
 TABLE = {
     "shared": ((1, 2, 4, 6, 8), 256, 2048, 256),

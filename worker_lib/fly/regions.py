@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from worker_lib.emulator.messages import ApiRefusal
+__all__ = ["ALIASES", "REGIONS", "Region", "expand"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,33 +59,12 @@ REGIONS = {
     )
 }
 _WIDER = {"na": ("us", "na"), "any": ("us", "na", "eu", "apac", "sa", "africa")}
-_AREAS = frozenset({"us", "na", "eu", "apac", "sa", "any"})
+ALIASES = frozenset({"us", "na", "eu", "apac", "sa", "any"})
 
 
-def candidates(wanted: str) -> list[str]:
-    """The regions that a priority list allows, the most wanted first.
-
-    Args:
-        wanted: Comma list of region codes and aliases, such as `lhr,eu,any`.
-
-    Raises:
-        ApiRefusal: 400, a word is neither; names the valid ones.
-    """
-    found: dict[str, None] = {}
-    for word in filter(None, (part.strip() for part in wanted.split(","))):
-        found.update(dict.fromkeys(_expand(word)))
-    if not found:
-        raise ApiRefusal(400, f'invalid_argument: region "{wanted}" names no region')
-    return list(found)
-
-
-def _expand(word: str) -> list[str]:
-    if word in _AREAS:
+def expand(word: str) -> list[str]:
+    """Return the codes that a region code or alias stands for; [] if it is neither."""
+    if word in ALIASES:
         areas = _WIDER.get(word, (word,))
         return [region.code for region in REGIONS.values() if region.area in areas]
-    if word not in REGIONS:
-        valid = ", ".join([*REGIONS, *sorted(_AREAS)])
-        raise ApiRefusal(
-            400, f'invalid_argument: unknown region "{word}"; valid are {valid}'
-        )
-    return [word]
+    return [word] if word in REGIONS else []

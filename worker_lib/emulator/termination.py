@@ -10,7 +10,7 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator.fates import timer
+from worker_lib.emulator.transitions import timer
 from worker_lib.emulator.values import seconds, signal_number
 
 if TYPE_CHECKING:

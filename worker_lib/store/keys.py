@@ -1,0 +1,31 @@
+"""Names of what is kept in Redis, for both sides.
+
+Every key starts with the namespace in braces, so that Redis Cluster keeps one
+namespace in one hash slot and a script may touch several of its keys.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["job_channel", "key_prefix", "new_job_id", "new_slot_id"]
+
+
+def new_job_id() -> str:
+    """Return a fresh job id: 20 hexadecimal digits, 80 random bits."""
+    return os.urandom(10).hex()
+
+
+def new_slot_id() -> str:
+    """Return a fresh slot id: 12 hexadecimal digits."""
+    return os.urandom(6).hex()
+
+
+def key_prefix(namespace: str) -> str:
+    """Return what every Redis key of this namespace starts with."""
+    return "{" + namespace + "}"
+
+
+def job_channel(namespace: str, job_id: str) -> str:
+    """Return the pub/sub channel on which the scripts announce a job's changes."""
+    return f"{key_prefix(namespace)}:changed:{job_id}"
