@@ -64,8 +64,8 @@ format: $(VENV)/.dev  ## Rewrite the code in the house style
 	@$(BIN)/ruff check --fix --quiet $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-bench: $(VENV)/.dev  ## Measure it, each figure beside the machine's own limit
-	@$(BIN)/python -m tests.bench
+bench: $(VENV)/.dev  ## Measure it, each figure beside the machine's own limit (ARGS=--server: the cost to Redis)
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 ci: lint test  ## What CI runs
 

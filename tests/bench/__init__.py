@@ -6,8 +6,8 @@ are measured in turn, within one run, so that a slow moment slows both.
 
 `rig` starts a Valkey server and an emulator of its own; `limits` measures what
 the computer can do at all; `calls`, `drain`, `cold`, `first`, `commands`,
-`imports` and `memory` measure one matter each and return `figures`; `report` prints
-them.
+`imports`, `memory` and `server` measure one matter each and return `figures`; `report`
+prints them. `make bench ARGS=--server` runs only the last one, in a few seconds.
 
 What this does not tell: how long Fly takes. Its machines boot elsewhere.
 """

@@ -22,6 +22,7 @@ class Figure:
         limit: What was measured beside it, in words; "" for none.
         limits: The limit's samples, in the same unit; as many, if taken in turn.
         orientation: What somebody published, measured on another machine.
+        budget: What it may be at most, in `unit`; None for no such aim.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Figure:
     limit: str = ""
     limits: Sequence[float] = ()
     orientation: str = ""
+    budget: float | None = None
 
     @property
     def median(self) -> float:
@@ -60,6 +62,7 @@ class Figure:
             "limit_median": statistics.median(self.limits) if self.limits else None,
             "ratio": self.ratio,
             "orientation_other_machine": self.orientation,
+            "budget": self.budget,
         }
 
 

@@ -15,8 +15,6 @@ from .figures import Figure, Note, percentile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .rig import Rig
-
 __all__ = ["header", "table"]
 
 _TITLES = (
@@ -27,15 +25,17 @@ _TITLES = (
     "runs",
     "beside it: median of",
     "ratio",
+    "budget",
     "orientation, other machine",
 )
-_RIGHT = frozenset({1, 2, 3, 4, 6})
+_RIGHT = frozenset({1, 2, 3, 4, 6, 7})
 _FEW = 100
 
 
-def header(rig: Rig) -> dict[str, str]:
-    """Return what the figures depend on."""
-    server = rig.redis.info("server")
+def header(socket_path: str) -> dict[str, str]:
+    """Return what the figures depend on, the server of this socket included."""
+    with redis.Redis(unix_socket_path=socket_path) as server_client:
+        server = server_client.info("server")
     now = dt.datetime.now(dt.UTC)
     return {
         "date": f"{now:%Y-%m-%d %H:%M} UTC",
@@ -47,10 +47,13 @@ def header(rig: Rig) -> dict[str, str]:
 
 
 def table(found: Iterable[Figure | Note]) -> str:
-    """Return all figures as columns, then the notes."""
+    """Return all figures as columns, without empty ones, then the notes."""
     lines = list(found)
     rows = [_TITLES, *(_row(one) for one in lines if isinstance(one, Figure))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [
+        max(map(len, column)) if any(column[1:]) else 0
+        for column in zip(*rows, strict=True)
+    ]
     text = [_line(row, widths) for row in rows]
     notes = [f"{one.name}: {one.text}" for one in lines if isinstance(one, Note)]
     return "\n".join([*text, "", *notes])
@@ -73,6 +76,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
         str(len(samples)),
         limit,
         f"{figure.ratio:.3g}x" if figure.ratio is not None else "",
+        _budget(figure),
         figure.orientation,
     )
 
@@ -81,6 +85,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = [
         cell.rjust(width) if place in _RIGHT else cell.ljust(width)
         for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        if width or place == 0
     ]
     return "  ".join(cells).rstrip()
 
@@ -89,6 +94,12 @@ def _number(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _budget(figure: Figure) -> str:
+    if figure.budget is None:
+        return ""
+    return f"<= {_number(figure.budget)}{_spaced(figure.unit)}"
 
 
 def _spaced(unit: str) -> str:

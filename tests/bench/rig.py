@@ -29,7 +29,7 @@ from worker_lib.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["ROOT", "Rig", "wait_until"]
+__all__ = ["ROOT", "Rig", "start_valkey", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _APP = "bench"
@@ -123,19 +123,30 @@ class Rig:
     @contextlib.contextmanager
     def start(cls) -> Iterator[Rig]:
         """Start both servers; they and their data are gone afterwards."""
-        # A unix socket's path must be short, whatever TMPDIR says.
-        folder = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
         secret = secrets.token_hex(32)
+        with start_valkey() as socket_path:
+            emulator = _start_emulator(socket_path.parent, secret)
+            try:
+                yield cls(socket_path.parent, _url(emulator), secret)
+            finally:
+                _end(emulator)
+                if emulator.stdout:
+                    emulator.stdout.close()
+
+
+@contextlib.contextmanager
+def start_valkey() -> Iterator[Path]:
+    """Start a server and return its socket; it and its data are gone afterwards."""
+    # A unix socket's path must be short, whatever TMPDIR says.
+    folder = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
+    try:
         server = start_server(folder / "redis", folder / "data")
-        emulator = _start_emulator(folder, secret)
         try:
-            yield cls(folder, _url(emulator), secret)
+            yield folder / "redis"
         finally:
-            for process in (emulator, server):
-                _end(process)
-            if emulator.stdout:
-                emulator.stdout.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            _end(server)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
