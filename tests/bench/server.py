@@ -278,8 +278,10 @@ def _about(eyes: redis.Redis, ends: _Ends, jobs: int) -> Note:
     settings = ", ".join(f"{name} {value or 'none'}" for name, value in mode.items())
     allocator = eyes.info("memory")["mem_allocator"]
     text = (
-        f"{settings}, memory by {allocator}; rounds of {jobs:,} jobs on an empty server, one call at a time "
-        f"over a unix socket; argument and result of {len(_ARGUMENT)} bytes, sealed "
+        f"{settings}, memory by {allocator}; rounds of {jobs:,} jobs on an empty "
+        "server, one call at a time over a unix socket, so compare only runs in which "
+        "EVALSHA 'return 1' cost the same; "
+        f"argument and result of {len(_ARGUMENT)} bytes, sealed "
         f"call of {len(_new_job(ends).call)} bytes"
     )
     return Note(name="server measured with", text=text)
