@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from fly_server import Fly
 from scenes import IMAGE, TOKEN, Scene
+from store_rig import StoreRig
+
+from worker_lib import launcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from servers import OwnServer
 
     from worker_lib.emulator import Emulator
+    from worker_lib.settings import Settings
+    from worker_lib.store.store import Store
 
 
 @pytest.fixture
@@ -33,3 +39,32 @@ def scene(own_server: OwnServer, make_emulator: Callable[..., Emulator]) -> Scen
     )
     emulator.set_secrets("tests", made.shared())
     return made
+
+
+@pytest.fixture
+def rig(settings: Settings, store: Store) -> Iterator[StoreRig]:
+    """Yield an empty namespace."""
+    made = StoreRig(settings, store)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fly(
+    emulator: Emulator, rig: StoreRig, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Fly]:
+    """Yield an app whose machines sleep, and a launcher that hardly pauses."""
+    real = launcher.machine_config
+
+    made = Fly(emulator, rig)
+
+    def sleeping(*words: Any) -> dict[str, Any]:
+        config = real(*words)
+        metadata = config["metadata"] | made.metadata
+        image = rig.settings.image
+        return config | {"image": image, "init": made.init, "metadata": metadata}
+
+    monkeypatch.setattr(launcher, "machine_config", sleeping)
+    monkeypatch.setattr(launcher, "_backoff", lambda _attempt: 0.001)
+    yield made
+    made.api.close()

@@ -1,1 +1,1 @@
-"""Tests of single modules; those of the store speak to a real server."""
+"""Tests of single modules, alone: no server, no machine."""

@@ -1,1 +1,1 @@
-"""The local stack's parts."""
+"""Tests of the calling side."""

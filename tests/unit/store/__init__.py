@@ -1,1 +1,1 @@
-"""Tests of the verbs on a real Valkey server, from both sides."""
+"""Tests of the protocol reader, the addresses and what a server must offer."""

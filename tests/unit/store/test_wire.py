@@ -21,8 +21,6 @@ from worker_lib.store.wire import NoScript, Wire
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .rig import StoreRig
-
 REPLIES: list[tuple[Any, bytes]] = [
     (b"OK", b"+OK\r\n"),
     (b"", b"+\r\n"),
@@ -315,30 +313,6 @@ def test_a_url_that_cannot_be_read_is_told_without_being_shown(url: str) -> None
         assert caught.value.__cause__ is None
 
 
-@pytest.mark.parametrize("query", ["", "?db=0", "?db=5", "?x=1&db=5"])
-def test_a_unix_socket_is_understood(rig: StoreRig, query: str) -> None:
-    """With its database behind the question mark."""
-    wire = Wire(rig.settings.redis_url + query, "{x}")
-    wire.connect()
-    wire.send(b"CLIENT", b"INFO")
-    told = wire.receive()
-    wire.close()
-
-    assert isinstance(told, bytes)
-    assert f" db={5 if '5' in query else 0} ".encode() in told
-
-
-def test_a_wrong_password_is_told_without_being_shown(rig: StoreRig) -> None:
-    """A server without a password refuses one, too."""
-    path = rig.settings.redis_url.removeprefix("unix://")
-    wire = Wire(f"unix://:CANARY@{path}", "{x}")
-
-    with pytest.raises(StoreError) as caught:
-        wire.connect()
-    assert "CANARY" not in str(caught.value)
-    wire.close()
-
-
 def test_nobody_there_is_told() -> None:
     """The address is refused at once, or the name is unknown."""
     for url in ("redis://127.0.0.1:1", "unix:///nowhere/at/all"):
@@ -353,3 +327,28 @@ def test_tls_is_verified() -> None:
         with pytest.raises(StoreUnavailable, match="cannot be reached"):
             wire.connect()
     assert ssl.CERT_REQUIRED == ssl.create_default_context().verify_mode
+
+
+def test_a_path_with_an_at_sign_is_no_login() -> None:
+    """redis-py reads it as a path; so must the machine."""
+    address = parse("unix:///tmp/a@b/sock")
+
+    assert ("/tmp/a@b/sock", ()) == (address.path, address.greeting)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:{}/?db=2", "redis://127.0.0.1:{}?db=2"]
+)
+def test_a_database_in_the_query_is_that_of_redis_py(url: str) -> None:
+    """Both sides must speak to the same database, or no job is ever found."""
+    with server_of_one() as (port, heard):
+        wire = Wire(url.format(port), "{x}")
+        try:
+            wire.connect()
+        finally:
+            wire.close()
+            import socket
+
+            with socket.socket() as s:
+                s.connect_ex(("127.0.0.1", port))
+    assert ["SELECT", "2"] == words(heard)

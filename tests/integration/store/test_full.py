@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from store_rig import STOPPED, StoreRig, claimed, new_job
 
 from worker_lib.errors import StoreError
 from worker_lib.store.store import Store
-
-from .rig import STOPPED, StoreRig, claimed, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fly_server import TOKEN
+from store_rig import SPEC, eventually
 
 from worker_lib import launcher as launcher_module
 from worker_lib.emulator import FaultRule
@@ -26,16 +28,13 @@ from worker_lib.launcher import Launcher, machine_config, rebuild
 from worker_lib.settings import Settings
 from worker_lib.store import store as store_module
 
-from .fly_server import TOKEN
-from .store.rig import SPEC, eventually
-
 if TYPE_CHECKING:
+    from fly_server import Fly
+    from store_rig import StoreRig
+
     from worker_lib.machines.api import MachinesApi
     from worker_lib.store.replies import Seen
     from worker_lib.store.scripts import Script
-
-    from .fly_server import Fly
-    from .store.rig import StoreRig
 
 TWO_REGIONS = json.dumps(SPEC | {"regions": ["ams", "fra"]}).encode()
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from store_rig import claimed, eventually
 
 from worker_lib import sweeper
 from worker_lib.calls import codec, pickling
@@ -21,15 +22,13 @@ from worker_lib.machines.types import Machine
 from worker_lib.store.replies import Check
 from worker_lib.sweeper import Sweeper
 
-from .store.rig import claimed, eventually
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker_lib.errors import ConfigError, MachineError
+    from fly_server import Fly
+    from store_rig import StoreRig
 
-    from .fly_server import Fly
-    from .store.rig import StoreRig
+    from worker_lib.errors import ConfigError, MachineError
 
 
 def sweeper_of(fly: Fly) -> Sweeper:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from store_rig import FINAL, STOPPED, claimed, eventually
 
 from worker_lib.store.replies import Check, Loss, Outcome
 
-from .rig import FINAL, STOPPED, claimed, eventually
-
 if TYPE_CHECKING:
-    from worker_lib.store.machine import ClaimedJob, MachineStore
+    from store_rig import StoreRig
 
-    from .rig import StoreRig
+    from worker_lib.store.machine import ClaimedJob, MachineStore
 
 
 def check(rig: StoreRig, slot: str) -> Check:

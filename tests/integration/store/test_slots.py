@@ -7,14 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from store_rig import claimed, eventually
 
 from worker_lib.calls.codec import SPEC
 from worker_lib.store.replies import Check
 
-from .rig import claimed, eventually
-
 if TYPE_CHECKING:
-    from .rig import StoreRig
+    from store_rig import StoreRig
 
 WHO = "me"
 REASON = json.dumps(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .rig import claimed
+from store_rig import claimed
 
 if TYPE_CHECKING:
-    from .rig import StoreRig
+    from store_rig import StoreRig
 
 
 def endless(rig: StoreRig) -> set[str]:

@@ -6,11 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-
-from .rig import STOPPED, claimed, eventually
+from store_rig import STOPPED, claimed, eventually
 
 if TYPE_CHECKING:
-    from .rig import StoreRig
+    from store_rig import StoreRig
 
 DAY = 86400.0
 ONCE = {"on_lost": "fail"}

@@ -12,7 +12,8 @@ from worker_lib.client.client import _MAX_PLANS
 from worker_lib.store import store as store_module
 
 if TYPE_CHECKING:
-    from tests.unit.store.rig import StoreRig
+    from store_rig import StoreRig
+
     from worker_lib.client.client import Client
 
 

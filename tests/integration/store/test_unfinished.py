@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from worker_lib.store.replies import Unfinished
 
 if TYPE_CHECKING:
-    from .rig import StoreRig
+    from store_rig import StoreRig
 
 
 def test_nothing_is_unfinished_where_nothing_was_stored(rig: StoreRig) -> None:

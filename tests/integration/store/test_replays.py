@@ -6,15 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from .rig import STOPPED, claimed, new_job
+from store_rig import STOPPED, claimed, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker_lib.store.scripts import Script
+    from store_rig import StoreRig
 
-    from .rig import StoreRig
+    from worker_lib.store.scripts import Script
 
 
 class Echo:

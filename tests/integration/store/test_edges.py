@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from worker_lib.client import waiters
-from worker_lib.errors import StoreError, StoreUnavailable
-from worker_lib.store.address import parse
-from worker_lib.store.wire import Wire
-
-from .rig import new_job
-from .test_wire import server_of_one, words
+from store_rig import new_job
 
 if TYPE_CHECKING:
-    from .rig import StoreRig
+    from store_rig import StoreRig
 
 
 @pytest.mark.parametrize("text", ["a\u2028b", "a\x85b", "a\u2029b"])
@@ -79,54 +71,6 @@ def test_a_sweep_forgets_no_pool_when_it_runs_out_of_candidates(rig: StoreRig) -
     for _ in range(4):
         launched += rig.store.sweep().launches
     assert 25 == len(launched)
-
-
-def test_a_path_with_an_at_sign_is_no_login() -> None:
-    """redis-py reads it as a path; so must the machine."""
-    address = parse("unix:///tmp/a@b/sock")
-
-    assert ("/tmp/a@b/sock", ()) == (address.path, address.greeting)
-
-
-@pytest.mark.parametrize(
-    "url", ["redis://127.0.0.1:{}/?db=2", "redis://127.0.0.1:{}?db=2"]
-)
-def test_a_database_in_the_query_is_that_of_redis_py(url: str) -> None:
-    """Both sides must speak to the same database, or no job is ever found."""
-    with server_of_one() as (port, heard):
-        wire = Wire(url.format(port), "{x}")
-        try:
-            wire.connect()
-        finally:
-            wire.close()
-            import socket
-
-            with socket.socket() as s:
-                s.connect_ex(("127.0.0.1", port))
-    assert ["SELECT", "2"] == words(heard)
-
-
-def test_a_refused_password_leaves_no_connection(rig: StoreRig) -> None:
-    """As `connect` promises; the next command must not run unauthenticated."""
-    path = rig.settings.redis_url.removeprefix("unix://")
-    wire = Wire(f"unix://:wrong@{path}", "{x}")
-    with pytest.raises(StoreError) as caught:
-        wire.connect()
-    assert -1 == wire.fileno()
-    assert isinstance(caught.value, StoreUnavailable)
-
-
-def test_awaiting_a_job_that_raised_stop_iteration_ends() -> None:
-    """A future does not take StopIteration: the caller would wait for ever."""
-
-    def function() -> None:
-        raise StopIteration("no more")
-
-    async def wait() -> None:
-        await asyncio.wait_for(waiters.in_thread(function), 2)
-
-    with pytest.raises(RuntimeError, match="StopIteration"):
-        asyncio.run(wait())
 
 
 def test_a_cancel_sent_again_after_a_lost_reply_says_yes(rig: StoreRig) -> None:

@@ -8,15 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from store_rig import claimed, eventually
 
 from worker_lib.store.replies import Outcome
-
-from .rig import claimed, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .rig import StoreRig
+    from store_rig import StoreRig
 
 
 def at_once(steps: Sequence[Callable[[], Any]]) -> list[Any]:

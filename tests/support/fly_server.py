@@ -9,9 +9,9 @@ from worker_lib.launcher import Launcher
 from worker_lib.machines.api import MachinesApi
 
 if TYPE_CHECKING:
-    from worker_lib.emulator import Emulator, FaultRule
+    from store_rig import StoreRig
 
-    from .store.rig import StoreRig
+    from worker_lib.emulator import Emulator, FaultRule
 
 TOKEN = "FlyV1 fm2_CANARY"
 

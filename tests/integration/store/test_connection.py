@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from store_rig import eventually
 
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.store.changes import Bell
@@ -18,10 +19,8 @@ from worker_lib.store.keys import key_prefix
 from worker_lib.store.scripts import Script, script
 from worker_lib.store.store import Store
 
-from .rig import eventually
-
 if TYPE_CHECKING:
-    from .rig import StoreRig
+    from store_rig import StoreRig
 
 
 def test_forgotten_scripts_are_sent_again_from_both_sides(rig: StoreRig) -> None:
