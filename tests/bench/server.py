@@ -146,6 +146,7 @@ def server(socket_path: str, *, rounds: int, jobs: int) -> list[Figure | Note]:
     """Measure on this server, whose data is lost and whose append-only file is off."""
     eyes = redis.Redis(unix_socket_path=socket_path)
     eyes.config_set("appendonly", "no")
+    eyes.config_set("lazyfree-lazy-user-flush", "no")  # a round begins with none
     ends = _ends(socket_path)
     with BareRedis(socket_path) as bare, _on_one_core(eyes):
         _round(eyes, ends, bare, min(jobs, 200))
