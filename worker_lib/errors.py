@@ -7,6 +7,12 @@ argument or a result.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from worker_lib.records import NamedTuple
+
 __all__ = [
     "ApiUnavailable",
     "ArgumentsNotEncodable",
@@ -28,6 +34,7 @@ __all__ = [
     "NoCapacity",
     "PayloadError",
     "PayloadTooLarge",
+    "Problem",
     "RateLimited",
     "ResultExpired",
     "SignatureMismatch",
@@ -46,16 +53,41 @@ class WorkerLibError(Exception):
     """The root: `except WorkerLibError` catches all that this library raises."""
 
 
+class Problem(NamedTuple):
+    """One thing that is wrong with settings or options.
+
+    Attributes:
+        text: What is wrong; it names the variable or option, and never shows a secret.
+        remedy: What to do about it, or "".
+        source: The variable or option, or "".
+    """
+
+    text: str
+    remedy: str = ""
+    source: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.remedy}" if self.remedy else self.text
+
+
 class ConfigError(WorkerLibError):
     """Settings or options cannot work; lists every problem found at once.
 
+    Args:
+        problems: A text stands for a problem without a separate remedy.
+
     Attributes:
-        problems: One sentence each, naming the variable or option and the remedy.
+        problems: All of them, as records.
     """
 
-    def __init__(self, *problems: str) -> None:
-        self.problems = problems
-        super().__init__("; ".join(problems))
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems: tuple[Problem, ...] = tuple(
+            Problem(one) if isinstance(one, str) else one for one in problems
+        )
+        super().__init__(*self.problems)
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.problems))
 
 
 class TaskError(WorkerLibError):

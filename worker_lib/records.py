@@ -30,6 +30,8 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # each subclass has its own
 
     def __init_subclass__(cls) -> None:
         """Read the names and defaults, as `typing.NamedTuple` does."""
+        if NamedTuple not in cls.__bases__:
+            return  # of a record with names of its own
         cls._fields = tuple(cls.__annotations__)
         cls._defaults = {
             name: cls.__dict__[name] for name in cls._fields if name in cls.__dict__
@@ -38,13 +40,33 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # each subclass has its own
             setattr(cls, name, property(itemgetter(index)))
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
-        """Take items in order, by name, or by default."""
-        if len(values) == len(cls._fields) and not named:
+        """Take items in order, by name, or by default.
+
+        Raises:
+            TypeError: an item is missing, unknown, given twice, or one too many.
+        """
+        names = cls._fields
+        if len(values) == len(names) and not named:
             return tuple.__new__(cls, values)
-        rest = {**cls._defaults, **named}
-        return tuple.__new__(
-            cls, (*values, *(rest[name] for name in cls._fields[len(values) :]))
-        )
+        rest = names[len(values) :]
+        items = {**cls._defaults, **named}
+        if len(values) > len(names) or not named.keys() <= {*rest} <= items.keys():
+            raise TypeError(f"{cls.__name__} {cls._refusal(values, named)}")
+        return tuple.__new__(cls, (*values, *(items[name] for name in rest)))
+
+    @classmethod
+    def _refusal(cls, values: tuple[Any, ...], named: dict[str, Any]) -> str:
+        names = cls._fields
+        if len(values) > len(names):
+            return f"takes {len(names)} items, and {len(values)} were given"
+        taken, rest = names[: len(values)], names[len(values) :]
+        for name in named:
+            if name in taken:
+                return f"was given {name!r} twice"
+            if name not in rest:
+                return f"has no item {name!r}: it has {', '.join(names)}"
+        known = {**cls._defaults, **named}
+        return f"lacks {', '.join(name for name in rest if name not in known)}"
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         """Pickle as the items."""

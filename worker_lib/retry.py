@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker_lib.durations import seconds
+from worker_lib.checks import seconds, whole
 from worker_lib.errors import ConfigError, JobFailed
 
 TYPE_CHECKING = False
@@ -67,14 +67,9 @@ class Retry:
         on: type[BaseException] | tuple[type[BaseException], ...] = Exception,
         never: type[BaseException] | tuple[type[BaseException], ...] = (),
     ) -> None:
-        if not isinstance(max_attempts, int) or max_attempts < 1:
-            raise ConfigError(
-                f"max_attempts={max_attempts!r}: it counts the first run, "
-                "so it is a whole number from 1"
-            )
         if not isinstance(factor, int | float) or not factor >= 1:
             raise ConfigError(f"factor={factor!r}: it must be 1 or more")
-        self.max_attempts = max_attempts
+        self.max_attempts = whole(1)(max_attempts, "max_attempts")
         self.backoff = seconds(backoff, "backoff")
         self.factor = factor
         self.max_backoff = seconds(max_backoff, "max_backoff")

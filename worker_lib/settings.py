@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from worker_lib import parsers
-from worker_lib.errors import ConfigError
-from worker_lib.parsers import PARSERS, text
-from worker_lib.suggestions import unknown_name
+from worker_lib import checks
+from worker_lib.checks import unknown_name
+from worker_lib.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from worker_lib.checks import Check
 
 __all__ = ["Settings"]
 
@@ -88,16 +89,16 @@ class Settings:
     )
     secret: str = _env("WORKER_LIB_SECRET", secret=True)
     old_secret: str = _env("WORKER_LIB_SECRET_OLD", secret=True)
-    namespace: str = _env("WORKER_LIB_NAMESPACE", default=parsers.NAMESPACE)
+    namespace: str = _env("WORKER_LIB_NAMESPACE", default=checks.NAMESPACE)
     max_machines: int = _env("WORKER_LIB_MAX_MACHINES", default=10)
     max_payload_bytes: int = _env(
-        "WORKER_LIB_MAX_PAYLOAD", default=parsers.MAX_PAYLOAD_BYTES
+        "WORKER_LIB_MAX_PAYLOAD", default=checks.MAX_PAYLOAD_BYTES
     )
     result_ttl: float = _env("WORKER_LIB_RESULT_TTL", default=86400.0)
     pending_ttl: float = _env("WORKER_LIB_PENDING_TTL", default=14 * 86400.0)
-    lease_ttl: float = _env("WORKER_LIB_LEASE_TTL", default=parsers.LEASE_TTL)
+    lease_ttl: float = _env("WORKER_LIB_LEASE_TTL", default=checks.LEASE_TTL)
     boot_timeout: float = _env("WORKER_LIB_BOOT_TIMEOUT", default=60.0)
-    max_lifetime: float = _env("WORKER_LIB_MAX_LIFETIME", default=parsers.MAX_LIFETIME)
+    max_lifetime: float = _env("WORKER_LIB_MAX_LIFETIME", default=checks.MAX_LIFETIME)
     max_generations: int = _env("WORKER_LIB_MAX_GENERATIONS", default=10)
     nested_rate: int = _env("WORKER_LIB_NESTED_RATE", default=100)
     runtime: str = _env("WORKER_LIB_RUNTIME", default="process")
@@ -119,8 +120,8 @@ class Settings:
             if raw is None:
                 continue
             try:
-                parse: Callable[[Any, str], Any] = PARSERS.get(one.name, text)
-                values[one.name] = parse(raw, source)
+                check: Check[Any] = checks.SETTINGS.get(one.name, checks.stripped)
+                values[one.name] = check(raw, source)
             except ConfigError as error:
                 problems.extend(error.problems)
         if problems:
@@ -141,14 +142,22 @@ class Settings:
         problems = []
         if not self.redis_url:
             problems.append(
-                "REDIS_URL is not set but FLY_API_TOKEN is: set REDIS_URL to the Redis "
-                "that this app and its machines share, or unset both to work locally"
+                Problem(
+                    "REDIS_URL is not set but FLY_API_TOKEN is",
+                    "set REDIS_URL to the Redis that this app and its machines share, "
+                    "or unset both to work locally",
+                    "REDIS_URL",
+                )
             )
         if not self.secret:
             problems.append(
-                "WORKER_LIB_SECRET is not set: calls in Redis are signed with it; set "
-                "the same random value of 32 bytes or more here and as a secret of "
-                "the tasks app (openssl rand -hex 32)"
+                Problem(
+                    "WORKER_LIB_SECRET is not set",
+                    "calls in Redis are signed with it; set the same random value of "
+                    "32 bytes or more here and as a secret of the tasks app "
+                    "(openssl rand -hex 32)",
+                    "WORKER_LIB_SECRET",
+                )
             )
         if problems:
             raise ConfigError(*problems)
@@ -165,7 +174,11 @@ class Settings:
             "WORKER_IMAGE": (self.image, "the image to run, as fly image show prints"),
         }
         missing = [
-            f"{name} is not set, so no machine can be started: set it ({remedy})"
+            Problem(
+                f"{name} is not set, so no machine can be started",
+                f"set it ({remedy})",
+                name,
+            )
             for name, (value, remedy) in wanted.items()
             if not value
         ]
@@ -175,7 +188,7 @@ class Settings:
 
 def _unknown_names(
     environ: Mapping[str, str], explicit: Mapping[str, Any]
-) -> list[str]:
+) -> list[Problem]:
     known = {name for one in fields(Settings) for name in one.metadata["env"]}
     ours = {name for name in known if name.startswith("WORKER_LIB_")}
     given = {name for name in environ if name.startswith("WORKER_LIB_")}

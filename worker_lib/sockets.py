@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from worker_lib.errors import ConfigError
+from worker_lib.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,10 @@ def check_path(path: Path, variable: str) -> None:
     size = len(os.fsencode(path))
     if size > LONGEST_PATH:
         raise ConfigError(
-            f"{variable} leads to a path of {size} bytes for a socket, which may have "
-            f"{LONGEST_PATH} ({path}): set {variable} to a folder with a shorter name, "
-            "such as /tmp"
+            Problem(
+                f"{variable} leads to a path of {size} bytes for a socket, which may "
+                f"have {LONGEST_PATH} ({path})",
+                f"set {variable} to a folder with a shorter name, such as /tmp",
+                variable,
+            )
         )

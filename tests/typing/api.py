@@ -53,6 +53,7 @@ from worker_lib import (
     fly_task,
 )
 from worker_lib.context import CurrentJob
+from worker_lib.errors import Problem
 from worker_lib.job import JobStatus
 
 
@@ -232,7 +233,7 @@ def errors(failed: JobFailed, api: MachinesApiError, config: ConfigError) -> Non
     assert_type(failed.job_id, str)
     assert_type(api.status, int)
     assert_type(api.retry_after, float)
-    assert_type(config.problems, tuple[str, ...])
+    assert_type(config.problems, tuple[Problem, ...])
     assert_type(PayloadTooLarge("").limit_bytes, int)
     every: list[type[WorkerLibError]] = [
         *(ConfigError, TaskError, TaskNotRegistered, ArgumentsNotEncodable),

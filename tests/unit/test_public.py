@@ -60,7 +60,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_every_error_is_public_and_below_the_root() -> None:
     """`except WorkerLibError` catches all that the library raises."""
-    for name in errors.__all__:
+    for name in set(errors.__all__) - {"Problem"}:  # what a ConfigError lists
         assert name in worker_lib.__all__
         assert issubclass(getattr(errors, name), worker_lib.WorkerLibError)
 

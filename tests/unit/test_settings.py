@@ -67,7 +67,7 @@ def problems(environ: dict[str, str], **explicit: Any) -> tuple[str, ...]:
     """Return the sentences with which these settings are refused."""
     with pytest.raises(ConfigError) as caught:
         Settings.load(environ, **explicit)
-    return caught.value.problems
+    return tuple(map(str, caught.value.problems))
 
 
 @pytest.mark.parametrize(("variable", "field", "raw", "expected"), VARIABLES)
@@ -183,7 +183,7 @@ def _problems_or_none(environ: dict[str, str]) -> tuple[str, ...]:
     try:
         Settings.load(environ)
     except ConfigError as error:
-        return error.problems
+        return tuple(map(str, error.problems))
     return ()
 
 
@@ -209,7 +209,7 @@ def test_variables_of_others_and_those_of_the_launcher_are_left_alone() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """One round of mending is enough."""
+    """One round of corrections is enough."""
     environ = {
         "WORKER_LIB_SECRT": "x",
         "WORKER_LIB_SECRET": "short",
@@ -259,9 +259,11 @@ def test_remote_mode_asks_for_redis_and_secret_with_remedies() -> None:
         Settings(fly_api_token="t").require_remote()
     redis, secret = caught.value.problems
 
-    assert redis.startswith("REDIS_URL is not set but FLY_API_TOKEN is: set REDIS_URL")
-    assert secret.startswith("WORKER_LIB_SECRET is not set")
-    assert "openssl rand -hex 32" in secret
+    assert str(redis).startswith(
+        "REDIS_URL is not set but FLY_API_TOKEN is: set REDIS_URL"
+    )
+    assert "WORKER_LIB_SECRET is not set" == secret.text
+    assert "openssl rand -hex 32" in secret.remedy
 
 
 def test_remote_mode_is_content_with_redis_and_secret() -> None:
@@ -275,9 +277,9 @@ def test_machines_ask_for_token_app_and_image_with_remedies() -> None:
         Settings().require_machines()
 
     assert ["FLY_API_TOKEN", "FLY_TASKS_APP", "WORKER_IMAGE"] == [
-        one.split()[0] for one in caught.value.problems
+        one.source for one in caught.value.problems
     ]
-    assert "fly tokens create deploy" in caught.value.problems[0]
+    assert "fly tokens create deploy" in caught.value.problems[0].remedy
 
 
 def test_machines_are_content_with_token_app_and_image() -> None:

@@ -6,20 +6,25 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.durations import seconds
+from worker_lib.checks import (
+    choice,
+    duration,
+    optional,
+    text,
+    unknown_name,
+    whole,
+)
 from worker_lib.errors import ConfigError
 from worker_lib.fly.guest import Guest
 from worker_lib.retry import Retry
-from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from worker_lib.checks import Check
 
 __all__ = ["QUEUES", "TaskOptions"]
 
 # In the order in which they are served.
 QUEUES = ("high", "default", "low")
-_ON_LOST = ("retry", "fail")
 _NO_RETRY = Retry(max_attempts=1)
 
 
@@ -75,25 +80,13 @@ class TaskOptions:
         for name in changes:
             if name not in names:
                 raise ConfigError(unknown_name("option", name, names))
-        clean = {name: _CHECKS[name](name, value) for name, value in changes.items()}
+        clean = {name: _CHECKS[name](value, name) for name, value in changes.items()}
         changed = dataclasses.replace(self, **clean)
         _ = changed.guest
         return changed
 
 
-def _queue(name: str, value: Any) -> str:
-    if value not in QUEUES:
-        raise ConfigError(unknown_name(name, str(value), QUEUES))
-    return str(value)
-
-
-def _on_lost(name: str, value: Any) -> str:
-    if value not in _ON_LOST:
-        raise ConfigError(unknown_name(f"value of {name}", str(value), _ON_LOST))
-    return str(value)
-
-
-def _regions(name: str, value: Any) -> tuple[str, ...]:
+def _regions(value: Any, name: str) -> tuple[str, ...]:
     some = isinstance(value, list | tuple | set | frozenset)
     regions = tuple(value) if some else (value,) if value else ()
     for region in regions:
@@ -102,7 +95,7 @@ def _regions(name: str, value: Any) -> tuple[str, ...]:
     return regions
 
 
-def _retry(name: str, value: Any) -> Retry:
+def _retry(value: Any, name: str) -> Retry:
     if isinstance(value, Retry):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -112,62 +105,34 @@ def _retry(name: str, value: Any) -> Retry:
     )
 
 
-def _some(name: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{name}={value!r}: use a whole number from 1")
-    return value
-
-
-def _memory(name: str, value: Any) -> Any:
+def _memory(value: Any, name: str) -> Any:
     del name  # Guest checks it, against the preset
     return value
 
 
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ConfigError(f"{name}={value!r}: use a preset, as 'shared-cpu-1x'")
-    return value
-
-
-def _environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+def _environment(value: Any, name: str) -> tuple[tuple[str, str], ...]:
     if not hasattr(value or {}, "keys"):
         raise ConfigError(f"{name}= takes names and texts, as {{'TZ': 'UTC'}}")
     pairs = dict(value or {}).items()
-    for key, text in pairs:
-        if not isinstance(key, str) or not isinstance(text, str) or "=" in key:
+    for key, word in pairs:
+        if not isinstance(key, str) or not isinstance(word, str) or "=" in key:
             raise ConfigError(f"{name}= takes names and texts; see {key!r}")
         if key.startswith(("FLY_", "WORKER_LIB_")):
             raise ConfigError(f"{name}= may not set {key}: Fly or worker_lib does")
     return tuple(sorted(pairs))
 
 
-def _span(low: float) -> Callable[[str, Any], float]:
-    def check(name: str, value: Any) -> float:
-        length = seconds(value, name)
-        if length < low:
-            raise ConfigError(f"{name}={value!r}: it must be {low:g} s or more")
-        return length
-
-    return check
-
-
-def _optional_span(name: str, value: Any) -> float | None:
-    return None if value is None else _span(1.0)(name, value)
-
-
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "queue": _queue,
-    "machine": _text,
+_CHECKS: dict[str, Check[Any]] = {
+    "queue": choice(*QUEUES),
+    "machine": text("a preset, as 'shared-cpu-1x'"),
     "memory_mb": _memory,
     "region": _regions,
-    "timeout": _span(0.1),
+    "timeout": duration(0.1),
     "retry": _retry,
-    "max_machines": _some,
-    "result_ttl": _optional_span,
+    "max_machines": optional(whole(1)),
+    "result_ttl": optional(duration(1)),
     "env": _environment,
-    "on_lost": _on_lost,
-    "linger": _span(0.0),
-    "delay": _span(0.0),
+    "on_lost": choice("retry", "fail"),
+    "linger": duration(0.0),
+    "delay": duration(0.0),
 }

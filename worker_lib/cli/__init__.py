@@ -13,10 +13,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from worker_lib import __version__
+from worker_lib.checks import unknown_name
 from worker_lib.cli import exits
 from worker_lib.cli.output import tell
 from worker_lib.errors import WorkerLibError
-from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         word = strange[0]
         is_option = word.startswith("-")
         refusal = f"there is no place for {word!r}"
-        parser.error(unknown_name("option", word, known) if is_option else refusal)
+        parser.error(str(unknown_name("option", word, known)) if is_option else refusal)
     if not _wanted(words):
         parser.error(f"name a command: {', '.join(_COMMANDS)}")
     return args
@@ -101,7 +101,7 @@ def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, list[str]]:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     wanted = _wanted(words)
     if wanted and wanted not in _COMMANDS:
-        parser.error(unknown_name("command", wanted, _COMMANDS))
+        parser.error(str(unknown_name("command", wanted, _COMMANDS)))
     for name, about in _COMMANDS.items():
         if name == wanted:
             module = importlib.import_module(f"worker_lib.cli.{name}")

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from worker_lib import context
+from worker_lib.checks import unknown_name
 from worker_lib.errors import CallRefused, ConfigError, TaskNotRegistered
-from worker_lib.suggestions import unknown_name
 from worker_lib.task import Task
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def word(text: str) -> Any:
 def _suggestion(attribute: str, known: list[str]) -> str:
     if not known:
         return "it has no tasks: mark functions with @fly_task"
-    return unknown_name("task", attribute, known)
+    return str(unknown_name("task", attribute, known))
 
 
 def _module(name: str) -> Any:

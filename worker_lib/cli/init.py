@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_lib.checks import unknown_name
 from worker_lib.cli import exits
 from worker_lib.cli.installing import dependencies
 from worker_lib.cli.output import painted, tell
@@ -19,7 +20,6 @@ from worker_lib.cli.wsgi import check_wsgi, find_wsgi, module_file
 from worker_lib.errors import ConfigError
 from worker_lib.fly.regions import REGIONS
 from worker_lib.printable import printable
-from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
     import argparse

@@ -9,10 +9,10 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.checks import seconds
 from worker_lib.cli import exits
 from worker_lib.cli.calls import find_task, pairs, word
 from worker_lib.cli.output import print_json, say, tell
-from worker_lib.durations import seconds
 from worker_lib.errors import JobCancelled, JobFailed, WaitTimeout, WorkerLibError
 from worker_lib.printable import printable
 

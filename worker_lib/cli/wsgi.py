@@ -7,8 +7,8 @@ import importlib.util
 import keyword
 from typing import TYPE_CHECKING
 
+from worker_lib.checks import unknown_name
 from worker_lib.errors import ConfigError
-from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from worker_lib import local
 from worker_lib.doctor import fly, local_stack, probe, server, signing
 from worker_lib.doctor.clocks import check_clock, moment_of
 from worker_lib.doctor.configuration import check_secret_strength, check_url, load
-from worker_lib.doctor.findings import Finding, bad, unknown
+from worker_lib.doctor.findings import Finding, refused, unknown
 from worker_lib.doctor.fly_facts import Reply, read_fly
 from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.doctor.rights import check_rights
@@ -106,14 +106,13 @@ class _Examination:
         """Return settings that point at the local stack; None if it has none."""
         if self._is_healthy():
             place = Place.of(Path.cwd(), settings.runtime)
-            yield from self._counted(local_stack.check_place(place))
+            yield from self._counted(local_stack.check_local(place))
         if not self._is_healthy():
             return None
         try:
             joined = local.join(settings)
         except ConfigError as error:
-            text, _, remedy = str(error).partition(": ")
-            yield bad("local stack", text, remedy)
+            yield from refused("local stack", error)
             return None
         known = {"FLY_API_TOKEN": joined.fly_api_token}
         self.hidden += secrets_of({**known, "WORKER_LIB_SECRET": joined.secret})
@@ -154,8 +153,7 @@ class _Examination:
         try:
             facts = read_fly(settings, self._clock)
         except ConfigError as error:
-            text, _, remedy = str(error).partition(": ")
-            yield bad("fly api", text, remedy)
+            yield from refused("fly api", error)
             return
         if isinstance(facts, Reply):
             yield fly.check_api(facts, settings)

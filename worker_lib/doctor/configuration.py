@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from worker_lib.doctor.findings import Finding, bad, good, poor
+from worker_lib.doctor.findings import Finding, bad, good, poor, refused
 from worker_lib.errors import ConfigError
 from worker_lib.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from worker_lib.errors import Problem
 
 __all__ = ["check_secret_strength", "check_url", "load"]
 
@@ -28,22 +30,22 @@ def load(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     What is wrong is left out of the settings, so that the rest can be looked at.
     """
     given = {name: value for name, value in environ.items() if name.startswith(_OURS)}
-    wrong = {name for name in given if _problems_of({name: given[name]})}
-    problems = _problems_of(given)
+    problems = _problems_of(lambda: Settings.load(given))
+    wrong = {one.source for one in problems}
     settings = Settings.load(
         {name: value for name, value in given.items() if name not in wrong}
     )
     if not settings.local:
-        missing = _complaints(settings.require_remote)
+        missing = _problems_of(settings.require_remote)
         if _ON_MACHINE not in environ:  # there, no token is as it should be
-            missing += _complaints(settings.require_machines)
+            missing += _problems_of(settings.require_machines)
         # What is there and wrong was told of already.
-        problems += [one for one in missing if one.split(" ")[0] not in wrong]
+        problems += [one for one in missing if one.source not in wrong]
     if not problems:
         where = "local stack" if settings.local else f"app {settings.fly_app!r}"
         text = f"loaded ({where}, namespace {settings.namespace!r})"
         return settings, [good("settings", text)]
-    return settings, [_told(problem) for problem in problems]
+    return settings, list(refused("settings", ConfigError(*problems)))
 
 
 def check_secret_strength(secret: str) -> Finding:
@@ -110,19 +112,9 @@ def _is_repetition(text: str) -> bool:
     return text in (text + text)[1:-1]
 
 
-def _problems_of(environ: Mapping[str, str]) -> list[str]:
-    return _complaints(lambda: Settings.load(environ))
-
-
-def _complaints(check: Callable[[], object]) -> list[str]:
+def _problems_of(check: Callable[[], object]) -> list[Problem]:
     try:
         check()
     except ConfigError as error:
         return list(error.problems)
     return []
-
-
-def _told(problem: str) -> Finding:
-    """Read a sentence of the form `what is wrong: what to do`."""
-    text, colon, remedy = problem.partition(": ")
-    return bad("settings", text, remedy if colon else "correct it")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-__all__ = ["Finding", "Verdict", "bad", "good", "passed", "poor", "unknown"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker_lib.errors import ConfigError
+
+__all__ = ["Finding", "Verdict", "bad", "good", "passed", "poor", "refused", "unknown"]
 
 Verdict = Literal["ok", "warning", "failed", "unknown"]
 
@@ -41,6 +46,12 @@ def poor(name: str, text: str, remedy: str) -> Finding:
 def bad(name: str, text: str, remedy: str) -> Finding:
     """Return a failure."""
     return Finding(name=name, verdict="failed", text=text, remedy=remedy)
+
+
+def refused(name: str, error: ConfigError) -> Iterator[Finding]:
+    """Yield a failure for each problem of an error."""
+    for problem in error.problems:
+        yield bad(name, problem.text, problem.remedy)
 
 
 def unknown(name: str, text: str, remedy: str) -> Finding:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from worker_lib.errors import ConfigError, MachinesApiError, RateLimited
+from worker_lib.errors import ConfigError, MachinesApiError, Problem, RateLimited
 from worker_lib.machines.address import segment
 from worker_lib.machines.transport import Transport
 
@@ -109,7 +109,10 @@ class _Reader:
 
     def read(self, settings: Settings) -> FlyFacts | Reply:
         if not settings.fly_app.strip("."):
-            raise ConfigError("FLY_TASKS_APP is empty: name the app to run machines in")
+            remedy = "name the app to run machines in"
+            raise ConfigError(
+                Problem("FLY_TASKS_APP is empty", remedy, "FLY_TASKS_APP")
+            )
         path = f"/v1/apps/{segment(settings.fly_app)}"
         app = self._ask(path, dict)
         if app.error is not None and app.error.status not in (403, 404):

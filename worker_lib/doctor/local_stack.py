@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker_lib.doctor.findings import Finding, bad, good
+from worker_lib.doctor.findings import Finding, good, refused
 from worker_lib.errors import ConfigError
 from worker_lib.local.valkey import find_server
 
@@ -13,43 +13,27 @@ if TYPE_CHECKING:
 
     from worker_lib.local.paths import Place
 
-__all__ = ["check_binary", "check_folders", "check_place", "check_sockets"]
+__all__ = ["check_local"]
 
 
-def check_place(place: Place) -> Iterator[Finding]:
-    """Look at all that a stack in this place would need."""
-    yield check_binary()
-    yield check_folders(place)
-    yield check_sockets(place)
+def check_local(place: Place) -> Iterator[Finding]:
+    """Check all that a stack needs: a server, folders, and short paths for sockets."""
+    for name, check in (
+        ("local server", find_server),
+        ("local folders", lambda: _make_folders(place)),
+        ("local sockets", lambda: _check_sockets(place)),
+    ):
+        try:
+            yield good(name, check())
+        except ConfigError as error:
+            yield from refused(name, error)
 
 
-def check_binary() -> Finding:
-    """Look for a Redis server to start."""
-    try:
-        path = find_server()
-    except ConfigError as error:
-        text, _, remedy = str(error).partition(": ")
-        return bad("local server", text, remedy)
-    return good("local server", path)
+def _make_folders(place: Place) -> str:
+    place.make()
+    return f"{place.data} and {place.run}"
 
 
-def check_folders(place: Place) -> Finding:
-    """Make the folders, which must be open to writing."""
-    name = "local folders"
-    try:
-        place.make()
-    except ConfigError as error:
-        text, _, remedy = str(error).partition(": ")
-        return bad(name, text, remedy)
-    return good(name, f"{place.data} and {place.run}")
-
-
-def check_sockets(place: Place) -> Finding:
-    """Judge whether the paths of the stack's sockets are short enough."""
-    name = "local sockets"
-    try:
-        place.check_sockets()
-    except ConfigError as error:
-        text, _, remedy = str(error).partition(": ")
-        return bad(name, text, remedy)
-    return good(name, f"below {place.run}")
+def _check_sockets(place: Place) -> str:
+    place.check_sockets()
+    return f"below {place.run}"

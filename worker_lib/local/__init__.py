@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.errors import ConfigError, StoreError
+from worker_lib.errors import ConfigError, Problem, StoreError
 from worker_lib.local.paths import Place
 from worker_lib.local.surroundings import Surroundings, is_local
 from worker_lib.logs import get_logger
@@ -176,9 +176,12 @@ def _image(settings: Settings) -> str:
         return _NO_IMAGE
     if not settings.image:
         raise ConfigError(
-            "WORKER_IMAGE is not set, and WORKER_LIB_RUNTIME="
-            f"{settings.runtime} runs machines as containers: set it to an image "
-            "that the Docker engine has"
+            Problem(
+                "WORKER_IMAGE is not set, and WORKER_LIB_RUNTIME="
+                f"{settings.runtime} runs machines as containers",
+                "set it to an image that the Docker engine has",
+                "WORKER_IMAGE",
+            )
         )
     return settings.image
 
@@ -212,14 +215,13 @@ def _start(place: Place, image: str) -> socket.socket:
     if stack.stdout is None:
         raise ConfigError("the local stack could not be started: no pipe")
     with stack.stdout:
-        word = stack.stdout.readline().decode().strip()
+        told = stack.stdout.readline()
     stack.returncode = 0  # it outlives this process: there is nothing to wait for
-    channel = _connect(place) if word == "ready" else None
+    problems = [Problem(*one) for one in json.loads(told or b"[]")]
+    channel = _connect(place) if told and not problems else None
     if channel is None:
-        raise ConfigError(
-            word.removeprefix("error: ")
-            or f"the local stack did not start; {place.log} says why"
-        )
+        silent = Problem("the local stack did not start", f"see {place.log}")
+        raise ConfigError(*(problems or [silent]))
     log.info(
         "local_stack_started",
         extra={

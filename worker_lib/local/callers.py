@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator import HostImage
-from worker_lib.errors import ConfigError
+from worker_lib.errors import ConfigError, Problem
 from worker_lib.local.surroundings import MARK, RULES, travelling
 
 if TYPE_CHECKING:
@@ -67,8 +67,11 @@ class Callers:
         found = self._images.get(mark)
         if found is None:
             raise ConfigError(
-                "the environment that the call was made with is gone, as the local "
-                "stack was started anew since: run the program once more with the "
-                "variables that it had then, or cancel the job and call again"
+                Problem(
+                    "the environment that the call was made with is gone, as the local "
+                    "stack was started again since",
+                    "run the program once more with the variables that it had then, "
+                    "or cancel the job and call again",
+                )
             )
         return found

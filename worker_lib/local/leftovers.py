@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker_lib.errors import ConfigError
+from worker_lib.errors import ConfigError, Problem
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -96,8 +96,11 @@ def hold(data: Path) -> BinaryIO:
             return held
         if time.monotonic() > deadline:
             raise ConfigError(
-                f"another local stack of this project uses {data}, with its sockets "
-                "elsewhere: give all its programs the same XDG_RUNTIME_DIR and TMPDIR"
+                Problem(
+                    f"another local stack of this project uses {data}, with its "
+                    "sockets elsewhere",
+                    "give all its programs the same XDG_RUNTIME_DIR and TMPDIR",
+                )
             )
         time.sleep(0.02)
 

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_lib.errors import ConfigError
+from worker_lib.errors import ConfigError, Problem
 from worker_lib.sockets import check_path
 
 __all__ = ["Place"]
@@ -113,10 +113,17 @@ def _make(folder: Path, variable: str) -> None:
                 return
     except OSError as error:
         raise ConfigError(
-            f"the local stack keeps its files in {folder}, which cannot be made or "
-            f"written ({error.strerror}): set {variable} to a folder of yours that can"
+            Problem(
+                f"the local stack keeps its files in {folder}, which cannot be made or "
+                f"written ({error.strerror})",
+                f"set {variable} to a folder of yours that can",
+                variable,
+            )
         ) from error
     raise ConfigError(
-        f"{folder} belongs to another user, so the local stack will not use it: set "
-        f"{variable} to a folder of yours"
+        Problem(
+            f"{folder} belongs to another user, so the local stack will not use it",
+            f"set {variable} to a folder of yours",
+            variable,
+        )
     )

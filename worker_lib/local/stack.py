@@ -19,6 +19,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker_lib.emulator import (
     DockerOptions,
@@ -26,7 +27,7 @@ from worker_lib.emulator import (
     EmulatorOptions,
     reap_strays,
 )
-from worker_lib.errors import WorkerLibError
+from worker_lib.errors import Problem, WorkerLibError
 from worker_lib.local.callers import Callers
 from worker_lib.local.keeper import Keeper
 from worker_lib.local.leftovers import hold, remove_stale, take_note
@@ -34,6 +35,9 @@ from worker_lib.local.paths import Place
 from worker_lib.local.valkey import start_server
 from worker_lib.logs import get_logger
 from worker_lib.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Stack"]
 
@@ -215,16 +219,21 @@ def main() -> int:
     try:
         stack.start()
     except (WorkerLibError, OSError) as error:
-        print(f"error: {error}", flush=True)
+        _tell_starter(getattr(error, "problems", [Problem(str(error))]))
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print("ready", flush=True)
+    _tell_starter([])
     sys.stdout.close()
     try:
         stack.serve()
     finally:
         stack.stop()
     return 0
+
+
+def _tell_starter(problems: Sequence[Problem]) -> None:
+    """Print what keeps the stack from starting, as one line of JSON; [] if it runs."""
+    print(json.dumps(problems), flush=True)
 
 
 if __name__ == "__main__":

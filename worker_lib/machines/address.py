@@ -10,7 +10,7 @@ import ipaddress
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
-from worker_lib.errors import ConfigError, InvalidRequest
+from worker_lib.errors import ConfigError, InvalidRequest, Problem
 
 __all__ = ["authorization", "clean_base_url", "segment"]
 
@@ -53,12 +53,11 @@ def authorization(token: str) -> str:
     macaroons = [part for part in parts if part.startswith(_MACAROONS)]
     value = ",".join(macaroons or filter(None, parts))
     if not value:
-        raise ConfigError("FLY_API_TOKEN is empty: make one with `fly tokens create`")
+        raise _wrong_token("is empty", "make one with `fly tokens create`")
     # requests would refuse it later, with the token in its message.
     if any(not "!" <= character <= "~" for character in value):
-        raise ConfigError(
-            "FLY_API_TOKEN has a space, line break or letter that no token has: "
-            "copy it again"
+        raise _wrong_token(
+            "has a space, line break or letter that no token has", "copy it again"
         )
     return f"{'FlyV1' if macaroons else 'Bearer'} {value}"
 
@@ -104,8 +103,14 @@ def _is_private(host: str) -> bool:
         return False
 
 
-def _refusal(problem: str) -> str:
-    return (
-        f"the Machines API's address {problem}: set FLY_API_HOSTNAME to "
-        "https://api.machines.dev, or leave it unset"
+def _refusal(problem: str) -> Problem:
+    return Problem(
+        f"the Machines API's address {problem}",
+        "set FLY_API_HOSTNAME to https://api.machines.dev, or leave it unset",
+        "FLY_API_HOSTNAME",
     )
+
+
+def _wrong_token(problem: str, remedy: str) -> ConfigError:
+    name = "FLY_API_TOKEN"
+    return ConfigError(Problem(f"{name} {problem}", remedy, name))

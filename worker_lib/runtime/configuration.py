@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from worker_lib import parsers
-from worker_lib.errors import ConfigError
+from worker_lib import checks
+from worker_lib.errors import ConfigError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any, NamedTuple, TypeAlias
+    from collections.abc import Mapping
+    from typing import Any, NamedTuple
 
-    Parser: TypeAlias = Callable[[Any, str], Any]
+    from worker_lib.checks import Check
 else:
     from worker_lib.records import NamedTuple
 
@@ -26,10 +26,10 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "redis_url": ("REDIS_URL", ""),
     "secret": ("WORKER_LIB_SECRET", ""),
     "old_secret": ("WORKER_LIB_SECRET_OLD", ""),
-    "namespace": ("WORKER_LIB_NAMESPACE", parsers.NAMESPACE),
-    "max_payload_bytes": ("WORKER_LIB_MAX_PAYLOAD", parsers.MAX_PAYLOAD_BYTES),
-    "lease_ttl": ("WORKER_LIB_LEASE_TTL", parsers.LEASE_TTL),
-    "max_lifetime": ("WORKER_LIB_MAX_LIFETIME", parsers.MAX_LIFETIME),
+    "namespace": ("WORKER_LIB_NAMESPACE", checks.NAMESPACE),
+    "max_payload_bytes": ("WORKER_LIB_MAX_PAYLOAD", checks.MAX_PAYLOAD_BYTES),
+    "lease_ttl": ("WORKER_LIB_LEASE_TTL", checks.LEASE_TTL),
+    "max_lifetime": ("WORKER_LIB_MAX_LIFETIME", checks.MAX_LIFETIME),
     "slot": ("WORKER_LIB_SLOT", ""),
     "pool": ("WORKER_LIB_POOL", ""),
     "machine_id": ("FLY_MACHINE_ID", ""),
@@ -60,16 +60,16 @@ def read(environ: Mapping[str, str]) -> Configuration:
         ConfigError: something is missing or wrong, all problems at once.
     """
     problems = [
-        f"{name} is not set: {remedy}"
+        Problem(f"{name} is not set", remedy, name)
         for name, remedy in _NEEDED.items()
         if not environ.get(name)
     ]
     values: dict[str, Any] = {}
     for field, (variable, default) in _VARIABLES.items():
         raw = environ.get(variable)
-        parse: Parser = parsers.PARSERS.get(field, parsers.text)
+        check: Check[Any] = checks.SETTINGS.get(field, checks.stripped)
         try:
-            values[field] = parse(raw, variable) if raw else default
+            values[field] = check(raw, variable) if raw else default
         except ConfigError as error:
             problems.extend(error.problems)
     if problems:

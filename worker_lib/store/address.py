@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker_lib.errors import ConfigError
+from worker_lib.errors import ConfigError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +12,11 @@ else:
 
 __all__ = ["Address", "parse"]
 
-_UNREADABLE = (
-    "REDIS_URL cannot be read: write redis://user:password@host:port/0 (rediss:// for "
-    "TLS), with %-escapes for special characters of the password, or unix:///path"
+_UNREADABLE = Problem(
+    "REDIS_URL cannot be read",
+    "write redis://user:password@host:port/0 (rediss:// for TLS), with %-escapes for "
+    "special characters of the password, or unix:///path",
+    "REDIS_URL",
 )
 
 

@@ -43,13 +43,14 @@ def test_only_the_standard_library_is_needed() -> None:
     ).stdout
 
     allowed = {
+        "checks",
         "errors",
         "fly",
         "fly.guest",
         "fly.regions",
         "logs",
+        "records",
         "sockets",
-        "suggestions",
     }
     expected = {"worker_lib", *(f"worker_lib.{name}" for name in allowed)}
     assert expected == set(shown.split())

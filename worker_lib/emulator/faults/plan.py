@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.checks import unknown_name
 from worker_lib.emulator.faults.rule import FaultRule
 from worker_lib.errors import ConfigError
-from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ class FaultPlan:
         if not isinstance(table, dict) or "rules" not in table:
             raise ConfigError("faults are a list of rules, or an object with `rules`")
         problems = [
-            unknown_name("key beside the rules", str(name), _KEYS)
+            str(unknown_name("key beside the rules", str(name), _KEYS))
             for name in table
             if name not in _KEYS
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.checks import unknown_name
 from worker_lib.emulator.faults.effects import (
     ACTIONS,
     BREAKS,
@@ -21,7 +22,6 @@ from worker_lib.emulator.faults.effects import (
 from worker_lib.errors import ConfigError
 from worker_lib.fly.guest import Guest
 from worker_lib.fly.regions import REGIONS
-from worker_lib.suggestions import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ class FaultRule:
             raise ConfigError(f"a fault is an object, not {raw!r}")
         defaults = {each.name: each.default for each in fields(cls)}
         problems = [
-            unknown_name("key of a fault", str(name), defaults)
+            str(unknown_name("key of a fault", str(name), defaults))
             for name in raw
             if name not in defaults
         ]
@@ -156,7 +156,7 @@ def _unknown(rule: FaultRule) -> Iterator[str]:
     )
     for what, value, names in known:
         if value not in names:
-            yield unknown_name(f"{what} of a fault", value, names - {"", "0"})
+            yield str(unknown_name(f"{what} of a fault", value, names - {"", "0"}))
     if rule.size and not _is_size(rule.size):
         yield f"size of a fault is {rule.size!r}: name one, such as shared-cpu-2x"
 
