@@ -41,6 +41,7 @@ from worker_lib.fly.naming import (
 )
 from worker_lib.logs import get_logger
 from worker_lib.machines.errors import existing_machine_id
+from worker_lib.steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +102,7 @@ class Launcher:
         self._pending = 0
         self._serving = False
         self._unsure: set[str] = set()  # slots whose machine may have been made
+        self._listeners: dict[str, list[Callable[[Step], None]]] = {}
         self._api: MachinesApi | None = None
         self.who = _fingerprint(settings)
 
@@ -112,9 +114,16 @@ class Launcher:
                 self._api = self._make_api()
             return self._api
 
-    def launch(self, slot: str) -> None:
-        """Launch the machine of a slot, some time soon; returns at once."""
+    def launch(self, slot: str, on_end: Callable[[Step], None] | None = None) -> None:
+        """Launch the machine of a slot, some time soon; returns at once.
+
+        Args:
+            slot: As Redis gave it.
+            on_end: Called once, in a background thread, with what became of it.
+        """
         with self._lock:
+            if on_end is not None:
+                self._listeners.setdefault(slot, []).append(on_end)
             if slot in self._line:
                 return
             self._line[slot] = None
@@ -146,7 +155,7 @@ class Launcher:
                     extra={"slot": slot, "error": str(error)},
                     exc_info=unknown,
                 )
-                self._done()
+                self._end(Step("launch_failed", slot, reason=str(error)))
             with self._lock:
                 del self._line[slot]
                 others_wait = bool(self._line)
@@ -162,7 +171,7 @@ class Launcher:
         """Launch a slot; return the seconds until the next one may be."""
         launch = self._permit(slot)
         if launch.verdict != "go":
-            self._done()
+            self._end(_not_now(slot, launch))
             return 0.0
         with self._lock:
             self._creates_open += 1
@@ -206,34 +215,32 @@ class Launcher:
 
     def _create_and_report(self, slot: str, launch: Launch) -> None:
         try:
-            self._create(slot, launch)
+            step = self._create(slot, launch)
         except (MachineError, ConfigError) as error:
             self._refuse(slot, error)
+            step = Step("machine_refused", slot, reason=str(error))
         except StoreError as error:
             log.warning("launch_unrecorded", extra={"slot": slot, "error": str(error)})
-        except Exception:  # the thread must outlive any one machine
+            step = Step("launch_failed", slot, reason=str(error))
+        except Exception as error:  # the thread must outlive any one machine
             log.exception("launch_failed", extra={"slot": slot})
-        finally:
-            self._unsure.discard(slot)
-            self._done()
+            why = f"{type(error).__name__}, see the log"
+            step = Step("launch_failed", slot, reason=why)
+        self._unsure.discard(slot)
+        self._end(step)
 
-    def _create(self, slot: str, launch: Launch) -> None:
+    def _create(self, slot: str, launch: Launch) -> Step:
         spec = self._verified_spec(launch)
         config = machine_config(spec, slot, launch.pool, self._settings)
         began = time.monotonic()
         machine = self._create_somewhere(slot, spec["regions"], config)
         if machine is None:
-            return
+            return Step("launch_unneeded", slot)
         self._store.created(slot, machine.id)
-        log.info(
-            "machine_created",
-            extra={
-                "slot": slot,
-                "machine_id": machine.id,
-                "region": machine.region,
-                "create_s": round(time.monotonic() - began, 3),
-            },
-        )
+        step = Step("machine_created", slot, machine.id, region=machine.region)
+        took = round(time.monotonic() - began, 3)
+        log.info(step.event, extra={**step.facts, "create_s": took})
+        return step
 
     def _verified_spec(self, launch: Launch) -> dict[str, Any]:
         """Return what the pool's machines are to be.
@@ -343,7 +350,12 @@ class Launcher:
             }
         )
 
-    def _done(self) -> None:
+    def _end(self, step: Step) -> None:
+        """Tell those who asked for this slot, then those who wait for all of them."""
+        with self._lock:
+            listeners = self._listeners.pop(step.slot, [])
+        for listener in listeners:
+            listener(step)
         with self._idle:
             self._pending -= 1
             self._idle.notify_all()
@@ -416,6 +428,12 @@ def rebuild(reason: str, who: str) -> MachineError | ConfigError | None:
     if kind is ConfigError:
         return ConfigError(message)
     return MachineError(message)
+
+
+def _not_now(slot: str, launch: Launch) -> Step:
+    if launch.verdict == "wait":
+        return Step("launch_delayed", slot, reason=f"not before {launch.wait:.0f} s")
+    return Step("launch_unneeded", slot)
 
 
 def _first_look(settings: Settings) -> float:

@@ -10,7 +10,7 @@ import jobs
 import pytest
 from waiting import until
 
-from worker_lib import Job, MachineError, WorkerLibError, launcher, sweeper
+from worker_lib import Job, MachineError, WorkerLibError, launcher, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def creates(emulator: Emulator) -> int:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeper, "_FIRST_HOLD", 0.1)
+    monkeypatch.setattr(sweep, "_FIRST_HOLD", 0.1)
 
 
 def stays_at(emulator: Emulator, job: Job[int], number: int) -> None:

@@ -23,7 +23,7 @@ from worker_lib import (
     Unauthorized,
     WaitTimeout,
     launcher,
-    sweeper,
+    sweep,
 )
 from worker_lib.emulator import FaultRule
 from worker_lib.fly.naming import METADATA_OWNER, METADATA_SLOT
@@ -395,7 +395,7 @@ def test_nothing_of_others_is_swept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nor what is not worker_lib's at all, nor what another secret's owner has."""
-    monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", -1000.0)
+    monkeypatch.setattr(sweep, "_ORPHAN_AFTER", -1000.0)
     (job,) = run(ledger, many=1)
     settle([job], emulator)
     listed = client.launcher.api.list_machines(include_deleted=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from waiting import until
 
-from worker_lib.cli import main
+from worker_lib.cli import exits, main
 from worker_lib.emulator.faults import FaultRule
 from worker_lib.fly.naming import (
     METADATA_NAMESPACE,
@@ -208,6 +208,25 @@ def test_sweep_launches_what_is_owed_and_tells_of_it(
     assert 3 == type(job).get(job.id).result(timeout=20)
 
 
+def test_sweep_says_what_was_not_launched_in_time(
+    emulator: Emulator,
+    make_client: Callable[..., Client],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The exit status is that of a time-out; a later sweep takes it up."""
+    import jobs
+
+    make_client(emulator, fly_api_token="")
+    jobs.add.delay(1, 2)
+    make_client(emulator)
+    emulator.script_faults([FaultRule(action="create", delay=0.5)])
+    monkeypatch.setattr("worker_lib.cli.sweep._LAUNCH_WITHIN", 0.0)
+
+    assert exits.TIMEOUT == main(["sweep"])
+    assert capsys.readouterr().out.startswith("launch_pending slot=")
+
+
 @pytest.mark.processes_only("its machine asks for an image that no engine has")
 def test_sweep_destroys_a_machine_that_nobody_knows(
     client: Client,
@@ -227,12 +246,14 @@ def test_sweep_destroys_a_machine_that_nobody_knows(
         },
     }
     client.launcher.api.create_machine(name="wl-stray", region=None, config=config)
-    monkeypatch.setattr("worker_lib.sweeper._ORPHAN_AFTER", -3600.0)
+    monkeypatch.setattr("worker_lib.sweep._ORPHAN_AFTER", -3600.0)
 
     status = main(["sweep"])
 
     assert 0 == status
-    assert capsys.readouterr().out.startswith("orphan_destroyed machine_id=")
+    found, destroyed = capsys.readouterr().out.splitlines()
+    assert found.startswith("orphan_found slot=0123456789ab machine_id=")
+    assert destroyed == found.replace("orphan_found", "machine_destroyed")
     until(lambda: {"destroyed"} >= {one["state"] for one in emulator.machines()})
 
 

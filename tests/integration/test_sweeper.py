@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from store_rig import claimed, eventually
 
+from worker_lib import sweep as sweep_module
 from worker_lib import sweeper
 from worker_lib.calls import codec, pickling
 from worker_lib.calls.codec import Codec
@@ -20,6 +21,7 @@ from worker_lib.fly.naming import METADATA_SLOT
 from worker_lib.launcher import rebuild
 from worker_lib.machines.types import Machine
 from worker_lib.store.replies import Check
+from worker_lib.sweep import Sweep
 from worker_lib.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from store_rig import StoreRig
 
     from worker_lib.errors import ConfigError, MachineError
+    from worker_lib.sweep import SweepReport
 
 
 def sweeper_of(fly: Fly) -> Sweeper:
@@ -36,15 +39,21 @@ def sweeper_of(fly: Fly) -> Sweeper:
     return Sweeper(fly.rig.store, fly.launcher, codec_of(fly.rig), fly.settings, set())
 
 
+def reap(fly: Fly) -> None:
+    """Destroy machines whose slot nobody knows."""
+    Sweep(fly.rig.store, fly.launcher, codec_of(fly.rig), fly.settings).reap()
+
+
 def codec_of(rig: StoreRig) -> Codec:
     """Return what signs in this namespace."""
     return Codec(rig.settings.secret, rig.settings.namespace, max_bytes=1 << 20)
 
 
-def sweep(fly: Fly) -> None:
+def sweep(fly: Fly) -> SweepReport:
     """Sweep, and wait for what it launches."""
-    sweeper_of(fly).sweep()
+    report = sweeper_of(fly).sweep()
     fly.settle()
+    return report
 
 
 def launched(fly: Fly, **changes: Any) -> tuple[str, str, str]:
@@ -497,7 +506,7 @@ def test_who_dies_between_the_decision_and_the_destruction_leaves_no_machine(
     _, slot, machine_id = running(fly)
     fly.rig.pass_time(31)
     with monkeypatch.context() as patched:
-        patched.setattr(Sweeper, "_destroy", lambda *_: 1 / 0)
+        patched.setattr(Sweep, "_destroy", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             sweep(fly)
     assert machine_id in [one["id"] for one in fly.machines()]
@@ -656,7 +665,7 @@ def test_machines_that_nobody_knows_are_destroyed_once_they_are_old(
     fly: Fly, monkeypatch: pytest.MonkeyPatch, expected: int, patience: float
 ) -> None:
     """Younger ones may be in the middle of being created."""
-    monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", patience)
+    monkeypatch.setattr(sweep_module, "_ORPHAN_AFTER", patience)
     _, slot, orphan = launched(fly)
     fly.rig.redis.delete(fly.rig.key("slot", slot))
     _, stored = fly.rig.enqueue(pool="other")
@@ -672,15 +681,15 @@ def test_machines_of_the_old_secret_are_reaped_too(
     fly: Fly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those made before the secret was changed; not those of a stranger."""
-    monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", -10_000.0)
+    monkeypatch.setattr(sweep_module, "_ORPHAN_AFTER", -10_000.0)
     old = fly.settings.secret
     _, slot, orphan = launched(fly)
     fly.rig.redis.delete(fly.rig.key("slot", slot))
     fly.settings = replace(fly.settings, secret="n" * 64, old_secret="o" * 64)
-    sweeper_of(fly).reap()
+    reap(fly)
     assert [orphan] == [one["id"] for one in fly.machines()]
     fly.settings = replace(fly.settings, secret="n" * 64, old_secret=old)
-    sweeper_of(fly).reap()
+    reap(fly)
 
     eventually(lambda: [] == fly.machines())
 
@@ -689,11 +698,11 @@ def test_an_orphan_that_cannot_be_destroyed_is_remembered(
     fly: Fly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next process that looks goes on with it."""
-    monkeypatch.setattr(sweeper, "_ORPHAN_AFTER", -10_000.0)
+    monkeypatch.setattr(sweep_module, "_ORPHAN_AFTER", -10_000.0)
     _, slot, _ = launched(fly)
     fly.rig.redis.delete(fly.rig.key("slot", slot))
     fly.fail(FaultRule(action="destroy", status=503))
-    sweeper_of(fly).reap()
+    reap(fly)
     fly.fail()
     fly.rig.pass_time(3)
     sweeper_of(fly).sweep()
@@ -701,10 +710,11 @@ def test_an_orphan_that_cannot_be_destroyed_is_remembered(
     eventually(lambda: [] == fly.machines())
 
 
-def test_a_process_without_a_token_does_not_sweep(rig: StoreRig) -> None:
+def test_a_process_without_a_token_does_not_sweep(fly: Fly) -> None:
     """It would take up what somebody with a token could have launched."""
+    fly.settings = replace(fly.settings, fly_api_token="")
     before = threading.active_count()
-    Sweeper(rig.store, None, codec_of(rig), rig.settings, {"j"}).arm(-1)
+    sweeper_of(fly).arm(-1)
 
     assert before == threading.active_count()
 

@@ -104,7 +104,7 @@ class Client:
         self._open_jobs: set[str] = set()
         self.sweeper = Sweeper(
             self.store,
-            self.launcher if self._may_launch else None,
+            self.launcher,
             self._codec,
             settings,
             self._open_jobs,
