@@ -11,3 +11,9 @@ prints them. `make bench ARGS=--server` runs only the last one, in a few seconds
 
 What this does not tell: how long Fly takes. Its machines boot elsewhere.
 """
+
+import os
+import sys
+
+# pytest has what all tests share on its path; `python -m tests.bench` has not.
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "support"))

@@ -8,11 +8,12 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from waiting import until
+
 from worker_lib import fly_task
 
 from .figures import Figure, Note
 from .limits import run_python
-from .rig import wait_until
 from .tasks import noop
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def cold(rig: Rig, *, runs: int) -> list[Figure | Note]:
 
 
 def _run(rig: Rig, client: Client, task: Task[Any, Any], creates: _Creates) -> _Run:
-    wait_until(lambda: not client.launcher.api.list_machines())
+    until(lambda: not client.launcher.api.list_machines())
     rig.refill(client)
     # All clocks are this computer's, so Redis's times can be set beside ours.
     began = time.time()

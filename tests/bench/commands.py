@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from waiting import until
+
 from .figures import Figure, Note
-from .rig import wait_until
 from .tasks import echo, noop
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def commands(rig: Rig, *, jobs: int) -> list[Figure | Note]:
 def _cold(rig: Rig) -> dict[str, float]:
     with rig.client(machines=True) as client:
         noop.delay(1).result(30)
-        wait_until(lambda: not client.launcher.api.list_machines())
+        until(lambda: not client.launcher.api.list_machines())
         rig.refill(client)
         return _count(rig, 1, lambda: noop.delay(1).result(30))
 

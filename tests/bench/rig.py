@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,14 +26,13 @@ from worker_lib.local.valkey import start_server
 from worker_lib.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-__all__ = ["ROOT", "Rig", "start_valkey", "wait_until"]
+__all__ = ["ROOT", "Rig", "start_valkey"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _APP = "bench"
 _TOKEN = "bench-token"
-_PATIENCE = 30.0
 _GRACE = 5.0
 
 
@@ -147,19 +145,6 @@ def start_valkey() -> Iterator[Path]:
             _end(server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Return once `condition` holds.
-
-    Raises:
-        TimeoutError: it does not hold for far too long.
-    """
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not so within {_PATIENCE:g} s: {condition}")
-        time.sleep(0.005)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import jobs
 import pytest
 import redis
-from waiting import is_running, until
+from waiting import is_running, result_of, until
 
-from worker_lib import JobCancelled, StoreUnavailable
+from worker_lib import JobCancelled
 from worker_lib.emulator import FaultRule
 
 if TYPE_CHECKING:
@@ -23,22 +23,11 @@ if TYPE_CHECKING:
     from ledger import Ledger
 
     from worker_lib.client.client import Client
-    from worker_lib.client.handle import Job
     from worker_lib.emulator import Emulator
 
 JOBS = 60
 # What there is of machines and waiting jobs; all of it is gone when nothing runs.
 MOVING = ("slot", "slots", "busy", "idle", "ready", "due", "timers", "ctl")
-
-
-def value_of(job: Job[int]) -> int:
-    """Return the result, however often Redis goes away meanwhile."""
-    deadline = time.monotonic() + 50
-    while True:
-        try:
-            return job.result(timeout=max(0.1, deadline - time.monotonic()))
-        except StoreUnavailable:
-            time.sleep(0.05)
 
 
 def assert_quiet(emulator: Emulator, redis_keys: Callable[[str], list[str]]) -> None:
@@ -85,7 +74,7 @@ def test_killed_machines_lost_replies_and_a_failing_api_lose_and_double_nothing(
         until(lambda done=done: len(ledger.ends) >= done, within=40)  # type: ignore[misc]  # bound now
         faults[name]()
 
-    assert list(range(JOBS)) == [value_of(job) for job in running]
+    assert list(range(JOBS)) == [result_of(job) for job in running]
     outcomes = [[one.outcome for one in job.attempts] for job in running]
     assert ["succeeded"] * JOBS == [one[-1] for one in outcomes]
     assert {"succeeded", "lost"} >= {name for one in outcomes for name in one}

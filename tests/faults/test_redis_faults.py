@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import jobs
 import pytest
 from servers import locked_server
-from waiting import is_running, until
+from waiting import is_running, result_of, until
 
 from worker_lib import ConfigError, JobLost, Settings, StoreUnavailable, WorkerLibError
 from worker_lib.client.client import Client
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ledger import Ledger
     from servers import OwnServer
 
-    from worker_lib.client.handle import Job
     from worker_lib.emulator import Emulator
 
 
@@ -43,16 +42,6 @@ def client(
     return make_client(emulator, redis_url=own_server.url)
 
 
-def stubborn_result(job: Job[int], within: float = 40.0) -> int:
-    """Wait as a person would: ask again when Redis was away."""
-    deadline = time.monotonic() + within
-    while True:
-        try:
-            return job.result(timeout=deadline - time.monotonic())
-        except StoreUnavailable:
-            time.sleep(0.1)
-
-
 def test_a_killed_and_restarted_redis_loses_nothing(
     client: Client, own_server: OwnServer, ledger: Ledger
 ) -> None:
@@ -65,7 +54,7 @@ def test_a_killed_and_restarted_redis_loses_nothing(
         time.sleep(0.2)
         own_server.start()
 
-    assert list(range(20)) == [stubborn_result(job) for job in running]
+    assert list(range(20)) == [result_of(job) for job in running]
     outcomes = [[one.outcome for one in job.attempts] for job in running]
     assert [1] * 20 == [one.count("succeeded") for one in outcomes]
     assert all("succeeded" == one[-1] for one in outcomes)
@@ -122,7 +111,7 @@ def test_a_frozen_redis_delays_a_job_and_does_not_fail_it(
     time.sleep(1.5)
     own_server.thaw()
 
-    assert 5 == stubborn_result(job)
+    assert 5 == result_of(job)
     assert 1 == [one.outcome for one in job.attempts].count("succeeded")
 
 

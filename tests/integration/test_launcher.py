@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fly_server import TOKEN
-from store_rig import SPEC, eventually
+from store_rig import SPEC
+from waiting import until
 
 from worker_lib import launcher as launcher_module
 from worker_lib.emulator import FaultRule
@@ -353,7 +354,7 @@ def test_a_line_of_pools_asks_once_for_each_machine(
     for _ in range(3):
         for slot in slots:
             fly.launcher.launch(slot)
-    eventually(lambda: len(asks) > 10)
+    until(lambda: len(asks) > 10)
     timers = fly.rig.timers()
     waiting = slots[20:]
     assert all(8 < timers[f"s:{slot}"] <= 10 for slot in waiting)

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_rig import claimed, eventually
+from store_rig import claimed
+from waiting import until
 
 from worker_lib import sweep as sweep_module
 from worker_lib import sweeper
@@ -117,7 +118,7 @@ def fails_to_boot(fly: Fly, code: int = 1) -> None:
 
 def all_gone(fly: Fly) -> None:
     """Wait until no machine is left."""
-    eventually(lambda: not fly.machines())
+    until(lambda: not fly.machines())
 
 
 def next_boot_fails(fly: Fly, pause: float) -> None:
@@ -344,7 +345,7 @@ def test_a_machine_that_lives_but_is_silent_is_destroyed_before_it_is_replaced(
     (new,) = fly.rig.slots()
 
     assert new != slot
-    assert [f"wl-{new}"] == eventually(
+    assert [f"wl-{new}"] == until(
         lambda: names if 1 == len(names := fly.names()) else []
     )
 
@@ -392,7 +393,7 @@ def test_a_machine_that_could_not_be_looked_up_is_destroyed_later(
     fly.fail()
     fly.rig.pass_time(11)
     sweep(fly)
-    eventually(lambda: machine not in [one["id"] for one in fly.machines()])
+    until(lambda: machine not in [one["id"] for one in fly.machines()])
     assert f"m:{slot}" not in fly.rig.timers()
     assert {} == fly.rig.redis.hgetall(fly.rig.key("stray", slot))
 
@@ -496,7 +497,7 @@ def test_a_slow_look_up_and_another_sweep_still_lead_to_an_end(
     sweep(fly)
 
     assert ("queued", "1") == (fly.rig.status(job), fly.rig.record(job)["lost"])
-    eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
+    until(lambda: machine_id not in [one["id"] for one in fly.machines()])
 
 
 def test_who_dies_between_the_decision_and_the_destruction_leaves_no_machine(
@@ -513,7 +514,7 @@ def test_who_dies_between_the_decision_and_the_destruction_leaves_no_machine(
     fly.rig.pass_time(3)
     sweep(fly)
 
-    eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
+    until(lambda: machine_id not in [one["id"] for one in fly.machines()])
     assert f"m:{slot}" not in fly.rig.timers()
 
 
@@ -535,7 +536,7 @@ def test_a_machine_whose_host_is_lost_is_destroyed_when_the_host_is_back(
     fly.fail()
     fly.rig.pass_time(3601)
     sweep(fly)
-    eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
+    until(lambda: machine_id not in [one["id"] for one in fly.machines()])
     assert f"m:{slot}" not in fly.rig.timers()
 
 
@@ -556,7 +557,7 @@ def test_a_machine_whose_host_does_not_answer_is_not_taken_for_a_strangers(
     fly.rig.pass_time(3)
     sweep(fly)
 
-    eventually(lambda: machine_id not in [one["id"] for one in fly.machines()])
+    until(lambda: machine_id not in [one["id"] for one in fly.machines()])
 
 
 def test_a_machine_that_no_list_shows_is_destroyed_by_its_name_when_one_does(
@@ -582,7 +583,7 @@ def test_a_machine_that_no_list_shows_is_destroyed_by_its_name_when_one_does(
     fly.rig.pass_time(3)
     sweep(fly)
 
-    eventually(lambda: f"wl-{stored.slot}" not in fly.names())
+    until(lambda: f"wl-{stored.slot}" not in fly.names())
     assert f"m:{stored.slot}" not in fly.rig.timers()
 
 
@@ -599,7 +600,7 @@ def test_a_machine_that_hangs_as_it_starts_is_found_by_its_id(fly: Fly) -> None:
     fly.rig.pass_time(21)
     sweep(fly)
 
-    eventually(lambda: f"wl-{stored.slot}" not in fly.names())
+    until(lambda: f"wl-{stored.slot}" not in fly.names())
 
 
 @pytest.mark.parametrize(
@@ -691,7 +692,7 @@ def test_machines_of_the_old_secret_are_reaped_too(
     fly.settings = replace(fly.settings, secret="n" * 64, old_secret=old)
     reap(fly)
 
-    eventually(lambda: [] == fly.machines())
+    until(lambda: [] == fly.machines())
 
 
 def test_an_orphan_that_cannot_be_destroyed_is_remembered(
@@ -707,7 +708,7 @@ def test_an_orphan_that_cannot_be_destroyed_is_remembered(
     fly.rig.pass_time(3)
     sweeper_of(fly).sweep()
 
-    eventually(lambda: [] == fly.machines())
+    until(lambda: [] == fly.machines())
 
 
 def test_a_process_without_a_token_does_not_sweep(fly: Fly) -> None:
@@ -729,12 +730,12 @@ def test_a_sweeper_ends_when_nothing_is_left_to_look_after(
     made = Sweeper(fly.rig.store, fly.launcher, codec_of(fly.rig), fly.settings, {"j1"})
     fly.rig.pass_time(11)
     made.arm(-1)
-    eventually(lambda: [f"wl-{stored.slot}"] == fly.names())
+    until(lambda: [f"wl-{stored.slot}"] == fly.names())
     machine = fly.rig.machine(stored.slot)
     machine.finish(claimed(machine), "succeeded")
     fly.rig.redis.rpush(fly.rig.key("calls"), "look")
 
-    eventually(
+    until(
         lambda: "worker_lib-sweeper" not in [one.name for one in threading.enumerate()]
     )
 

@@ -13,7 +13,12 @@ import threading
 import time
 from pathlib import Path
 
+from waiting import until
+
 from worker_lib import Job, Retry, current_job, fly_task
+
+# Longer than any test takes: what opens the gate has a deadline of its own.
+_LONGEST_GATE = 600.0
 
 
 @fly_task
@@ -79,8 +84,7 @@ def waits_for(path: str, started: str = "", cleaned: str = "") -> str:
     try:
         if started:
             Path(started).write_text(str(os.getpid()))
-        while not Path(path).exists():
-            time.sleep(0.02)
+        until(Path(path).exists, within=_LONGEST_GATE)
         return current_job().id
     finally:
         if cleaned:
@@ -148,8 +152,8 @@ def _note(ledger: str, what: str) -> None:
 def works(ledger: str, gate: str = "", seconds: float = 0.0, value: int = 0) -> int:
     """Note start and end; between them wait for a file, or some seconds."""
     _note(ledger, "start")
-    while gate and not Path(gate).exists():
-        time.sleep(0.02)
+    if gate:
+        until(Path(gate).exists, within=_LONGEST_GATE)
     time.sleep(seconds)
     _note(ledger, "end")
     return value

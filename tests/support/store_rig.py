@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import redis
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
     from worker_lib.settings import Settings
     from worker_lib.store.replies import Stored
-
-Found = TypeVar("Found")
 
 POLICY = {
     "max_attempts": 3,
@@ -61,15 +58,6 @@ def new_job(**changes: Any) -> NewJob:
         may_launch=True,
     )
     return replace(plain, **changes)
-
-
-def eventually(look: Callable[[], Found]) -> Found:
-    """Return the first true value that `look` gives; fail after ten seconds."""
-    deadline = time.monotonic() + 10
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
-    return found
 
 
 class StoreRig:

@@ -6,20 +6,40 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from worker_lib.errors import StoreUnavailable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from worker_lib.client.handle import Job
+
 T = TypeVar("T")
+_LONGEST_PAUSE = 0.02
 
 
 def until(condition: Callable[[], T], within: float = 15.0) -> T:
-    """Return the first true value of `condition`; fail after `within` seconds."""
+    """Return the first true value of `condition`; fail after `within` seconds.
+
+    Looks often at first, then every 20 ms.
+    """
     deadline = time.monotonic() + within
+    pause = 0.001
     while not (found := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"still {found!r} after {within:g} s")
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
     return found
+
+
+def result_of(job: Job[T], within: float = 50.0) -> T:
+    """Return a job's result as a patient caller: ask again whenever Redis was away."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return job.result(timeout=max(0.1, deadline - time.monotonic()))
+        except StoreUnavailable:
+            time.sleep(0.05)
 
 
 def text_of(path: Path | str, within: float = 15.0) -> str:

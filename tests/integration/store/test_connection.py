@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from store_rig import eventually
+from waiting import until
 
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.store.changes import Bell
@@ -132,11 +132,11 @@ def test_a_subscription_that_answers_is_kept(rig: StoreRig) -> None:
     bell = Bell()
     with rig.store.follow() as changes:
         assert set() == changes.want([job])
-        assert [job] == eventually(lambda: changes.wait(bell, 1.0))
+        assert [job] == until(lambda: changes.wait(bell, 1.0))
         for _ in range(3):
             changes.check(5.0)
         rig.store.cancel(job)
-        assert [job] == eventually(lambda: changes.wait(bell, 1.0))
+        assert [job] == until(lambda: changes.wait(bell, 1.0))
         assert {job} == changes.want([])
     bell.close()
 

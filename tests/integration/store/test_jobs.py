@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_rig import FINAL, STOPPED, claimed, eventually
+from store_rig import FINAL, STOPPED, claimed
+from waiting import until
 
 from worker_lib.store.replies import Check, Loss, Outcome
 
@@ -466,7 +467,7 @@ class TestCancel:
         machine.listen()
         rig.store.cancel(job.id)
 
-        assert "c" == eventually(machine.heard)
+        assert "c" == until(machine.heard)
         ok, claim = machine.finish(job, "succeeded", outcome=b"late")
         assert (False, "empty", "cancelled") == (
             ok,

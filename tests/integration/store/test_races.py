@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_rig import claimed, eventually
+from store_rig import claimed
+from waiting import until
 
 from worker_lib.store.replies import Outcome
 
@@ -32,7 +33,7 @@ def at_once(steps: Sequence[Callable[[], Any]]) -> list[Any]:
 
 def waiters(rig: StoreRig, blocked: int) -> None:
     """Wait until so many clients wait in this server for something."""
-    eventually(lambda: rig.redis.info("clients")["blocked_clients"] >= blocked)
+    until(lambda: rig.redis.info("clients")["blocked_clients"] >= blocked)
 
 
 def test_one_slot_has_one_machine(rig: StoreRig) -> None:

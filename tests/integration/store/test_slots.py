@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from store_rig import claimed, eventually
+from store_rig import claimed
+from waiting import until
 
 from worker_lib.calls.codec import SPEC
 from worker_lib.store.replies import Check
@@ -65,7 +66,7 @@ class TestOwed:
         other, stored = rig.enqueue(linger=60.0)
 
         assert "" == stored.slot
-        assert "w" == eventually(machine.heard)
+        assert "w" == until(machine.heard)
         timers = rig.timers()
         assert 9 < timers[f"s:{machine._slot}"] <= 10
         assert other == claimed(machine).id
@@ -394,7 +395,7 @@ def test_a_word_for_a_machine_is_kept_until_it_listens(rig: StoreRig) -> None:
     rig.enqueue(linger=60.0)
     machine.listen()
 
-    assert "w" == eventually(machine.heard)
+    assert "w" == until(machine.heard)
     assert -1 != machine.listen()
     rig.store.cancel(claimed(machine).id)
-    assert "c" == eventually(machine.heard)
+    assert "c" == until(machine.heard)

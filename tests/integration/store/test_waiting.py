@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from store_rig import STOPPED, claimed, eventually
+from store_rig import STOPPED, claimed
+from waiting import until
 
 if TYPE_CHECKING:
     from store_rig import StoreRig
@@ -168,7 +169,7 @@ class TestWaking:
         second.listen()
         first.release(job, **STOPPED)
 
-        assert "w" == eventually(second.heard)
+        assert "w" == until(second.heard)
         assert {second._slot} == rig.slots()
 
     def test_one_whose_machine_was_lost(self, rig: StoreRig) -> None:
@@ -184,7 +185,7 @@ class TestWaking:
         )
 
         assert (True, "") == loss
-        assert "w" == eventually(second.heard)
+        assert "w" == until(second.heard)
         assert job.id == claimed(second).id
 
     def test_one_whose_retry_is_due(self, rig: StoreRig) -> None:
@@ -198,7 +199,7 @@ class TestWaking:
         rig.pass_time(51.0)
         rig.store.cancel(unrelated)
 
-        assert "w" == eventually(second.heard)
+        assert "w" == until(second.heard)
         assert job.id == claimed(second).id
 
 
