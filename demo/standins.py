@@ -81,7 +81,7 @@ def _s3() -> Iterator[dict[str, str]]:
         from moto.server import ThreadedMotoServer  # noqa: PLC0415 - optional
     except ImportError as error:
         raise MissingDependency(
-            "The stand-in for S3 needs moto: pip install 'moto[server]>=5', "
+            "The stand-in for S3 needs moto: pip install 'moto[s3]>=5' flask-cors, "
             "or set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and S3_BUCKET."
         ) from error
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
