@@ -97,7 +97,7 @@ def test_a_host_is_needed_exactly_once(api: Api) -> None:
 
 
 def test_the_emulator_s_own_paths_are_guarded_as_well(api: Api) -> None:
-    """Faults, bills and logs are nobody else's business either."""
+    """Fault rules, costs and logs need the token too."""
     lines = "GET /_emulator/billing HTTP/1.1\nHost: evil.example\n"
     reply = raw(api, f"{lines}Authorization: Bearer any\nConnection: close\n\n")
 

@@ -1,4 +1,4 @@
-"""Requests that go wrong on purpose, and the counts and bills of those that do not."""
+"""Faults of requests; counts and costs of requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from worker_lib.emulator import FaultRule
-from worker_lib.emulator.faults.effects import ACTIONS, REFUSALS
+from worker_lib.emulator.faults.effects import ACTIONS, ERROR_REPLIES
 from worker_lib.emulator.routes import _APP_ROUTES, _MACHINE_ROUTES, _OTHER_ROUTES
 
 from .client import eventually
@@ -27,7 +27,7 @@ def script(api: Api, *rules: dict[str, Any]) -> None:
 
 
 def test_a_forced_status_before_the_work_leaves_nothing_behind(api: Api) -> None:
-    """It strikes as often as told, then the request goes through."""
+    """It applies as often as told, then the request goes through."""
     script(api, {"action": "create", "status": 503, "times": 1})
 
     assert 503 == api.create_raw(config=CONFIG).status_code
@@ -143,33 +143,36 @@ def test_faults_are_replaced_and_shown(api: Api) -> None:
 @pytest.mark.parametrize(
     ("rule", "told"),
     [
-        ({}, "does nothing"),
+        ({}, "needs an effect, a status or a delay"),
         (1, "a fault is an object"),
         ({"actoin": "get", "status": 500}, "did you mean 'action'?"),
         ({"action": "crate", "status": 500}, "did you mean 'create'?"),
         ({"status": 5003}, "did you mean '503'?"),
-        ({"status": "503"}, "status of a fault is '503', which is not a status"),
-        ({"effect": "wegde", "state": "starting"}, "did you mean 'wedge'?"),
-        ({"effect": "wedge", "state": "staring"}, "did you mean 'starting'?"),
-        ({"effect": "wedge", "state": "started"}, "wedge strikes a machine in"),
-        ({"effect": "kill"}, "kill strikes a machine in started or"),
-        ({"effect": "stale", "action": "stop"}, "stale strikes the action get or"),
-        ({"effect": "drop", "state": "started"}, "drop strikes a request"),
-        ({"status": 500, "state": "started"}, "no action can be refused"),
-        ({"delay": 1, "state": "started"}, "needs an effect after it"),
+        ({"status": "503"}, "status of a fault is '503', which is not a whole number"),
+        ({"effect": "hagn", "state": "starting"}, "did you mean 'hang'?"),
+        ({"effect": "hang", "state": "staring"}, "did you mean 'starting'?"),
+        ({"effect": "hang", "state": "started"}, "hang applies to machines in state"),
+        ({"effect": "kill"}, "kill applies to machines in state started or"),
+        ({"effect": "stale", "action": "stop"}, "stale applies to get or"),
+        ({"effect": "drop", "state": "started"}, "drop applies to requests"),
+        ({"status": 500, "state": "started"}, "it answers no request"),
+        ({"delay": 1, "state": "started"}, "needs an effect"),
         ({"status": 500, "region": "amz"}, "did you mean 'ams'?"),
         ({"status": 500, "size": "shared"}, "such as shared-cpu-2x"),
         ({"status": 500, "times": 0.5}, "not a whole number"),
         ({"status": 500, "times": 0}, "must be 1 or more"),
-        ({"status": 500, "nth": 0}, "the first is 1"),
+        ({"status": 500, "nth": 0}, "must be 1 or more"),
         ({"status": 500, "probability": 2}, "must be 0 to 1"),
-        ({"delay": [2, 1]}, "least and most"),
-        ({"action": "create", "region": "ams", "delay": 1}, "refuses it there"),
-        ({"delay": -1}, "least and most"),
+        ({"delay": [2, 1]}, "[min, max]"),
+        (
+            {"action": "create", "region": "ams", "delay": 1},
+            "only answer with an error",
+        ),
+        ({"delay": -1}, "[min, max]"),
     ],
 )
 def test_a_wrong_fault_is_refused(api: Api, rule: object, told: str) -> None:
-    """400 with the nearest known name, so that nobody relies on what never strikes."""
+    """400 with the nearest known name, so that no rule is useless unseen."""
     reply = api.call("POST", "/_emulator/faults", json=[rule])
 
     assert (400, True) == (reply.status_code, told in reply.json()["error"]), reply.text
@@ -183,9 +186,11 @@ def test_a_wrong_plan_is_refused(api: Api, body: object) -> None:
 
 @pytest.mark.parametrize(
     ("effect", "status", "told"),
-    [(name, refusal.status, refusal.error) for name, refusal in REFUSALS.items()],
+    [(name, reply.status, reply.error) for name, reply in ERROR_REPLIES.items()],
 )
-def test_a_refusal_can_be_named(api: Api, effect: str, status: int, told: str) -> None:
+def test_an_error_of_fly_can_be_named(
+    api: Api, effect: str, status: int, told: str
+) -> None:
     """Each of Fly's own, with its status and text."""
     script(api, {"action": "list", "effect": effect})
 
@@ -223,11 +228,11 @@ def test_a_truncated_reply_ends_half_way(api: Api) -> None:
     assert 1 == len(api.call("GET", "machines").json())
 
 
-def test_a_garbled_reply_is_no_json(api: Api) -> None:
+def test_a_reply_can_be_a_page_of_html(api: Api) -> None:
     """A proxy's page: after the work with its status, or in its place."""
-    script(api, {"action": "create", "effect": "garble", "after_commit": True})
+    script(api, {"action": "create", "effect": "html", "after_commit": True})
     done = api.create_raw(config=CONFIG)
-    script(api, {"action": "create", "effect": "garble"})
+    script(api, {"action": "create", "effect": "html"})
     undone = api.create_raw(config=CONFIG)
 
     assert (200, 502) == (done.status_code, undone.status_code)
@@ -257,29 +262,29 @@ def test_a_fault_can_begin_and_end_at_a_time(api: Api) -> None:
     eventually(lambda: 200 == status())
 
 
-def test_the_same_seed_strikes_the_same_requests(api: Api) -> None:
-    """Another seed strikes others; about as many as the probability says."""
+def test_the_same_seed_affects_the_same_requests(api: Api) -> None:
+    """Another seed affects others; about as many as the probability says."""
     rule = {"status": 500, "probability": 0.3}
 
-    def struck(seed: int) -> list[int]:
+    def statuses(seed: int) -> list[int]:
         plan = {"seed": seed, "rules": [rule]}
         api.call("POST", "/_emulator/faults", json=plan)
         return [api.call("GET", "machines").status_code for _ in range(60)]
 
-    first = struck(7)
-    assert first == struck(7) != struck(8)
+    first = statuses(7)
+    assert first == statuses(7) != statuses(8)
     assert 5 < first.count(500) < 35
 
 
 def test_a_fault_can_be_for_some_machines_only(api: Api) -> None:
     """By region, size and how the name begins; for requests about one of them."""
     guest = {"cpu_kind": "shared", "cpus": 2, "memory_mb": 512}
-    struck = api.create(top={"name": "one-a", "region": "fra"}, guest=guest)["id"]
+    affected = api.create(top={"name": "one-a", "region": "fra"}, guest=guest)["id"]
     other = api.create(top={"name": "two-b", "region": "ams"})["id"]
 
     for only in ({"region": "fra"}, {"size": "shared-cpu-2x"}, {"machine": "one-"}):
         script(api, {"action": "get", "status": 500, **only})
-        assert 500 == api.call("GET", f"machines/{struck}").status_code
+        assert 500 == api.call("GET", f"machines/{affected}").status_code
         assert 200 == api.call("GET", f"machines/{other}").status_code
 
 
@@ -345,7 +350,7 @@ def test_a_list_can_lack_configs(api: Api) -> None:
     assert {"guest", "image", "metadata"} == machine["incomplete_config"].keys()
 
 
-def test_every_action_can_be_struck() -> None:
+def test_a_rule_can_name_every_action() -> None:
     """The names that a rule may hold are those of the routes."""
     routes = (*_APP_ROUTES, *_MACHINE_ROUTES, *_OTHER_ROUTES)
 

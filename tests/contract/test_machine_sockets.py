@@ -1,4 +1,4 @@
-"""The machines' own way to the API: a socket, no token, their own app."""
+"""The machines' own access to the API: a socket, no token, their own app."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ ROOT = Path(__file__).resolve().parents[2]
 ASKS = """
 import http.client, os, socket, sys
 
-class Door(http.client.HTTPConnection):
+class SocketConnection(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(os.environ.get("WORKER_LIB_MACHINE_API", "/.fly/api"))
 
 app, machine = os.environ["FLY_APP_NAME"], os.environ["FLY_MACHINE_ID"]
 def ask(method, what):
-    door = Door("localhost")
-    door.request(method, f"/v1/apps/{app}/machines/{machine}{what}")
-    return door.getresponse()
+    connection = SocketConnection("localhost")
+    connection.request(method, f"/v1/apps/{app}/machines/{machine}{what}")
+    return connection.getresponse()
 """
 
 
-class Door(http.client.HTTPConnection):
+class SocketConnection(http.client.HTTPConnection):
     """A connection over a unix socket."""
 
     def __init__(self, path: str) -> None:
@@ -52,17 +52,17 @@ class Door(http.client.HTTPConnection):
 
 
 def ask(path: str, method: str, what: str) -> tuple[int, dict[str, Any]]:
-    """Send a request by a door without any token; return status and body."""
-    door = Door(path)
-    door.request(method, what)
-    reply = door.getresponse()
+    """Send a request by a machine socket, without a token; return status and body."""
+    connection = SocketConnection(path)
+    connection.request(method, what)
+    reply = connection.getresponse()
     body = json.loads(reply.read())
-    door.close()
+    connection.close()
     return reply.status, body
 
 
-def door_of(api: Api, **options: Any) -> str:
-    """Return where a new machine's door is."""
+def socket_of(api: Api, **options: Any) -> str:
+    """Return the path of a new machine's socket."""
     command = python("import os; print(os.environ['WORKER_LIB_MACHINE_API'], 'end')")
     machine_id = api.create(command, **options)["id"]
     return api.printed(machine_id, "end").split()[0]
@@ -90,11 +90,11 @@ def test_a_machine_reads_and_destroys_itself(api: Api) -> None:
     eventually(lambda: "destroyed" == api.get(machine_id)["state"])
 
 
-def test_a_door_needs_no_token(start_emulator: StartEmulator) -> None:
+def test_a_machine_socket_needs_no_token(start_emulator: StartEmulator) -> None:
     """Where the public way takes only those it knows."""
     api = start_emulator(tokens=("any",))
 
-    status, body = ask(door_of(api), "GET", "/v1/apps/demo")
+    status, body = ask(socket_of(api), "GET", "/v1/apps/demo")
 
     assert (200, "demo") == (status, body["name"])
 
@@ -103,29 +103,31 @@ def test_a_door_needs_no_token(start_emulator: StartEmulator) -> None:
     "path",
     ["/v1/apps/other", "/v1/apps", "/v1/orgs/personal/machines", "/_emulator/faults"],
 )
-def test_a_door_leads_to_its_own_app_only(
+def test_a_machine_socket_serves_its_own_app_only(
     start_emulator: StartEmulator, path: str
 ) -> None:
     """Not to others, not to all of them, not to the emulator's own paths."""
     api = start_emulator(apps=("demo", "other"))
 
-    assert 403 == ask(door_of(api), "GET", path)[0]
+    assert 403 == ask(socket_of(api), "GET", path)[0]
 
 
-def test_a_door_is_limited_as_the_public_way_is(start_emulator: StartEmulator) -> None:
+def test_a_machine_socket_has_the_same_rate_limits(
+    start_emulator: StartEmulator,
+) -> None:
     """One count for both: Fly limits what is asked for, not who asks."""
     api = start_emulator(rate_limits=True)
-    path = door_of(api)
+    path = socket_of(api)
     statuses = [ask(path, "GET", "/v1/apps/demo/machines")[0] for _ in range(3)]
     statuses.append(api.call("GET", "machines").status_code)
 
     assert [200, 200, 200, 429] == statuses
 
 
-def test_doors_are_gone_with_their_emulator(start_emulator: StartEmulator) -> None:
+def test_sockets_are_removed_with_their_emulator(start_emulator: StartEmulator) -> None:
     """No socket and no folder is left."""
     api = start_emulator()
-    path = Path(door_of(api))
+    path = Path(socket_of(api))
     assert path.is_socket()
 
     api.emulator.stop()
@@ -133,15 +135,15 @@ def test_doors_are_gone_with_their_emulator(start_emulator: StartEmulator) -> No
     assert not path.parent.exists()
 
 
-def test_the_doors_of_a_killed_emulator_are_removed_by_the_next(
+def test_the_sockets_of_a_killed_emulator_are_removed_by_the_next(
     start_emulator: StartEmulator, tmp_path: Path
 ) -> None:
     """Those of a living one stay."""
-    alive = Path(door_of(start_emulator())).parent
+    alive = Path(socket_of(start_emulator())).parent
     code = (
         "import os, sys; from pathlib import Path; from worker_lib.emulator import *; "
         "running = Emulator(EmulatorOptions(state_dir=Path(sys.argv[1]))).start(); "
-        "print(running._doors._folder, flush=True); os.kill(os.getpid(), 9)"
+        "print(running._sockets._folder, flush=True); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "other")],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from worker_lib.emulator import Emulator, EmulatorOptions, reap_strays
+from worker_lib.emulator import Emulator, EmulatorOptions, kill_orphans
 
 from .client import SLEEP, Api, eventually, python, shell
 
@@ -131,7 +131,7 @@ def test_machines_do_not_outlive_an_emulator_that_is_killed(
 def test_strays_are_reaped_when_the_guard_died_too(
     served: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
-    """`reap_strays` ends what is left, names it, and finds nothing a second time."""
+    """`kill_orphans` ends what is left, names it, and finds nothing a second time."""
     process, url = served
     machine_id, pids = run_two(url)
     os.kill(guard_of(process.pid), signal.SIGKILL)
@@ -139,10 +139,10 @@ def test_strays_are_reaped_when_the_guard_died_too(
     process.wait()
     assert all(map(is_alive, pids))
 
-    assert [machine_id] == reap_strays(tmp_path)
+    assert [machine_id] == kill_orphans(tmp_path)
 
     eventually(lambda: not any(map(is_alive, pids)))
-    assert [] == reap_strays(tmp_path)
+    assert [] == kill_orphans(tmp_path)
 
 
 def test_a_living_emulator_keeps_its_machines_from_being_reaped(
@@ -152,7 +152,7 @@ def test_a_living_emulator_keeps_its_machines_from_being_reaped(
     _, url = served
     _, pids = run_two(url)
 
-    assert [] == reap_strays(tmp_path)
+    assert [] == kill_orphans(tmp_path)
     with Emulator(EmulatorOptions(state_dir=tmp_path)):
         assert all(map(is_alive, pids))
     assert all(map(is_alive, pids))
@@ -168,7 +168,7 @@ def test_a_number_that_went_to_somebody_else_is_left_alone(tmp_path: Path) -> No
         f'{{"emulator": 999999999, "emulator_start": 1, "session": {stranger.pid}}}'
     )
 
-    assert [] == reap_strays(tmp_path)
+    assert [] == kill_orphans(tmp_path)
 
     assert stranger.poll() is None
     assert not mark.exists()

@@ -1,4 +1,4 @@
-"""Machines that are held back, wedged, killed, moved and lost on purpose."""
+"""Faults of machines: delayed, hung, killed, migrated, their host lost."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .conftest import StartEmulator
 
 
-def doom(api: Api, state: str, effect: str = "", delay: float = 0.0) -> None:
-    """Have something in store for every machine that enters a state."""
+def set_fault(api: Api, state: str, effect: str = "", delay: float = 0.0) -> None:
+    """Apply a fault to every machine that enters a state."""
     api.emulator.script_faults([FaultRule(state=state, effect=effect, delay=delay)])
 
 
@@ -30,17 +30,17 @@ def state_of(api: Api, machine_id: str) -> str:
 
 
 @pytest.mark.parametrize("state", ["created", "starting"])
-def test_a_boot_can_take_its_time(api: Api, state: str) -> None:
+def test_a_boot_can_be_delayed(api: Api, state: str) -> None:
     """It stays in the state for so long, then starts."""
-    doom(api, state, delay=0.2)
+    set_fault(api, state, delay=0.2)
     machine_id = api.create()["id"]
 
     assert state == state_of(api, machine_id)
     assert "started" == api.wait(machine_id, "started")["state"]
 
 
-def test_boots_take_times_that_the_seed_draws(api: Api) -> None:
-    """Between the least and the most; the same seed draws the same."""
+def test_random_delays_depend_on_the_seed(api: Api) -> None:
+    """Between minimum and maximum; the same seed gives the same delays."""
 
     def taken(seed: int) -> list[float]:
         rule = FaultRule(state="created", delay=(0.01, 0.2))
@@ -58,9 +58,9 @@ def test_boots_take_times_that_the_seed_draws(api: Api) -> None:
 
 
 @pytest.mark.parametrize("state", ["created", "starting"])
-def test_a_boot_can_be_wedged(api: Api, state: str) -> None:
-    """It never comes, and takes force to be destroyed."""
-    doom(api, state, "wedge")
+def test_a_boot_can_hang(api: Api, state: str) -> None:
+    """It never starts, and can only be destroyed by force."""
+    set_fault(api, state, "hang")
     machine_id = api.create()["id"]
 
     assert state == state_of(api, machine_id)
@@ -73,7 +73,7 @@ def test_a_boot_can_be_wedged(api: Api, state: str) -> None:
 @pytest.mark.parametrize("state", ["created", "starting"])
 def test_a_launch_can_fail(api: Api, state: str) -> None:
     """It goes by `launch_failed` to `destroyed`, and has never run."""
-    doom(api, state, "launch_failed")
+    set_fault(api, state, "launch_failed")
     machine_id = api.create()["id"]
 
     steps = ["launch/launch_failed/flyd", "destroy/destroyed/flyd"]
@@ -81,9 +81,9 @@ def test_a_launch_can_fail(api: Api, state: str) -> None:
     assert 0 == api.emulator.billing()["started_s"]
 
 
-def test_a_stop_can_be_wedged(api: Api) -> None:
+def test_a_stop_can_hang(api: Api) -> None:
     """It stays `stopping`, its process running, until it is destroyed."""
-    doom(api, "stopping", "wedge")
+    set_fault(api, "stopping", "hang")
     machine_id = api.create()["id"]
     api.post(machine_id, "stop", signal="SIGKILL")
 
@@ -93,9 +93,9 @@ def test_a_stop_can_be_wedged(api: Api) -> None:
     api.wait(machine_id, "destroyed")
 
 
-def test_a_wedged_stop_outlives_its_process(api: Api) -> None:
-    """The exit is told, and the state stays."""
-    doom(api, "stopping", "wedge")
+def test_a_stop_hangs_after_the_exit_too(api: Api) -> None:
+    """The exit has its event, and the state stays."""
+    set_fault(api, "stopping", "hang")
     machine_id = api.create(["sleep", "0.2"])["id"]
     api.post(machine_id, "stop")
 
@@ -103,9 +103,9 @@ def test_a_wedged_stop_outlives_its_process(api: Api) -> None:
     assert "stopping" == state_of(api, machine_id)
 
 
-def test_a_stop_can_take_its_time(api: Api) -> None:
+def test_a_stop_can_be_delayed(api: Api) -> None:
     """The signal is late."""
-    doom(api, "stopping", delay=0.2)
+    set_fault(api, "stopping", delay=0.2)
     machine_id = api.create()["id"]
     api.post(machine_id, "stop", signal="SIGKILL")
 
@@ -115,7 +115,7 @@ def test_a_stop_can_take_its_time(api: Api) -> None:
 
 def test_the_grace_of_a_stop_can_be_cut_short(api: Api) -> None:
     """Fly calls its `kill_timeout` best effort."""
-    doom(api, "stopping", "kill", delay=0.1)
+    set_fault(api, "stopping", "kill", delay=0.1)
     stubborn = shell("trap : TERM; echo up; while :; do sleep 0.01; done")
     machine_id = api.create(stubborn)["id"]
     api.printed(machine_id, "up")
@@ -127,9 +127,9 @@ def test_the_grace_of_a_stop_can_be_cut_short(api: Api) -> None:
     assert (137, True) == _how(api, machine_id)
 
 
-def test_a_machine_can_be_wedged_on_its_way_out(api: Api) -> None:
+def test_a_destroy_can_hang(api: Api) -> None:
     """It is `destroying` for ever; a second request does not help."""
-    doom(api, "destroying", "wedge")
+    set_fault(api, "destroying", "hang")
     machine_id = api.create(["true"], auto_destroy=True)["id"]
 
     eventually(lambda: "destroying" == state_of(api, machine_id))
@@ -139,7 +139,7 @@ def test_a_machine_can_be_wedged_on_its_way_out(api: Api) -> None:
 
 def test_auto_destroy_can_lag(api: Api) -> None:
     """The machine has ended and is still there."""
-    doom(api, "destroying", delay=0.3)
+    set_fault(api, "destroying", delay=0.3)
     machine_id = api.create(["true"], auto_destroy=True)["id"]
 
     eventually(lambda: "exit/stopped/flyd" in api.steps(machine_id))
@@ -149,7 +149,7 @@ def test_auto_destroy_can_lag(api: Api) -> None:
 
 def test_a_destroyed_machine_can_be_shown_for_a_while(api: Api) -> None:
     """By its id, then 404."""
-    doom(api, "destroyed", delay=0.2)
+    set_fault(api, "destroyed", delay=0.2)
     machine_id = api.create(["true"], auto_destroy=True)["id"]
     api.wait(machine_id, "destroyed")
 
@@ -158,18 +158,18 @@ def test_a_destroyed_machine_can_be_shown_for_a_while(api: Api) -> None:
     eventually(lambda: 404 == api.call("GET", path).status_code)
 
 
-def test_a_machine_can_be_killed_without_notice(api: Api) -> None:
+def test_a_machine_can_be_killed_without_a_signal_before(api: Api) -> None:
     """Nobody asked for it: the exit event says so, and the policy decides."""
-    doom(api, "started", "kill", delay=0.1)
+    set_fault(api, "started", "kill", delay=0.1)
     machine_id = api.create()["id"]
     api.wait(machine_id, "stopped")
 
     assert (137, False) == _how(api, machine_id)
 
 
-def test_an_accident_does_not_befall_the_next_run(api: Api) -> None:
-    """It was in store for a run that has ended before."""
-    doom(api, "started", "kill", delay=0.2)
+def test_a_disruption_does_not_affect_the_next_run(api: Api) -> None:
+    """It was scheduled for a run that has ended before."""
+    set_fault(api, "started", "kill", delay=0.2)
     machine_id = api.create(["sleep", "0.05"])["id"]
     api.wait(machine_id, "stopped")
     api.emulator.script_faults([])
@@ -182,7 +182,7 @@ def test_an_accident_does_not_befall_the_next_run(api: Api) -> None:
 
 def test_a_host_can_be_lost(api: Api) -> None:
     """Its process is gone and it is still `started`; only force gets rid of it."""
-    doom(api, "started", "lose_host")
+    set_fault(api, "started", "lose_host")
     machine_id = api.create()["id"]
 
     def lost() -> bool:

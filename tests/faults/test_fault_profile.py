@@ -59,7 +59,7 @@ PASSING: dict[str, list[FaultRule]] = {
     "500": [fault("create", status=500, times=1)],
     "502": [fault("create", status=502, times=1)],
     "503": [fault("create", "unavailable", times=1)],
-    "a proxy's page": [fault("create", "garble", times=1)],
+    "a proxy's page": [fault("create", "html", times=1)],
     "408 before the work": [fault("create", "timed_out", times=1)],
     "408 after the work": [fault("create", "timed_out", after_commit=True, times=1)],
     "500 after the work": [fault("create", status=500, after_commit=True, times=1)],
@@ -69,7 +69,7 @@ PASSING: dict[str, list[FaultRule]] = {
         fault("create", "reset", after_commit=True, times=1),
     ],
     "half a reply": [fault("create", "truncate", times=1)],
-    "a garbled reply": [fault("create", "garble", after_commit=True, times=1)],
+    "a garbled reply": [fault("create", "html", after_commit=True, times=1)],
     "a slow create": [fault("create", delay=1.5, times=1)],
     "a lost reply and slow lists": [LOST, fault("list", delay=0.5)],
     "a lost reply and an empty list": [LOST, fault("list", "omit", times=1)],
@@ -85,7 +85,7 @@ PASSING: dict[str, list[FaultRule]] = {
     "a delay in created": [fate("created", delay=1.0)],
     "boots that take their time": [fate("starting", delay=[0, 1.5])],
     "machines that are slow to go": [fate("destroying", delay=3.0)],
-    "machines that stay on their way out": [fate("destroying", "wedge")],
+    "machines that stay on their way out": [fate("destroying", "hang")],
     "machines that are 404 at once": [fate("destroyed", delay=0.001)],
 }
 
@@ -272,8 +272,8 @@ def test_no_room_anywhere_is_waited_out(
 LAUNCHES_THAT_FAIL: dict[str, list[FaultRule]] = {
     "launch failed while created": [fate("created", "launch_failed", times=1)],
     "launch failed while starting": [fate("starting", "launch_failed", times=1)],
-    "wedged in created": [fate("created", "wedge", times=1)],
-    "wedged in starting": [fate("starting", "wedge", times=1)],
+    "wedged in created": [fate("created", "hang", times=1)],
+    "wedged in starting": [fate("starting", "hang", times=1)],
     "killed while it booted": [fate("started", "kill", times=1)],
     "its host was lost while it booted": [fate("started", "lose_host", times=1)],
 }
@@ -365,7 +365,7 @@ def test_a_machine_that_could_not_be_destroyed_at_once_is_not_left(
     """A wedged machine goes in the end, however often the API refuses."""
     emulator = make_emulator()
     make_client(emulator, boot_timeout=1.0)
-    emulator.script_faults([fate("starting", "wedge", times=1), rule])
+    emulator.script_faults([fate("starting", "hang", times=1), rule])
 
     settle(run(ledger), emulator)
 

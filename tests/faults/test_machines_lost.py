@@ -287,7 +287,7 @@ def test_a_machine_that_never_claims_is_replaced(
     tmp_path: Path,
 ) -> None:
     """A wedged boot costs its machine, not the job."""
-    wedge = tmp_path / "wedge"
+    wedge = tmp_path / "hang"
     wedge.mkdir()
     (wedge / "sitecustomize.py").write_text(
         "import os, time\n"
@@ -337,7 +337,7 @@ def test_a_machine_that_hangs_as_it_starts_and_is_in_no_list_is_destroyed(
     emulator = make_emulator()
     make_client(emulator, boot_timeout=1.0)
     rules = [
-        FaultRule(state="starting", effect="wedge", times=1),
+        FaultRule(state="starting", effect="hang", times=1),
         FaultRule(action="list", effect="omit"),
     ]
     if replies == "are lost":

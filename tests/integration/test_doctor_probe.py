@@ -97,7 +97,7 @@ def test_a_machine_that_hangs_is_told_when_its_time_is_up(
     """It is neither there nor gone; the job is taken back."""
     monkeypatch.setattr("worker_lib.doctor.checks._PROBE_SPARE", 0.0)
     scene.set(WORKER_LIB_BOOT_TIMEOUT="1")
-    scene.emulator.script_faults([FaultRule(state="starting", effect="wedge")])
+    scene.emulator.script_faults([FaultRule(state="starting", effect="hang")])
 
     found = found_by_name(scene.examine(probing=True), "probe")
 

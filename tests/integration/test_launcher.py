@@ -101,7 +101,7 @@ def test_no_secret_is_in_a_machines_config(fly: Fly) -> None:
         assert secret not in told
 
 
-@pytest.mark.parametrize("how", ["drop", "reset", "truncate", "garble"])
+@pytest.mark.parametrize("how", ["drop", "reset", "truncate", "html"])
 def test_a_create_whose_reply_was_lost_is_adopted(fly: Fly, how: str) -> None:
     """The machine is there; looking it up is enough."""
     fly.fail(FaultRule(action="create", effect=how, after_commit=True, times=1))

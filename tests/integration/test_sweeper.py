@@ -566,7 +566,7 @@ def test_a_machine_that_no_list_shows_is_destroyed_by_its_name_when_one_does(
     """Its create's reply was lost, so no id of it is known; it hangs as it starts."""
     fly.fail(
         FaultRule(action="list", effect="omit"),
-        FaultRule(state="starting", effect="wedge"),
+        FaultRule(state="starting", effect="hang"),
     )
     _, stored = fly.rig.enqueue()
     config = {"image": "local", "init": {"exec": ["sleep", "60"]}}
@@ -591,7 +591,7 @@ def test_a_machine_that_hangs_as_it_starts_is_found_by_its_id(fly: Fly) -> None:
     """Though no list shows it: the create's reply told its id."""
     fly.fail(
         FaultRule(action="list", effect="omit"),
-        FaultRule(state="starting", effect="wedge"),
+        FaultRule(state="starting", effect="hang"),
     )
     _, stored = fly.rig.enqueue()
     fly.launcher.launch(stored.slot)

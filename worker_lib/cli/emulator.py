@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator import DockerOptions, Emulator, EmulatorOptions, FaultPlan
-from worker_lib.emulator.access import is_local
+from worker_lib.emulator.access import is_loopback_host
 from worker_lib.emulator.options import RUNTIMES
 from worker_lib.errors import ConfigError
 
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             f"FLY_FLAPS_BASE_URL={emulator.url} FLY_API_TOKEN={token}",
             flush=True,
         )
-        if not is_local(options.host):
+        if not is_loopback_host(options.host):
             print(
                 f"warning: whoever reaches {options.host} and has the token can run "
                 "commands on this computer",

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from worker_lib.emulator.faults import FaultPlan, FaultRule
 from worker_lib.emulator.options import DockerOptions, EmulatorOptions, HostImage
-from worker_lib.emulator.runtimes.strays import reap_strays
+from worker_lib.emulator.runtimes.orphans import kill_orphans
 from worker_lib.emulator.service import Emulator
 
 __all__ = [
@@ -28,5 +28,5 @@ __all__ = [
     "FaultPlan",
     "FaultRule",
     "HostImage",
-    "reap_strays",
+    "kill_orphans",
 ]

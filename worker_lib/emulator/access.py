@@ -11,7 +11,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,24 +36,24 @@ class Access:
     ) -> None:
         self._tokens = tuple(tokens)
         self._names = {_LOOPBACK, host.lower(), *(name.lower() for name in names)}
-        self._any_address = is_everywhere(host)
+        self._any_address = is_wildcard(host)
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Let a request in by its headers.
 
         Raises:
-            ApiRefusal: 421, it is for another host; 401, it has no token that is
+            ApiError: 421, it is for another host; 401, it has no token that is
                 accepted.
         """
         host = headers.get("host", "")
         if not self._is_own(host):
-            raise ApiRefusal(
+            raise ApiError(
                 421,
                 f'invalid_argument: the Host "{host[:_SHOWN]}" is none of this '
                 "emulator's: call it by its address, or start it with --allow-host",
             )
-        if not is_let_in(headers.get("authorization", ""), self._tokens):
-            raise ApiRefusal(401, "unauthenticated: invalid or missing token")
+        if not is_authorized(headers.get("authorization", ""), self._tokens):
+            raise ApiError(401, "unauthenticated: invalid or missing token")
 
     def _is_own(self, header: str) -> bool:
         found = _HOST.fullmatch(header)
@@ -66,19 +66,19 @@ class Access:
         return address is not None and (self._any_address or address.is_loopback)
 
 
-def is_everywhere(host: str) -> bool:
+def is_wildcard(host: str) -> bool:
     """Whether an address to listen on stands for all of this computer's."""
     address = _address(host)
     return not host or (address is not None and address.is_unspecified)
 
 
-def is_local(host: str) -> bool:
+def is_loopback_host(host: str) -> bool:
     """Whether only this computer reaches an address to listen on."""
     address = _address(host)
     return host == _LOOPBACK or (address is not None and address.is_loopback)
 
 
-def is_let_in(header: str, tokens: Sequence[str]) -> bool:
+def is_authorized(header: str, tokens: Sequence[str]) -> bool:
     """Whether an `Authorization` header holds a token that is accepted.
 
     Args:

@@ -1,4 +1,4 @@
-"""The parts that every endpoint works with."""
+"""The parts that every endpoint works with, and how it finds its machine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 
 if TYPE_CHECKING:
     from worker_lib.emulator.billing import BillingMeter
-    from worker_lib.emulator.faults import Faults
+    from worker_lib.emulator.faults import FaultInjector
     from worker_lib.emulator.fleet import Fleet
     from worker_lib.emulator.lifecycle import Lifecycle
     from worker_lib.emulator.messages import Request
@@ -24,52 +24,51 @@ NONCE_HEADER = "fly-machine-lease-nonce"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """One emulator's parts, and its count of API calls by action."""
+    """One emulator's parts, and its count of API calls by action.
+
+    The methods need the fleet's lock held.
+    """
 
     options: EmulatorOptions
     fleet: Fleet
     lifecycle: Lifecycle
     runtime: Runtime
     meter: BillingMeter
-    faults: Faults
+    injector: FaultInjector
     calls: Counter[str] = field(default_factory=Counter)
 
     def shown(self, request: Request) -> Machine:
-        """The machine that a request reads; needs the fleet's lock held.
+        """The machine that a request reads.
 
         Raises:
-            ApiRefusal: 404, there is none, or the request does not see it, perhaps
-                as it is so new.
+            ApiError: 404, there is none, or the request does not see it.
         """
         machine = self.fleet.machine(request.params["app"], request.params["machine"])
         age = time.monotonic() - machine.created_monotonic
-        glimpse = request.sight.of(machine)
-        is_unseen = glimpse.omitted or not machine.state_before(glimpse.lag)
+        seen = request.visibility.of(machine)
+        is_unseen = seen.omitted or not machine.state_before(seen.lag)
         if is_unseen or age < self.options.hidden_after_create:
-            raise ApiRefusal(404, f"not_found: machine not found: {machine.id}")
+            raise ApiError(404, f"not_found: machine not found: {machine.id}")
         return machine
 
     def reachable(self, request: Request) -> Machine:
-        """The machine that a request acts on, whoever has its lease.
-
-        Needs the fleet's lock held.
+        """The machine that a request acts on, whoever holds its lease.
 
         Raises:
-            ApiRefusal: 404, there is none; 503, its host does not answer, and the
-                request is not to destroy it.
+            ApiError: 404, there is none; 503, its host is unreachable, and the
+                request is not DELETE.
         """
         app, machine_id = request.params["app"], request.params["machine"]
         machine = self.fleet.existing(app, machine_id)
         if machine.host_status != "ok" and request.method != "DELETE":
-            raise ApiRefusal(503, f"unavailable: host of {machine.id} is unreachable")
+            raise ApiError(503, f"unavailable: host of {machine.id} is unreachable")
         return machine
 
     def changeable(self, request: Request) -> Machine:
-        """The machine that a request changes; needs the fleet's lock held.
+        """The machine that a request changes.
 
         Raises:
-            ApiRefusal: 404, there is none; 409, somebody else holds its lease; 503,
-                its host does not answer, and the change is not to destroy it.
+            ApiError: As `reachable`; 409, another client holds its lease.
 
         Source: "Machines API", Leases; the text is fly-go's and third parties'.
         """
@@ -78,7 +77,7 @@ class Backend:
         if lease is None or lease.expires_at <= time.time():
             return machine
         if request.headers.get(NONCE_HEADER) != lease.nonce:
-            raise ApiRefusal(
+            raise ApiError(
                 409,
                 f"failed_precondition: machine ID {machine.id} lease currently held by "
                 f"{lease.owner}, expires at {int(lease.expires_at)}",

@@ -1,8 +1,8 @@
-"""What happens to machines: boots, ends, restarts, destruction.
+"""Carries out what happens to machines: boot, exit, restart, destruction.
 
-`lifecycle` decides whether something may be asked for; this carries it out, and
-takes it from there when a machine ends by itself. Events made here have the source
-`flyd`. Every method needs the fleet's lock held; timers and the runtime take it.
+`lifecycle` checks what a client may ask for in which state; this does it, and decides
+what follows when a machine exits by itself. Events made here have the source `flyd`.
+Every method needs the fleet's lock held; timers and the runtime take it themselves.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 from worker_lib.emulator.environment import launch_spec
 from worker_lib.emulator.events import Event, exit_request
 from worker_lib.emulator.identifiers import ulid
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 from worker_lib.emulator.restarts import RETRY_WINDOW, Next, RestartPolicy
 from worker_lib.emulator.runtimes import CommandNotExecutable, Exit, Observer
 from worker_lib.emulator.state import Run
-from worker_lib.emulator.termination import end_run, tell, wait_ended
-from worker_lib.emulator.transitions import Fates
+from worker_lib.emulator.termination import send_signal, terminate, wait_exited
+from worker_lib.emulator.transitions import Transitions
 from worker_lib.errors import WorkerLibError
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
     from worker_lib.emulator.billing import BillingMeter
-    from worker_lib.emulator.faults import Faults
+    from worker_lib.emulator.faults import FaultInjector
     from worker_lib.emulator.fleet import Fleet
-    from worker_lib.emulator.machine_sockets import Doors
+    from worker_lib.emulator.machine_sockets import MachineSockets
     from worker_lib.emulator.options import EmulatorOptions
     from worker_lib.emulator.runtimes import Runtime
     from worker_lib.emulator.state import Intent, Machine
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 log = get_logger("emulator")
 
 _CANNOT_EXECUTE = 127
-_KILL_PATIENCE = 5.0
-_MOST_DOUBLINGS = 16
+_KILL_TIMEOUT = 5.0
+_MAX_DOUBLINGS = 16
 
 
 class Engine:
@@ -51,18 +51,18 @@ class Engine:
         runtime: Runtime,
         meter: BillingMeter,
         options: EmulatorOptions,
-        faults: Faults,
-        doors: Doors,
+        injector: FaultInjector,
+        sockets: MachineSockets,
     ) -> None:
         self._fleet = fleet
         self._runtime = runtime
         self._meter = meter
         self._options = options
-        self._doors = doors
-        self.fates = Fates(
-            faults,
+        self._sockets = sockets
+        self.transitions = Transitions(
+            injector,
             fleet,
-            befall=self._befall,
+            disrupt=self._disrupt,
             fail=self._fail_to_launch,
             retention=options.destroyed_retention,
         )
@@ -70,33 +70,33 @@ class Engine:
     def boot(self, machine: Machine) -> None:
         """Start a machine; one whose command cannot be executed exits with 127.
 
-        Whatever else goes wrong, the machine is `failed` and its events say why.
+        After any other error the machine is `failed` and its events say why.
 
         Raises:
-            ApiRefusal: 503, the emulator is being stopped.
+            ApiError: 503, the emulator is being stopped.
         """
         if self._fleet.is_closing:
-            raise ApiRefusal(503, "unavailable: the emulator is stopping")
-        self.fates.brush(machine, "starting", self._boot)
+            raise ApiError(503, "unavailable: the emulator is stopping")
+        self.transitions.pass_through(machine, "starting", self._boot)
 
     def _boot(self, machine: Machine) -> None:
         run = machine.run = Run()
         try:
             self._launch(machine, run)
         except CommandNotExecutable as exc:
-            self._note(machine, f"cannot execute the machine's command: {exc}")
-            self.started(machine)
-            self._exited(machine, run, Exit(code=_CANNOT_EXECUTE))
+            self._append_log(machine, f"cannot execute the machine's command: {exc}")
+            self.mark_started(machine)
+            self._on_exited(machine, run, Exit(code=_CANNOT_EXECUTE))
         except Exception as exc:
             log.exception("launch_failed", extra={"machine_id": machine.id})
-            self._failed(machine, run, _reason(exc))
+            self._mark_failed(machine, run, _reason(exc))
 
-    def prepared(self, machine: Machine) -> None:
+    def mark_prepared(self, machine: Machine) -> None:
         """Leave a new machine stopped, as `skip_launch` asks."""
         machine.record(Event(type="launch", status="stopped", source="flyd"))
 
     def suspend(self, machine: Machine) -> None:
-        """Freeze a machine's run, if it has not ended meanwhile."""
+        """Freeze a machine's run, unless it has exited meanwhile."""
         run = machine.run
         if run is None:
             return
@@ -105,21 +105,21 @@ class Engine:
         run.frozen = True
         self._meter.end(machine.id)
         machine.record(Event(type="suspend", status="suspended", source="flyd"))
-        self.fates.meet(machine)
+        self.transitions.proceed(machine)
 
     def resume(self, machine: Machine, run: Run) -> None:
-        """Let a frozen run go on."""
+        """Continue a frozen run."""
         run.frozen = False
         if run.instance is not None:
             run.instance.resume()
-        self.started(machine)
+        self.mark_started(machine)
 
-    def started(self, machine: Machine) -> None:
-        """Note that a machine runs from now on."""
-        self._charge(machine)
+    def mark_started(self, machine: Machine) -> None:
+        """Record that a machine runs from now on."""
+        self._meter.begin(machine)
         machine.record(Event(type="start", status="started", source="flyd"))
         log.info("machine_started", extra={"machine_id": machine.id})
-        self.fates.meet(machine)
+        self.transitions.proceed(machine)
 
     def end(
         self,
@@ -129,108 +129,102 @@ class Engine:
         number: int | None = None,
         grace: float | None = None,
     ) -> None:
-        """Make the present run end, or go on at once if there is none.
+        """End the present run; without one, do at once what follows.
 
         Args:
-            machine: Its `stop_config` stands in for what is not given.
-            intent: What is to follow.
-            number: The signal; None as above, else SIGINT.
-            grace: Seconds until SIGKILL; None as above, else 5; 0 kills at once.
+            machine: Its `stop_config` gives what is None here.
+            intent: What follows the exit.
+            number: The signal; None: that of `stop_config`, else SIGINT.
+            grace: Seconds until SIGKILL; None: that of `stop_config`, else 5; 0: at
+                once.
         """
         machine.cancel_timer()
         if machine.run is None:
-            self._go_on(machine, "destroy" if intent == "destroy" else "stop")
+            self._follow_up(machine, "destroy" if intent == "destroy" else "stop")
             return
         machine.run.intent = intent
-        self.fates.meet(machine, partial(end_run, number=number, grace=grace))
+        end_run = partial(terminate, number=number, grace=grace)
+        self.transitions.proceed(machine, end_run)
 
     def shut_down(self, grace: float) -> None:
         """End every machine: SIGTERM, at most `grace` seconds, then SIGKILL."""
         running = [m for m in self._fleet.machines() if m.run is not None]
         for machine in running:
-            tell(machine.run, int(signal.SIGTERM))
+            send_signal(machine.run, int(signal.SIGTERM))
         deadline = time.monotonic() + grace
         for machine in running:
             frozen = machine.run is not None and machine.run.frozen
             left = 0.0 if frozen else deadline - time.monotonic()
-            wait_ended(machine, max(0.0, left))
+            wait_exited(machine, max(0.0, left))
         for machine in running:
-            tell(machine.run, int(signal.SIGKILL))
-            wait_ended(machine, _KILL_PATIENCE)
+            send_signal(machine.run, int(signal.SIGKILL))
+            wait_exited(machine, _KILL_TIMEOUT)
 
     def _launch(self, machine: Machine, run: Run) -> None:
         observer = Observer(
-            started=partial(self._begun, machine, run),
-            exited=partial(self._exited, machine, run),
-            failed=partial(self._not_begun, machine, run),
+            started=partial(self._on_started, machine, run),
+            exited=partial(self._on_exited, machine, run),
+            failed=partial(self._on_failed, machine, run),
         )
-        spec = launch_spec(machine, door=self._doors.path(machine.app))
+        spec = launch_spec(machine, socket=self._sockets.path(machine.app))
         run.instance = self._runtime.launch(spec, observer)
 
-    def _charge(self, machine: Machine) -> None:
-        self._meter.begin(
-            machine.id,
-            app=machine.app,
-            region=machine.region,
-            guest=machine.config["guest"],
-        )
-
-    def _note(self, machine: Machine, line: str) -> None:
-        """Add a line to a machine's log; a full disk must not stop its life here."""
+    def _append_log(self, machine: Machine, line: str) -> None:
+        """Add a line to a machine's log; a full disk must not stop the machine."""
         path = self._runtime.log_path(machine.id)
         with contextlib.suppress(OSError), path.open("a") as output:
             output.write(f"{line}\n")
 
-    def _begun(self, machine: Machine, run: Run) -> None:
-        """Take the runtime's word that a run has started."""
+    def _on_started(self, machine: Machine, run: Run) -> None:
+        """The runtime reports that a run has started."""
         with self._fleet.lock:
             if run.intent == "none":
-                self.started(machine)
-            else:  # it was told to end meanwhile, which its state says already
-                self._charge(machine)
+                self.mark_started(machine)
+            else:  # it was told to end meanwhile, and its state says so already
+                self._meter.begin(machine)
 
-    def _not_begun(self, machine: Machine, run: Run, reason: str) -> None:
-        """Take the runtime's word that there will be no run.
+    def _on_failed(self, machine: Machine, run: Run, reason: str) -> None:
+        """The runtime reports that a run will not start.
 
-        A new machine goes by `launch_failed` to `destroyed`; one that has been is
-        `failed`, for a person to look at. Source: "Machine states".
+        A new machine goes from `launch_failed` to `destroyed`; an older one is `failed`
+        and stays for a person to look at. Source: "Machine states".
         """
         with self._fleet.lock:
             if not _is_new(machine):
-                self._failed(machine, run, reason)
+                self._mark_failed(machine, run, reason)
                 return
-            run.cancel_timers()
-            machine.run = None
-            self._note(machine, f"cannot launch the machine: {reason}")
+            self._close_run(machine, run)
+            self._append_log(machine, f"cannot launch the machine: {reason}")
             log.warning("machine_failed", extra={"machine_id": machine.id})
             self._fail_to_launch(machine, {"error": reason})
 
-    def _failed(self, machine: Machine, run: Run, reason: str) -> None:
+    def _mark_failed(self, machine: Machine, run: Run, reason: str) -> None:
         """Leave a machine `failed`; its name is free for another."""
-        run.cancel_timers()
-        machine.run = None
-        self._meter.end(machine.id)
+        self._close_run(machine, run)
         kind = "launch" if _is_new(machine) else "start"
         machine.record(
             Event(type=kind, status="failed", source="flyd", request={"error": reason})
         )
         self._fleet.free_name(machine)
         log.warning("machine_failed", extra={"machine_id": machine.id})
-        self._note(machine, f"cannot launch the machine: {reason}")
+        self._append_log(machine, f"cannot launch the machine: {reason}")
         if run.intent == "destroy":
-            self._destroyed(machine)
+            self._destroy(machine)
 
-    def _exited(self, machine: Machine, run: Run, ended: Exit) -> None:
-        """Take the runtime's word that a run is over, and go on from there."""
+    def _on_exited(self, machine: Machine, run: Run, ended: Exit) -> None:
+        """The runtime reports the exit of a run; do what follows."""
         with self._fleet.lock:
-            run.cancel_timers()
-            machine.run = None
-            self._meter.end(machine.id)
+            self._close_run(machine, run)
             if machine.host_status != "ok" and run.intent != "destroy":
-                return  # nobody is there to tell of it
+                return  # an unreachable host reports nothing
             following = self._decide(machine, run, ended)
             self._record_exit(machine, run, ended, following)
-            self._go_on(machine, following)
+            self._follow_up(machine, following)
+
+    def _close_run(self, machine: Machine, run: Run) -> None:
+        run.cancel_timers()
+        machine.run = None
+        self._meter.end(machine.id)
 
     def _decide(self, machine: Machine, run: Run, ended: Exit) -> Next:
         if self._fleet.is_closing:
@@ -255,42 +249,41 @@ class Engine:
             Event(type="exit", status="stopped", source="flyd", request=request)
         )
         log.info(
-            "machine_exited",
-            extra={"machine_id": machine.id, "exit_code": ended.code},
+            "machine_exited", extra={"machine_id": machine.id, "exit_code": ended.code}
         )
 
-    def _go_on(self, machine: Machine, following: Next) -> None:
-        if machine.is_wedged:
+    def _follow_up(self, machine: Machine, following: Next) -> None:
+        if machine.hangs:
             return
         if following == "stop":
             machine.enter("stopped")
         elif following == "destroy":
-            self._destroyed(machine)
+            self._destroy(machine)
         else:
-            pause = self._pause(machine) if following == "retry" else 0.0
+            pause = self._restart_pause(machine) if following == "retry" else 0.0
             machine.enter("starting")
-            self.fates.meet(machine, self._boot, delay=pause)
+            self.transitions.proceed(machine, self._boot, delay=pause)
 
-    def _pause(self, machine: Machine) -> float:
-        """Count one more automatic restart; returns the seconds to wait before it."""
+    def _restart_pause(self, machine: Machine) -> float:
+        """Count one more automatic restart; return the seconds to wait before it."""
         options = self._options
-        doublings = min(len(machine.restarts), _MOST_DOUBLINGS)
+        doublings = min(len(machine.restarts), _MAX_DOUBLINGS)
         machine.restarts.append(time.monotonic())
         return min(
             options.restart_backoff * 2.0**doublings, options.restart_backoff_max
         )
 
-    def _destroyed(self, machine: Machine) -> None:
+    def _destroy(self, machine: Machine) -> None:
         if machine.state == "destroying":
-            self._forget(machine)
+            self._finish_destroy(machine)
             return
         machine.enter("destroying")
-        self.fates.meet(machine, self._forget)
+        self.transitions.proceed(machine, self._finish_destroy)
 
-    def _forget(self, machine: Machine) -> None:
+    def _finish_destroy(self, machine: Machine) -> None:
         self._runtime.discard(machine.id)
         machine.record(Event(type="destroy", status="destroyed", source="flyd"))
-        self._fleet.mark_destroyed(machine, self.fates.retention(machine))
+        self._fleet.mark_destroyed(machine, self.transitions.retention(machine))
 
     def _fail_to_launch(
         self, machine: Machine, request: dict[str, Any] | None = None
@@ -299,19 +292,19 @@ class Engine:
         machine.record(
             Event(type="launch", status=status, source="flyd", request=request)
         )
-        self._destroyed(machine)
+        self._destroy(machine)
 
-    def _befall(self, machine: Machine, run: Run, effect: str) -> None:
-        """Have an accident happen to a run."""
+    def _disrupt(self, machine: Machine, run: Run, effect: str) -> None:
+        """Carry out a disruption of a run: `kill`, `lose_host` or `migrate`."""
         if effect == "migrate":
             self._migrate(machine)
             return
         if effect == "lose_host":
             machine.host_status = "unreachable"
-        tell(run, int(signal.SIGKILL))
+        send_signal(run, int(signal.SIGKILL))
 
     def _migrate(self, machine: Machine) -> None:
-        """Stop a machine for it to boot elsewhere, as another version of itself."""
+        """Stop a machine and boot it with a new `instance_id`, as on another host."""
         machine.instance_id = ulid()
         machine.versions.append((machine.instance_id, machine.config))
         machine.record(Event(type="update", status="replacing", source="flyd"))
@@ -323,7 +316,7 @@ def _is_new(machine: Machine) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Why a launch failed; the words of an unknown error may hold what is secret."""
+    """Why a launch failed; the text of an unknown error may contain secrets."""
     if isinstance(error, OSError | WorkerLibError):
         return f"{type(error).__name__}: {error}"
-    return f"{type(error).__name__}: the emulator's log says more"
+    return f"{type(error).__name__}: see the emulator's log"

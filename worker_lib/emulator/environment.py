@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _DEFAULT_MODE = 0o644
 
 
-def launch_spec(machine: Machine, *, door: str) -> LaunchSpec:
+def launch_spec(machine: Machine, *, socket: str) -> LaunchSpec:
     """Everything a runtime needs to boot a machine.
 
     Args:
         machine: Its config says what to run; its secrets override the config's `env`.
-        door: Path of the socket that leads to the API.
+        socket: Path of the app's machine socket; "": none.
     """
     config, process = machine.config, _process(machine.config)
     env = {**config["env"], **process.get("env", {}), **_references(machine, process)}
@@ -41,7 +41,7 @@ def launch_spec(machine: Machine, *, door: str) -> LaunchSpec:
         user=process.get("user") or "",
         env=env | fly_variables(machine),
         files=tuple(_files(config, machine.secrets)),
-        door=door,
+        socket=socket,
         metadata=config["metadata"],
         cpus=config["guest"]["cpus"],
         memory_mb=config["guest"]["memory_mb"],
@@ -94,7 +94,7 @@ def check_secrets(config: Mapping[str, Any], secrets: Mapping[str, str]) -> None
     """Refuse a config that needs a secret which is not there, or no base64 in a file.
 
     Raises:
-        ApiRefusal: 400; the text names the field and the secret.
+        ApiError: 400; the text names the field and the secret.
     """
     for at, file in enumerate(config.get("files") or ()):
         if not file.get("raw_value") and file.get("secret_name"):

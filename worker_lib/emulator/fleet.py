@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 from worker_lib.emulator.state import App, Machine
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ class Fleet:
         """Register a new app.
 
         Raises:
-            ApiRefusal: 422, the name is taken.
+            ApiError: 422, the name is taken.
         """
         if name in self._apps:
-            raise ApiRefusal(
+            raise ApiError(
                 422, "Validation failed: Name has already been taken", code="name_taken"
             )
         app = App(name=name, org=org or self._options.org, network=network)
@@ -56,10 +56,10 @@ class Fleet:
         """The app of this name.
 
         Raises:
-            ApiRefusal: 404, there is none.
+            ApiError: 404, there is none.
         """
         if name not in self._apps:
-            raise ApiRefusal(404, f'not_found: app "{name}" not found')
+            raise ApiError(404, f'not_found: app "{name}" not found')
         return self._apps[name]
 
     def apps(self) -> list[App]:
@@ -82,7 +82,7 @@ class Fleet:
         """Register a new machine, in state `created`.
 
         Raises:
-            ApiRefusal: 409, a machine of this app has the name.
+            ApiError: 409, a machine of this app has the name.
         """
         self._forget_destroyed()
         machine = Machine(
@@ -102,13 +102,13 @@ class Fleet:
         """Have a machine's name be its own; harmless if it is.
 
         Raises:
-            ApiRefusal: 409, another machine of its app has the name.
+            ApiError: 409, another machine of its app has the name.
 
         Source of the text: fly-go, flaps tests (unique machine name violation).
         """
         holder = self._names.setdefault((machine.app, machine.name), machine.id)
         if holder != machine.id:
-            raise ApiRefusal(
+            raise ApiError(
                 409,
                 "already_exists: unique machine name violation, machine ID "
                 f'{holder} already exists with name "{machine.name}"',
@@ -123,23 +123,23 @@ class Fleet:
         """A machine of an app; a destroyed one too while it is still shown.
 
         Raises:
-            ApiRefusal: 404, there is none.
+            ApiError: 404, there is none.
         """
         self.app(app)
         machine = self._machines.get(machine_id)
         if machine is None or machine.app != app or self._is_gone(machine):
-            raise ApiRefusal(404, f"not_found: machine not found: {machine_id}")
+            raise ApiError(404, f"not_found: machine not found: {machine_id}")
         return machine
 
     def existing(self, app: str, machine_id: str) -> Machine:
         """Like `machine`, for changes: a destroyed one is not found.
 
         Raises:
-            ApiRefusal: 404, there is none.
+            ApiError: 404, there is none.
         """
         machine = self.machine(app, machine_id)
         if machine.state == "destroyed":
-            raise ApiRefusal(404, f"not_found: machine not found: {machine_id}")
+            raise ApiError(404, f"not_found: machine not found: {machine_id}")
         return machine
 
     def machines(self, app: str | None = None) -> Iterator[Machine]:

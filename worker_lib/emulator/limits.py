@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ class RateLimiter:
         """Count one request.
 
         Raises:
-            ApiRefusal: 429 with the seconds until the next may come; not counted.
+            ApiError: 429 with the seconds until the next may come; not counted.
         """
         rate = _RATES.get(action, _DEFAULT)
         with self._lock:
@@ -64,7 +64,7 @@ class RateLimiter:
                 bucket.level -= 1
                 return
             missing = (1 - bucket.level) / rate.per_second
-        raise ApiRefusal(
+        raise ApiError(
             429,
             f"rate limit exceeded for {action} on {identifier}",
             retry_after=float(math.ceil(missing)),

@@ -15,7 +15,7 @@ import base64
 import binascii
 from typing import Any
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 from worker_lib.emulator.schema import (
     Check,
     anything,
@@ -75,7 +75,7 @@ def _unsupported(what: str) -> Check:
 
     def check(value: Any, where: str) -> None:
         if value:
-            raise ApiRefusal(400, f"invalid_argument: {where}: the emulator {what}")
+            raise ApiError(400, f"invalid_argument: {where}: the emulator {what}")
 
     return check
 
@@ -106,10 +106,10 @@ def _file(value: Any, where: str) -> dict[str, Any]:
 def _mounts(value: Any, where: str) -> list[dict[str, Any]]:
     mounts: list[dict[str, Any]] = list_of(_MOUNT)(value, where)
     if len(mounts) > 1:
-        raise ApiRefusal(400, f"invalid {where}, only 1 volume supported")
+        raise ApiError(400, f"invalid {where}, only 1 volume supported")
     for mount in mounts:
         name = mount.get("volume") or mount.get("name") or ""
-        raise ApiRefusal(
+        raise ApiError(
             400,
             f'invalid_argument: {where}[0].volume: volume "{name[:80]}" not found: '
             "the emulator has no volumes",
@@ -120,7 +120,7 @@ def _mounts(value: Any, where: str) -> list[dict[str, Any]]:
 def _processes(value: Any, where: str) -> list[dict[str, Any]]:
     processes: list[dict[str, Any]] = list_of(_PROCESS)(value, where)
     if len(processes) > 1:
-        raise ApiRefusal(
+        raise ApiError(
             400, f"invalid_argument: {where}: the emulator runs one for each machine"
         )
     return processes
@@ -130,14 +130,14 @@ def _whole_guest(value: Any, where: str) -> dict[str, Any]:
     """A guest with all that Fly fills in.
 
     Raises:
-        ApiRefusal: 400, Fly sells none such.
+        ApiError: 400, Fly sells none such.
     """
     raw: dict[str, Any] = _GUEST(value, where)
     size = raw.pop("size", None)
     try:
         guest = _sized(raw, size) if size else _counted(raw, where)
     except ConfigError as exc:
-        raise ApiRefusal(400, f"invalid {where}: {exc}") from exc
+        raise ApiError(400, f"invalid {where}: {exc}") from exc
     return {**raw, **guest.as_config()}
 
 
@@ -151,9 +151,7 @@ def _counted(raw: dict[str, Any], where: str) -> Guest:
     smallest = Guest(kind, cpus, least)
     memory = raw.get("memory_mb") or least
     if memory < smallest.memory_mb:
-        raise ApiRefusal(
-            400, f"invalid {where}.memory_mb, minimum required {least} MiB"
-        )
+        raise ApiError(400, f"invalid {where}.memory_mb, minimum required {least} MiB")
     return Guest(kind, cpus, memory)
 
 
@@ -310,7 +308,7 @@ def checked_config(raw: object) -> dict[str, Any]:
     `metadata` are always there.
 
     Raises:
-        ApiRefusal: 400; the text names the field and what is valid.
+        ApiError: 400; the text names the field and what is valid.
     """
     config: dict[str, Any] = _CONFIG({} if raw is None else raw, "config")
     for part in ("init", "env", "metadata"):
@@ -323,7 +321,7 @@ def whole_guest(config: dict[str, Any]) -> dict[str, Any]:
     """The guest of a config, or of its old field `size`, with all that Fly fills in.
 
     Raises:
-        ApiRefusal: 400, Fly sells none such.
+        ApiError: 400, Fly sells none such.
     """
     raw = config.get("guest") or {}
     if config.get("size") and isinstance(raw, dict) and not raw.get("size"):

@@ -1,4 +1,4 @@
-"""What goes in and out of an endpoint, apart from HTTP itself."""
+"""Requests, replies and errors as endpoints see them, apart from HTTP itself."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.visibility import CLEAR, Sight
+from worker_lib.emulator.visibility import FULL_VISIBILITY, Visibility
 from worker_lib.errors import WorkerLibError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Source: Go's strconv.ParseBool, which Fly's server and clients go by.
+# Source: Go's strconv.ParseBool, which Fly's server and clients use.
 _FALSE, _TRUE = ("", "0", "f", "false"), ("1", "t", "true")
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +23,16 @@ class Reply:
 
     Attributes:
         body: JSON data, bytes of plain text, or None.
-        is_cut: The connection ends half-way through it.
+        is_truncated: The connection ends in the middle of the body.
     """
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    is_cut: bool = False
+    is_truncated: bool = False
 
 
-class ApiRefusal(WorkerLibError):
+class ApiError(WorkerLibError):
     """A request is answered with an error instead of being done.
 
     Attributes:
@@ -52,7 +52,7 @@ class ApiRefusal(WorkerLibError):
         super().__init__(message)
 
     def reply(self) -> Reply:
-        """The refusal as a reply."""
+        """The error as a reply."""
         body = {"error": str(self)}
         if self.code:
             body["status"] = self.code
@@ -62,15 +62,15 @@ class ApiRefusal(WorkerLibError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request, read to its end.
+    """One HTTP request, read completely.
 
     Attributes:
         path: Without the query.
-        query: Every value of each parameter, in order.
+        query: All values of each parameter, in order.
         headers: By lower-case name.
-        params: What the route's pattern found in the path.
-        sight: How it sees machines.
-        socket_app: The app by whose machines' own socket it came in; "" over TCP.
+        params: The values of the names in the route's path.
+        visibility: How it sees machines.
+        socket_app: The app of the machine socket that it came by; "" over TCP.
     """
 
     method: str
@@ -79,61 +79,61 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
-    sight: Sight = CLEAR
+    visibility: Visibility = FULL_VISIBILITY
     socket_app: str = ""
 
     def value(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""
         return next(iter(self.query.get(name, ())), default)
 
-    def flag(self, *names: str) -> bool:
-        """Whether any of these query parameters is true.
-
-        Raises:
-            ApiRefusal: 400, one is neither true nor false.
-        """
-        flags = [self._flag(name) for name in names]  # all of them are looked at
-        return any(flags)
-
-    def number(self, name: str) -> int | str | None:
-        """A query parameter as a number; as it is if it is none, None without it."""
-        text = self.value(name)
-        is_number = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
-        return int(text) if is_number else text or None
-
-    def _flag(self, name: str) -> bool:
-        text = self.value(name).lower()
-        if text not in _FALSE + _TRUE:
-            raise ApiRefusal(
-                400, f"invalid_argument: {name} must be true or false in the query"
-            )
-        return text in _TRUE
-
     def values(self, name: str) -> list[str]:
         """All values of a parameter that may repeat or hold a comma list."""
         joined = ",".join(self.query.get(name, ()))
         return [word.strip() for word in joined.split(",") if word.strip()]
 
-    def json(self) -> dict[str, Any]:
-        """The body as a JSON object; empty if there is no body.
+    def flag(self, *names: str) -> bool:
+        """Whether any of these query parameters is true.
 
         Raises:
-            ApiRefusal: 400, not a JSON object.
+            ApiError: 400, one is neither true nor false.
+        """
+        flags = [self._flag(name) for name in names]  # each of them is checked
+        return any(flags)
+
+    def _flag(self, name: str) -> bool:
+        text = self.value(name).lower()
+        if text not in _FALSE + _TRUE:
+            raise ApiError(
+                400, f"invalid_argument: {name} must be true or false in the query"
+            )
+        return text in _TRUE
+
+    def number(self, name: str) -> int | str | None:
+        """A query parameter as a number; its text if it is none, None without it."""
+        text = self.value(name)
+        is_number = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
+        return int(text) if is_number else text or None
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; {} without a body.
+
+        Raises:
+            ApiError: 400, not a JSON object.
         """
         parsed = self.json_value() if self.body.strip() else {}
         if not isinstance(parsed, dict):
-            raise ApiRefusal(400, "invalid_argument: the body must be a JSON object")
+            raise ApiError(400, "invalid_argument: the body must be a JSON object")
         return parsed
 
     def json_value(self) -> Any:
         """The body as any JSON value.
 
         Raises:
-            ApiRefusal: 400, not JSON.
+            ApiError: 400, not JSON.
         """
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as exc:
-            raise ApiRefusal(
+            raise ApiError(
                 400, f"invalid_argument: unable to parse the body as JSON: {exc}"
             ) from exc

@@ -5,7 +5,7 @@ Source: "Machine placement" (a list by priority, and the aliases).
 
 from __future__ import annotations
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 from worker_lib.fly.regions import ALIASES, REGIONS, expand
 
 __all__ = ["candidates"]
@@ -18,13 +18,13 @@ def candidates(wanted: str) -> list[str]:
         wanted: Comma list of region codes and aliases, such as `lhr,eu,any`.
 
     Raises:
-        ApiRefusal: 400, a word is neither; names the valid ones.
+        ApiError: 400, a word is neither; names the valid ones.
     """
     found: dict[str, None] = {}
     for word in filter(None, (part.strip() for part in wanted.split(","))):
         found.update(dict.fromkeys(_expand(word)))
     if not found:
-        raise ApiRefusal(400, f'invalid_argument: region "{wanted}" names no region')
+        raise ApiError(400, f'invalid_argument: region "{wanted}" names no region')
     return list(found)
 
 
@@ -32,7 +32,7 @@ def _expand(word: str) -> list[str]:
     codes = expand(word)
     if not codes:
         valid = ", ".join([*REGIONS, *sorted(ALIASES)])
-        raise ApiRefusal(
+        raise ApiError(
             400, f'invalid_argument: unknown region "{word}"; valid are {valid}'
         )
     return codes

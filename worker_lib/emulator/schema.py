@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 from worker_lib.emulator.values import go_duration, nanoseconds, signal_number
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ Check = Callable[[Any, str], Any]
 _INT64 = 2**63 - 1
 
 
-def invalid(where: str, problem: str) -> ApiRefusal:
+def invalid(where: str, problem: str) -> ApiError:
     """The refusal of one field."""
-    return ApiRefusal(400, f"invalid_argument: {where} {problem}")
+    return ApiError(400, f"invalid_argument: {where} {problem}")
 
 
 def text(value: Any, where: str) -> str:
@@ -96,7 +96,7 @@ def signal_name(value: Any, where: str) -> Any:
     if value != "":
         try:
             signal_number(value)
-        except ApiRefusal as exc:
+        except ApiError as exc:
             raise _within(where, exc) from exc
     return value or None
 
@@ -182,21 +182,21 @@ def _fields(
 def _nanoseconds(value: Any, where: str) -> int:
     try:
         found = nanoseconds(value)
-    except ApiRefusal as exc:
+    except ApiError as exc:
         raise _within(where, exc) from exc
     if found < 0:
         raise invalid(where, "must not be negative")
     return found
 
 
-def _within(where: str, refusal: ApiRefusal) -> ApiRefusal:
+def _within(where: str, refusal: ApiError) -> ApiError:
     """Return a refusal with the name of the field that it is about."""
     told = str(refusal).removeprefix("invalid_argument: ")
     join = " " if told.startswith("must") else ": "
-    return ApiRefusal(refusal.status, f"invalid_argument: {where}{join}{told}")
+    return ApiError(refusal.status, f"invalid_argument: {where}{join}{told}")
 
 
-def _wrong_type(value: Any, where: str, wanted: str) -> ApiRefusal:
+def _wrong_type(value: Any, where: str, wanted: str) -> ApiError:
     return invalid(where, f"must be {wanted}, not {_kind(value)}")
 
 

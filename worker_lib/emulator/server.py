@@ -1,4 +1,4 @@
-"""HTTP/1.1 for the emulator: one thread for each connection, none that ever polls."""
+"""HTTP/1.1 for the emulator: one thread per connection, no polling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from worker_lib.emulator.faults import ReplyLost
 from worker_lib.emulator.identifiers import ulid
-from worker_lib.emulator.messages import ApiRefusal, Reply, Request
+from worker_lib.emulator.messages import ApiError, Reply, Request
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = get_logger("emulator")
 
 _LINGER = struct.Struct("ii")
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 
 
 class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -35,10 +35,10 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     Args:
         address: Host and port, or the path of a unix socket.
-        answer: Is given each request.
-        max_body_bytes: A longer body is refused.
-        region: Shown in the ids of requests.
-        app: The app whose machines' socket this is; "" for the server on TCP.
+        answer: Returns the reply to a request.
+        max_body_bytes: A longer body is answered with 413.
+        region: Part of request ids.
+        app: The app, for the socket of its machines; "" for the server on TCP.
     """
 
     daemon_threads = True
@@ -61,12 +61,12 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.app = app
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        # Nagle's delay is one of TCP, and the types know of TCP's addresses only.
+        # A unix socket has no Nagle delay to switch off; the types know TCP only.
         handler = _SocketHandler if isinstance(address, str) else _Handler
         super().__init__(address, handler)  # type: ignore[arg-type]
 
     def accept_forever(self) -> None:
-        """Serve until `close`; the base class's loop would wake up twice a second."""
+        """Serve until `close`, without the base class's wake-up every 0.5 s."""
         while True:
             try:
                 connection, peer = self.socket.accept()
@@ -86,11 +86,11 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - its form
-        """Note that a connection broke; whoever had it knows."""
+        """Log that a connection broke; the client sees it itself."""
         log.info("connection_broken", extra={"error": repr(sys.exception())})
 
     def close(self) -> None:
-        """Take no more connections and end those that are open."""
+        """Accept no more connections and end the open ones."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         self.server_close()
@@ -122,11 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - their names
 
     def _reply(self, request_id: str) -> Reply | None:
-        """Whatever happens, as a reply; None to end the connection without one."""
+        """The reply, also to an error; None: end the connection without one."""
         try:
             return self._api.answer(self._request())
-        except ApiRefusal as refusal:
-            return refusal.reply()
+        except ApiError as error:
+            return error.reply()
         except ReplyLost as lost:
             if lost.reset:
                 _mark_for_reset(self.connection)
@@ -143,12 +143,12 @@ class _Handler(BaseHTTPRequestHandler):
             url = urlsplit(self.path)
             query = parse_qs(url.query, keep_blank_values=True)
         except ValueError as exc:
-            raise ApiRefusal(400, f"invalid_argument: no such address: {exc}") from exc
+            raise ApiError(400, f"invalid_argument: no such address: {exc}") from exc
         headers = {
             name.lower(): ", ".join(self.headers.get_all(name, ()))
             for name in self.headers
         }
-        if url.netloc:  # it counts for more than the header. Source: RFC 9112, 3.2.2
+        if url.netloc:  # it overrides the header: RFC 9112, 3.2.2
             headers["host"] = url.netloc
         return Request(
             method=self.command,
@@ -160,14 +160,14 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _body(self) -> bytes:
-        """Read the body; a refused one is left unread, so the connection ends."""
+        """Read the body; a refused one stays unread, so the connection must end."""
         length = self.headers.get("Content-Length") or "0"
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             self.close_connection = True
-            raise ApiRefusal(411, "invalid_argument: Content-Length is required")
-        if len(length) > _MOST_DIGITS or int(length) > self._api.max_body_bytes:
+            raise ApiError(411, "invalid_argument: Content-Length is required")
+        if len(length) > _MAX_DIGITS or int(length) > self._api.max_body_bytes:
             self.close_connection = True
-            raise ApiRefusal(
+            raise ApiError(
                 413,
                 "invalid_argument: the body is larger than "
                 f"{self._api.max_body_bytes} bytes",
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         for name, value in reply.headers.items():
             self.send_header(name, value)
-        if reply.is_cut:
+        if reply.is_truncated:
             self.close_connection = True
             body = body[: len(body) // 2]
         if self.close_connection:
@@ -202,32 +202,32 @@ class _Handler(BaseHTTPRequestHandler):
         message: str | None = None,
         explain: str | None = None,  # noqa: ARG002 - its form
     ) -> None:
-        """Answer what is no proper request, in JSON too."""
+        """Answer a malformed request, in JSON too."""
         self.close_connection = True
         text = message or HTTPStatus(code).phrase
         body = {"error": f"invalid_argument: {text}"}
         self._send(Reply(status=code, body=body), ulid())
 
     def version_string(self) -> str:
-        """What the `Server` header says."""
+        """The `Server` header."""
         return "worker-lib-emulator"
 
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        """Stay silent: requests are counted, not logged."""
+        """Log nothing: requests are counted, not logged."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
-        """Send what the base class has to say to the log."""
+        """Send messages of the base class to the log."""
         log.info("http_error", extra={"detail": format % args})
 
 
 class _SocketHandler(_Handler):
-    """The same on a unix socket, which knows no TCP options."""
+    """The same on a unix socket, which has no TCP options."""
 
     disable_nagle_algorithm = False
 
 
 def _mark_for_reset(connection: socket.socket) -> None:
-    """Have the kernel end a connection by RST as soon as it is closed."""
+    """Make the kernel send RST when the connection is closed."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
 
 

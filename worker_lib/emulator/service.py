@@ -1,4 +1,4 @@
-"""One emulator: its parts put together, started and stopped."""
+"""The `Emulator`: builds all parts, starts and stops them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from worker_lib.emulator.access import Access
 from worker_lib.emulator.backend import Backend
-from worker_lib.emulator.billing import BillingMeter, Prices
+from worker_lib.emulator.billing import BillingMeter
 from worker_lib.emulator.dispatch import Dispatcher
 from worker_lib.emulator.endpoints.admin import request_counts
 from worker_lib.emulator.engine import Engine
-from worker_lib.emulator.faults import FaultRule, Faults
+from worker_lib.emulator.faults import FaultInjector, FaultRule
 from worker_lib.emulator.fleet import Fleet
 from worker_lib.emulator.lifecycle import Lifecycle
-from worker_lib.emulator.machine_sockets import Doors
+from worker_lib.emulator.machine_sockets import MachineSockets
 from worker_lib.emulator.options import EmulatorOptions
 from worker_lib.emulator.runtimes.process import ProcessRuntime
 from worker_lib.emulator.server import ApiServer
@@ -37,10 +37,14 @@ _TOKEN_BYTES = 24
 
 
 class Emulator:
-    """The Machines API on a local port, with machines of this computer.
+    """The Machines API on a local port, with machines on this computer.
 
-    Use it as a context manager, or call `start` and `stop`. It serves once: nothing
-    is kept from one emulator to the next but the logs in `state_dir`.
+    Use it as a context manager, or call `start` and `stop`, once. Only the logs in
+    `state_dir` stay for the next emulator.
+
+    Args:
+        options: How it behaves.
+        runtime: Runs the machines; None: the one that the options name.
     """
 
     def __init__(
@@ -48,11 +52,11 @@ class Emulator:
     ) -> None:
         options = options or EmulatorOptions()
         fleet = Fleet(options)
-        meter = BillingMeter(Prices())
+        meter = BillingMeter()
         runtime = runtime or _runtime(options)
-        faults = Faults(options.reply_delays)
-        faults.script(options.faults.rules, seed=options.faults.seed)
-        self._doors = Doors(
+        injector = FaultInjector(options.reply_delays)
+        injector.set_rules(options.faults.rules, seed=options.faults.seed)
+        self._sockets = MachineSockets(
             max_body_bytes=options.max_body_bytes, region=options.region
         )
         engine = Engine(
@@ -60,8 +64,8 @@ class Emulator:
             runtime=runtime,
             meter=meter,
             options=options,
-            faults=faults,
-            doors=self._doors,
+            injector=injector,
+            sockets=self._sockets,
         )
         self._options = options
         self._tokens = options.tokens or (secrets.token_hex(_TOKEN_BYTES),)
@@ -71,7 +75,7 @@ class Emulator:
             lifecycle=Lifecycle(fleet=fleet, engine=engine, options=options),
             runtime=runtime,
             meter=meter,
-            faults=faults,
+            injector=injector,
         )
         self._server: ApiServer | None = None
         self._thread: threading.Thread | None = None
@@ -84,14 +88,14 @@ class Emulator:
 
     @property
     def token(self) -> str:
-        """A token that is let in: the first of the options', or the random one."""
+        """A valid token: the first of the options, or the random one."""
         return self._tokens[0]
 
     def start(self) -> Self:
-        """Listen, and serve from a thread of its own; returns itself.
+        """Listen, and serve from a thread; return itself.
 
         Raises:
-            ConfigError: What the runtime needs is not there.
+            ConfigError: Something that the runtime needs is missing.
             OSError: The address is taken or the state directory cannot be written.
         """
         options = self._options
@@ -105,7 +109,7 @@ class Emulator:
         )
         try:
             self._backend.runtime.open()
-            self._doors.open(answer)
+            self._sockets.open(answer)
         except (ConfigError, OSError):
             server.server_close()
             self._backend.runtime.close()
@@ -123,17 +127,17 @@ class Emulator:
         self._thread.start()
 
     def stop(self, grace: float = 2.0) -> None:
-        """End every machine and stop serving; harmless if it is not running.
+        """End every machine and stop serving; nothing happens if it does not run.
 
         Args:
             grace: Seconds between SIGTERM and SIGKILL.
         """
         if self._server is None or self._thread is None:
             return
-        self._backend.faults.close()
+        self._backend.injector.close()
         self._backend.lifecycle.shut_down(grace)
         self._server.close()
-        self._doors.close()
+        self._sockets.close()
         self._thread.join(_JOIN_TIMEOUT)
         self._backend.runtime.close()
         self._server = self._thread = None
@@ -153,10 +157,11 @@ class Emulator:
     def set_secrets(self, app: str, values: Mapping[str, str | None]) -> None:
         """Set an app's secrets; None removes one.
 
-        As on Fly, a machine has those of the time when it was made or last updated.
+        As on Fly, a machine keeps those of when it was created or last updated.
 
         Raises:
-            ApiRefusal: there is no such app, or no environment can hold a secret.
+            ApiError: there is no such app, or a name or value cannot be an
+                environment variable.
         """
         with self._backend.fleet.lock:
             found = self._backend.fleet.app(app)
@@ -165,8 +170,8 @@ class Emulator:
             found.secrets_version += 1
 
     def script_faults(self, rules: Iterable[FaultRule], *, seed: int = 0) -> None:
-        """Put these faults in the place of all earlier ones."""
-        self._backend.faults.script(rules, seed=seed)
+        """Replace all fault rules in force."""
+        self._backend.injector.set_rules(rules, seed=seed)
 
     def machines(self) -> list[dict[str, Any]]:
         """Every machine that is still shown, as the API shows it."""
@@ -174,11 +179,11 @@ class Emulator:
             return [machine_view(m) for m in self._backend.fleet.machines()]
 
     def billing(self) -> dict[str, Any]:
-        """What the machines would have cost, as `/_emulator/billing` shows it."""
+        """What the machines would have cost: the body of `/_emulator/billing`."""
         return self._backend.meter.report()
 
     def requests(self) -> dict[str, Any]:
-        """API calls since the start, as `/_emulator/requests` shows them."""
+        """API calls since the start: the body of `/_emulator/requests`."""
         return request_counts(self._backend)
 
 

@@ -1,6 +1,6 @@
-"""What the emulator knows of apps and machines.
+"""Apps and machines, as the emulator keeps them.
 
-All of it is read and changed under `Fleet.lock` only.
+All of it is read and changed only while `Fleet.lock` is held.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from worker_lib.emulator.events import Event, now_text
+from worker_lib.emulator.faults.rule import Target
 from worker_lib.emulator.identifiers import machine_id, ulid
-from worker_lib.emulator.messages import ApiRefusal
-from worker_lib.emulator.visibility import Subject
+from worker_lib.emulator.messages import ApiError
 from worker_lib.fly.guest import Guest
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from worker_lib.emulator.runtimes import Instance
 
 Intent = Literal["none", "stop", "restart", "destroy"]
-"""Why a run was told to end; `none`: it was not."""
+"""What follows the exit of a run that was told to end; `none`: it was not."""
 
 PERSISTENT = frozenset({"started", "stopped", "suspended", "failed", "destroyed"})
 """States that last; `settled` waits for any. Source: "Machine states"."""
@@ -48,28 +48,28 @@ class App:
     def secrets_for(
         self, *, skip: bool = False, least_version: int = 0
     ) -> dict[str, str]:
-        """The secrets of a machine that is made or updated now.
+        """The secrets of a machine that is created or updated now.
 
         Args:
-            skip: None at all.
-            least_version: There must be this version of them.
+            skip: The machine gets none.
+            least_version: The oldest version that will do.
 
         Raises:
-            ApiRefusal: 412, that version is not there yet.
+            ApiError: 412, that version does not exist yet.
 
-        Source: fly-go, machine_types.go (`SkipSecrets`, `MinSecretsVersion`); what
-        Fly answers in detail is not published.
+        Source: fly-go, machine_types.go (`SkipSecrets`, `MinSecretsVersion`); Fly does
+        not publish the error.
         """
         if least_version > self.secrets_version:
-            raise ApiRefusal(
+            raise ApiError(
                 412,
                 f"failed_precondition: secrets version {least_version} of app "
-                f'"{self.name}" is not there, the latest is {self.secrets_version}',
+                f'"{self.name}" does not exist, the latest is {self.secrets_version}',
             )
         return {} if skip else dict(self.secrets)
 
     def set_secret(self, name: str, value: str | None) -> None:
-        """Store a secret, or forget it if `value` is None."""
+        """Store a secret, or delete it if `value` is None."""
         if value is None:
             self.secrets.pop(name, None)
             self.secrets_changed.pop(name, None)
@@ -81,7 +81,7 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineLease:
-    """Somebody's exclusive right to change a machine."""
+    """The exclusive right to change a machine; `expires_at` is seconds since 1970."""
 
     nonce: str
     expires_at: float
@@ -105,19 +105,21 @@ class Run:
     """One boot of a machine, from its start to the end of its main process.
 
     Attributes:
-        frozen: It is suspended: a signal other than SIGKILL would wait for ever.
-        accidents: What is still in store for it.
+        frozen: It is suspended; of all signals only SIGKILL reaches it.
+        intent: What follows its exit.
+        kill_timer: Sends SIGKILL at the end of the grace period.
+        disruptions: Faults that will happen to it.
     """
 
     instance: Instance | None = None
     frozen: bool = False
     intent: Intent = "none"
     kill_timer: threading.Timer | None = None
-    accidents: list[threading.Timer] = field(default_factory=list)
+    disruptions: list[threading.Timer] = field(default_factory=list)
 
     def cancel_timers(self) -> None:
-        """Call off what was to happen to it."""
-        for timer in (*self.accidents, self.kill_timer):
+        """Cancel the kill and the disruptions that are scheduled."""
+        for timer in (*self.disruptions, self.kill_timer):
             if timer is not None:
                 timer.cancel()
 
@@ -128,14 +130,14 @@ class Machine:
 
     Attributes:
         changed: Notified at each change of state and each event.
-        timer: A boot to come: the delay in `created`, or a restart's pause.
-        restarts: Monotonic times of late automatic restarts.
-        gone_at: Monotonic time from when on it is not shown any more; None while it
+        timer: A scheduled boot: after the delay in `created`, or before a restart.
+        restarts: Monotonic times of the latest automatic restarts.
+        gone_at: Monotonic time from which on it is not shown any more; None while it
             exists.
-        host_status: `ok`, or `unreachable`: nothing is heard of it any more.
-        is_wedged: It stays in its state until it is made to enter another.
-        secrets: The app's as they were when this version was made; a plain stop and
-            start changes nothing about them.
+        host_status: `ok` or `unreachable`.
+        hangs: A fault keeps it in its state until it is made to enter another.
+        secrets: The app's when this version was made; stop and start do not change
+            them.
     """
 
     app: str
@@ -158,20 +160,24 @@ class Machine:
     restarts: deque[float] = field(default_factory=deque)
     gone_at: float | None = None
     host_status: str = "ok"
-    is_wedged: bool = False
+    hangs: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.versions.append((self.instance_id, self.config))
 
     @property
-    def subject(self) -> Subject:
-        """What faults know it by."""
-        size = Guest(**{name: self.config["guest"][name] for name in _GUEST}).name
-        return Subject(region=self.region, size=size, name=self.name)
+    def guest(self) -> Guest:
+        """The size of its present config."""
+        return Guest(**{name: self.config["guest"][name] for name in _GUEST})
+
+    @property
+    def target(self) -> Target:
+        """What fault rules match it by."""
+        return Target(region=self.region, size=self.guest.name, name=self.name)
 
     def state_before(self, lag: float) -> str:
-        """The state that it was in so many seconds ago; "" if it was not there yet."""
+        """The state that it was in `lag` seconds ago; "" if it did not exist yet."""
         if not lag:
             return self.state
         moment = (time.time() - lag) * 1000
@@ -181,19 +187,19 @@ class Machine:
         return next(seen, "")
 
     def enter(self, state: str) -> None:
-        """Be in a state from now on, and wake who waits for it."""
+        """Change the state, and wake whoever waits for it."""
         self.state = state
-        self.is_wedged = False
+        self.hangs = False
         self.updated_at = now_text()
         self.changed.notify_all()
 
     def record(self, event: Event) -> None:
-        """Add an event; its status is also the state entered by it."""
+        """Add an event and enter the state that is its status."""
         self.events.append(event)
         self.enter(event.status)
 
     def cancel_timer(self) -> None:
-        """Call off a boot to come."""
+        """Cancel a scheduled boot."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

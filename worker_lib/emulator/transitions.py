@@ -1,90 +1,97 @@
-"""Where each machine passes when it enters a state: what is in store for it there."""
+"""Moves machines on from state to state, and applies the faults of each state."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.emulator.faults.injector import NO_EFFECTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker_lib.emulator.faults import Fate, Faults
+    from worker_lib.emulator.faults import FaultInjector, StateEffects
     from worker_lib.emulator.fleet import Fleet
     from worker_lib.emulator.state import Machine, Run
 
-    Act = Callable[[Machine], None]
-    Befall = Callable[[Machine, Run, str], None]
+    Action = Callable[[Machine], None]
+    Disrupt = Callable[[Machine, Run, str], None]
 
 
-class Fates:
-    """Holds machines back, and has accidents befall them.
+class Transitions:
+    """What follows when a machine enters a state: at once, later or never.
 
     Every method needs the fleet's lock held; timers take it.
 
     Args:
-        faults: Says what is in store.
-        fleet: Of all machines.
-        befall: Carries out an accident.
-        fail: Ends a machine that was to boot.
+        injector: Knows the faults of each state.
+        fleet: All machines.
+        disrupt: Carries out a disruption (`kill`, `lose_host`, `migrate`) of a run.
+        fail: Ends a machine whose launch is to fail.
         retention: Seconds for which a destroyed machine is shown by default.
     """
 
     def __init__(
         self,
-        faults: Faults,
+        injector: FaultInjector,
         fleet: Fleet,
         *,
-        befall: Befall,
-        fail: Act,
+        disrupt: Disrupt,
+        fail: Action,
         retention: float,
     ) -> None:
-        self._faults = faults
+        self._injector = injector
         self._fleet = fleet
-        self._befall = befall
+        self._disrupt = disrupt
         self._fail = fail
         self._retention = retention
 
-    def meet(
-        self, machine: Machine, act: Act | None = None, *, delay: float = 0.0
+    def proceed(
+        self, machine: Machine, action: Action | None = None, *, delay: float = 0.0
     ) -> None:
-        """Pass a machine through the state it has just entered.
+        """Apply the faults of the state just entered, then do what follows.
 
         Args:
-            machine: Does not go on if it is to stay for ever.
-            act: What comes next.
-            delay: Seconds that it stays in any case.
+            machine: Stays where it is if a fault makes it hang.
+            action: What follows; None: nothing.
+            delay: Seconds that it stays in the state without any fault.
         """
-        self._meet(machine, self._faults.fate(machine.state, machine), act, delay)
+        effects = self._injector.on_state(machine.state, machine)
+        self._apply(machine, effects, action, delay)
 
-    def brush(self, machine: Machine, state: str, act: Act) -> None:
-        """Pass a machine by a state that none sees, unless something happens there."""
-        fate = self._faults.fate(state, machine)
-        if not fate.is_none and machine.state != state:
+    def pass_through(self, machine: Machine, state: str, action: Action) -> None:
+        """Do what follows a state that is entered only if a fault happens in it."""
+        effects = self._injector.on_state(state, machine)
+        if effects != NO_EFFECTS and machine.state != state:
             machine.enter(state)
-        self._meet(machine, fate, act, 0.0)
+        self._apply(machine, effects, action, 0.0)
 
     def retention(self, machine: Machine) -> float:
         """Seconds for which a machine that is now destroyed is still shown."""
-        fate = self._faults.fate(machine.state, machine)
-        return fate.dwell or self._retention
+        effects = self._injector.on_state(machine.state, machine)
+        return effects.delay or self._retention
 
-    def _meet(
-        self, machine: Machine, fate: Fate, act: Act | None, delay: float
+    def _apply(
+        self,
+        machine: Machine,
+        effects: StateEffects,
+        action: Action | None,
+        delay: float,
     ) -> None:
         if machine.run is not None:
-            for effect, after in fate.accidents:
-                self._await_accident(machine, machine.run, effect, after)
-        if fate.is_wedged:
-            machine.is_wedged = True
+            for effect, after in effects.disruptions:
+                self._schedule_disruption(machine, machine.run, effect, after)
+        if effects.hangs:
+            machine.hangs = True
             return
-        act = self._fail if fate.fails_to_launch else act
-        if act is not None:
-            self._after(machine, delay + fate.dwell, act)
+        action = self._fail if effects.fails_to_launch else action
+        if action is not None:
+            self._after(machine, delay + effects.delay, action)
 
-    def _after(self, machine: Machine, delay: float, act: Act) -> None:
-        """Act at once, or later if its state is the same by then."""
+    def _after(self, machine: Machine, delay: float, action: Action) -> None:
+        """Act at once, or later if the machine is still in the same state by then."""
         if not delay:
-            act(machine)
+            action(machine)
             return
         state = machine.state
 
@@ -92,25 +99,25 @@ class Fates:
             with self._fleet.lock:
                 if machine.state == state and not self._fleet.is_closing:
                     machine.timer = None
-                    act(machine)
+                    action(machine)
 
         machine.cancel_timer()
-        machine.timer = timer(delay, due)
+        machine.timer = start_timer(delay, due)
 
-    def _await_accident(
+    def _schedule_disruption(
         self, machine: Machine, run: Run, effect: str, delay: float
     ) -> None:
         def due() -> None:
             with self._fleet.lock:
                 if machine.run is run and not self._fleet.is_closing:
-                    self._befall(machine, run, effect)
+                    self._disrupt(machine, run, effect)
 
-        run.accidents.append(timer(delay, due))
+        run.disruptions.append(start_timer(delay, due))
 
 
-def timer(delay: float, act: Callable[[], Any]) -> threading.Timer:
-    """Start a timer that no process has to wait for at its end."""
-    started = threading.Timer(delay, act)
-    started.daemon = True
-    started.start()
-    return started
+def start_timer(delay: float, action: Callable[[], Any]) -> threading.Timer:
+    """Start a timer of `delay` seconds; the process does not wait for it at exit."""
+    timer = threading.Timer(delay, action)
+    timer.daemon = True
+    timer.start()
+    return timer

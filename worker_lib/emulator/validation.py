@@ -11,8 +11,9 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.emulator.faults.rule import Target
 from worker_lib.emulator.machine_config import whole_guest
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 from worker_lib.emulator.schema import (
     anything,
     flag,
@@ -26,7 +27,6 @@ from worker_lib.emulator.schema import (
     whole,
 )
 from worker_lib.emulator.values import query_seconds, signal_number
-from worker_lib.emulator.visibility import Subject
 from worker_lib.fly.guest import Guest
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def checked_launch(body: dict[str, Any]) -> dict[str, Any]:
     """What a create or an update says beside its config, which is left as it is.
 
     Raises:
-        ApiRefusal: 400; the text names the field.
+        ApiError: 400; the text names the field.
     """
     return _table_of(_LAUNCH, body)
 
@@ -90,7 +90,7 @@ def checked_lease(body: dict[str, Any]) -> dict[str, Any]:
     """The `ttl` in seconds and the `description` of a lease.
 
     Raises:
-        ApiRefusal: 400; the text names the field.
+        ApiError: 400; the text names the field.
     """
     return _table_of(_LEASE, body)
 
@@ -99,7 +99,7 @@ def checked_stop(body: dict[str, Any]) -> tuple[int | None, float | None]:
     """The signal and the seconds of grace of a stop; None where it does not say.
 
     Raises:
-        ApiRefusal: 400; the text names the field.
+        ApiError: 400; the text names the field.
 
     Source: fly-go, machine_types.go: its `StopMachineInput` always sends a timeout,
     zero (`"0s"`) if its caller gave none.
@@ -113,7 +113,7 @@ def query_grace(text: str) -> float | None:
     """The seconds of grace in a query; None for zero and for nothing.
 
     Raises:
-        ApiRefusal: 400, it is no duration.
+        ApiError: 400, it is no duration.
     """
     if text.isdecimal():
         return query_seconds(text) or None
@@ -125,7 +125,7 @@ def checked_exec(body: dict[str, Any]) -> Command:
     """The command of an exec.
 
     Raises:
-        ApiRefusal: 400; the text names the field.
+        ApiError: 400; the text names the field.
     """
     given = _table_of(_EXEC, body)
     if given.get("container"):
@@ -144,7 +144,7 @@ def checked_app(body: dict[str, Any]) -> tuple[str, str, str]:
     """The name, organisation and network of an app that is asked for.
 
     Raises:
-        ApiRefusal: 400 or 422.
+        ApiError: 400 or 422.
     """
     name = checked_app_name(body.get("name") or body.get("app_name"))
     rest = _table_of(_APP, body)
@@ -155,7 +155,7 @@ def checked_secrets(values: Mapping[str, Any]) -> dict[str, str | None]:
     """Secrets by name, each fit for an environment; None removes one.
 
     Raises:
-        ApiRefusal: 400; the text names the secret, never its value.
+        ApiError: 400; the text names the secret, never its value.
     """
     checked: dict[str, str | None] = {}
     for name, value in values.items():
@@ -168,7 +168,7 @@ def checked_metadata(values: Any) -> dict[str, str | None]:
     """Metadata by key; None removes one.
 
     Raises:
-        ApiRefusal: 400; the text names the key.
+        ApiError: 400; the text names the key.
     """
     if not isinstance(values, dict):
         raise invalid("metadata", "must be an object")
@@ -186,10 +186,10 @@ def checked_name(name: str) -> str:
     Fly does not publish length and characters; these are what a host name may be.
 
     Raises:
-        ApiRefusal: 400, not such a name.
+        ApiError: 400, not such a name.
     """
     if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
-        raise ApiRefusal(
+        raise ApiError(
             400,
             f'invalid_argument: name "{name[:80]}" must be 1 to {_MAX_NAME} letters, '
             "digits, dashes or underscores",
@@ -201,12 +201,12 @@ def checked_app_name(name: object) -> str:
     """The name of an app.
 
     Raises:
-        ApiRefusal: 422, not such a name.
+        ApiError: 422, not such a name.
 
     Source: "Apps", app names.
     """
     if not isinstance(name, str) or not _APP_NAME.fullmatch(name):
-        raise ApiRefusal(
+        raise ApiError(
             422,
             "Validation failed: Name may contain only numbers, lowercase letters and "
             "dashes",
@@ -214,15 +214,15 @@ def checked_app_name(name: object) -> str:
     return name
 
 
-def wanted_subject(body: dict[str, Any]) -> Subject:
+def requested_target(body: dict[str, Any]) -> Target:
     """What a request to create asks for, as far as it is well-formed."""
     config, name = body.get("config"), str(body.get("name") or "")
     try:
         guest = whole_guest(config if isinstance(config, dict) else {})
-    except ApiRefusal:
-        return Subject(name=name)
+    except ApiError:
+        return Target(name=name)
     size = Guest(guest["cpu_kind"], guest["cpus"], guest["memory_mb"]).name
-    return Subject(size=size, name=name)
+    return Target(size=size, name=name)
 
 
 def problems_of_app_names(names: tuple[str, ...]) -> list[str]:
@@ -231,7 +231,7 @@ def problems_of_app_names(names: tuple[str, ...]) -> list[str]:
     for name in names:
         try:
             checked_app_name(name)
-        except ApiRefusal as exc:
+        except ApiError as exc:
             problems.append(f"app {name[:80]!r}: {exc}")
     return problems
 

@@ -6,7 +6,7 @@ import re
 import signal
 from decimal import Decimal
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 
 _SECOND = 1_000_000_000
 _UNITS = {
@@ -39,13 +39,13 @@ def nanoseconds(value: object) -> int:
     """The nanoseconds in a Go duration: `"1m30s"`, or a number of nanoseconds.
 
     Raises:
-        ApiRefusal: 400, neither of the two; the text is that of Go's
+        ApiError: 400, neither of the two; the text is that of Go's
             `time.ParseDuration`.
 
     Source: fly-go, duration.go (reads both, writes strings).
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ApiRefusal(400, "invalid_argument: must be a duration such as 1m30s")
+        raise ApiError(400, "invalid_argument: must be a duration such as 1m30s")
     if isinstance(value, str):
         found = _parsed(value)
     else:
@@ -99,14 +99,14 @@ def _parsed(text: str) -> int | None:
     return -total if text.startswith("-") else total
 
 
-def _not_a_duration(text: str) -> ApiRefusal:
+def _not_a_duration(text: str) -> ApiError:
     why = "invalid duration"
     unknown = [unit for _, unit in _PART.findall(text) if unit not in _UNITS]
     if _NUMBER.fullmatch(text):
         why = "missing unit in duration"
     elif _DURATION.fullmatch(text) and unknown:
         why = f'unknown unit "{unknown[0][:_SHOWN]}" in duration'
-    return ApiRefusal(400, f'invalid_argument: time: {why} "{text[:_SHOWN]}"')
+    return ApiError(400, f'invalid_argument: time: {why} "{text[:_SHOWN]}"')
 
 
 def _decimal(value: int, unit: int) -> str:
@@ -120,7 +120,7 @@ def signal_number(value: object) -> int:
     """The number of a signal given by number, digits, `"SIGTERM"` or `"TERM"`.
 
     Raises:
-        ApiRefusal: 400, not one of Fly's fourteen signals.
+        ApiError: 400, not one of Fly's fourteen signals.
 
     Source: the OpenAPI file gives names; fly-go, machine_types.go, sends integers.
     """
@@ -134,7 +134,7 @@ def signal_number(value: object) -> int:
         found = next((one for one in SIGNALS.values() if str(int(one)) == text), None)
     if found is None:
         names = ", ".join(SIGNALS)
-        raise ApiRefusal(
+        raise ApiError(
             400,
             f"invalid_argument: unknown signal {str(value)[:_SHOWN]!r}; "
             f"valid are {names}",

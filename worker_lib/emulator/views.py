@@ -14,12 +14,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.environment import private_ip
-from worker_lib.emulator.visibility import CLEAR
+from worker_lib.emulator.visibility import FULL_VISIBILITY
 
 if TYPE_CHECKING:
     from worker_lib.emulator.runtimes import ProcessInfo
     from worker_lib.emulator.state import App, Machine
-    from worker_lib.emulator.visibility import Sight
+    from worker_lib.emulator.visibility import Visibility
 
 _SHOWN_EVENTS = 20
 _IMAGE = re.compile(
@@ -31,14 +31,14 @@ _INT32_MAX = 2**31 - 1
 
 
 def machine_view(
-    machine: Machine, *, summary: bool = False, sight: Sight = CLEAR
+    machine: Machine, *, summary: bool = False, visibility: Visibility = FULL_VISIBILITY
 ) -> dict[str, Any]:
     """A machine; `summary` leaves out config and events."""
-    glimpse = sight.of(machine)
+    seen = visibility.of(machine)
     view = {
         "id": machine.id,
         "name": machine.name,
-        "state": machine.state_before(glimpse.lag),
+        "state": machine.state_before(seen.lag),
         "region": machine.region,
         "instance_id": machine.instance_id,
         "version": machine.instance_id,
@@ -52,8 +52,8 @@ def machine_view(
     }
     if summary:
         return view
-    view["events"] = events_view(machine, _SHOWN_EVENTS, lag=glimpse.lag)
-    if glimpse.partial or machine.host_status != "ok":
+    view["events"] = events_view(machine, _SHOWN_EVENTS, lag=seen.lag)
+    if seen.partial or machine.host_status != "ok":
         return view | _without_host(machine)
     return view | {"config": machine.config}
 
@@ -77,11 +77,11 @@ def _without_host(machine: Machine) -> dict[str, Any]:
 
 
 def org_machine_view(
-    machine: Machine, *, summary: bool, sight: Sight
+    machine: Machine, *, summary: bool, visibility: Visibility
 ) -> dict[str, Any]:
     """A machine in the list of an organisation."""
     kept = ("id", "name", "state", "region", "instance_id", "version", "private_ip")
-    whole = machine_view(machine, summary=True, sight=sight)
+    whole = machine_view(machine, summary=True, visibility=visibility)
     view = {key: whole[key] for key in (*kept, "created_at", "updated_at")}
     view["app_name"] = machine.app
     if not summary:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 from worker_lib.emulator.state import PERSISTENT
 from worker_lib.emulator.values import seconds
 
@@ -44,12 +44,12 @@ class WaitFor:
         """Read it from the query.
 
         Raises:
-            ApiRefusal: 400, a state is unknown or the timeout is out of bounds.
+            ApiError: 400, a state is unknown or the timeout is out of bounds.
         """
         states = request.values("state") or ["started"]
         unknown = [state for state in states if state not in _STATES]
         if unknown:
-            raise ApiRefusal(
+            raise ApiError(
                 400,
                 f'invalid_argument: unknown state "{unknown[0]}"; '
                 f"valid are {', '.join(_STATES)}",
@@ -82,15 +82,15 @@ def wait(fleet: Fleet, machine: Machine, wanted: WaitFor) -> dict[str, Any]:
     """Block until the machine is where it is wanted; needs the fleet's lock held.
 
     Raises:
-        ApiRefusal: 404, it was destroyed instead; 408, not in time; 503, the
+        ApiError: 404, it was destroyed instead; 408, not in time; 503, the
             emulator is being stopped.
     """
     deadline = time.monotonic() + wanted.timeout
     while not (state := wanted.reached_by(machine)):
         if machine.state == "destroyed":
-            raise ApiRefusal(404, f"not_found: machine not found: {machine.id}")
+            raise ApiError(404, f"not_found: machine not found: {machine.id}")
         if fleet.is_closing:
-            raise ApiRefusal(503, "unavailable: the emulator is stopping")
+            raise ApiError(503, "unavailable: the emulator is stopping")
         left = deadline - time.monotonic()
         if left <= 0:
             raise _too_late(machine, wanted)
@@ -103,9 +103,9 @@ def wait(fleet: Fleet, machine: Machine, wanted: WaitFor) -> dict[str, Any]:
     }
 
 
-def _too_late(machine: Machine, wanted: WaitFor) -> ApiRefusal:
+def _too_late(machine: Machine, wanted: WaitFor) -> ApiError:
     states = ",".join(sorted(wanted.states))
-    return ApiRefusal(
+    return ApiError(
         408,
         "deadline_exceeded: machine failed to reach desired state, "
         f"{states}, currently {machine.state}",
@@ -118,7 +118,7 @@ def _timeout(text: str) -> float:
     plain = text.replace(".", "", 1).removeprefix("-").isdecimal()
     timeout = float(text) if plain else seconds(text)
     if not _LEAST <= timeout <= _MOST:
-        raise ApiRefusal(
+        raise ApiError(
             400,
             "invalid_argument: invalid WaitMachineRequest.Timeout: "
             "value must be inside range [1s, 1m0s]",

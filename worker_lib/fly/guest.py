@@ -105,6 +105,11 @@ class Guest:
             return cls(kind, cpus, cpus * _LIMITS[kind].least_mb)
         return cls(kind, cpus, _megabytes(memory))
 
+    @staticmethod
+    def is_name(text: str) -> bool:
+        """Whether this is Fly's name of a size, such as `shared-cpu-2x`."""
+        return text in _NAMES
+
     @property
     def name(self) -> str:
         """Fly's name of the preset with these CPUs, such as `shared-cpu-2x`."""

@@ -25,7 +25,7 @@ from worker_lib.emulator import (
     DockerOptions,
     Emulator,
     EmulatorOptions,
-    reap_strays,
+    kill_orphans,
 )
 from worker_lib.errors import Problem, WorkerLibError
 from worker_lib.local.callers import Callers
@@ -88,7 +88,7 @@ class Stack:
         self._held = hold(self._place.data)
         self._left = take_note(self._place.data, self._place.project)
         options = self._options()
-        reap_strays(options.state_dir)
+        kill_orphans(options.state_dir)
         self._valkey = start_server(
             self._place.redis,
             self._place.data / "redis",

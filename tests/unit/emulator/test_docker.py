@@ -28,7 +28,7 @@ SPEC = LaunchSpec(
     user="",
     env={"A": "1"},
     files=(),
-    door="/run/door",
+    socket="/run/socket",
     metadata={"team": "x"},
     cpus=4,
     memory_mb=512,
@@ -153,13 +153,13 @@ def test_a_config_s_user_beats_that_of_the_options(user: str, expected: str) -> 
     assert expected == wanted["user"]
 
 
-def test_folders_are_at_their_paths_and_the_door_at_fly_s() -> None:
+def test_folders_are_at_their_paths_and_the_socket_at_fly_s() -> None:
     """All of them to be read only."""
     options = DockerOptions(mounts=(Path("/run/redis"),))
 
     expected = {
         "/run/redis": {"bind": "/run/redis", "mode": "ro"},
-        "/run/door": {"bind": "/.fly/api", "mode": "ro"},
+        "/run/socket": {"bind": "/.fly/api", "mode": "ro"},
     }
     assert expected == container_options(SPEC, options, cpus=2)["volumes"]
 

@@ -9,7 +9,7 @@ import pytest
 from worker_lib.emulator.environment import check_secrets, launch_spec
 from worker_lib.emulator.fleet import Fleet
 from worker_lib.emulator.machine_config import checked_config
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 from worker_lib.emulator.options import EmulatorOptions
 
 from .config_fields import FIELDS
@@ -125,7 +125,7 @@ def wrong_values(path: str) -> list[Any]:
 def test_a_field_of_another_type_is_refused_by_its_name(path: str) -> None:
     """400, as by Go's decoder; a word that is none of the few, too."""
     for value in wrong_values(path):
-        with pytest.raises(ApiRefusal) as refused:
+        with pytest.raises(ApiError) as refused:
             checked_config(config_with(path, value))
         assert 400 == refused.value.status
         assert shown_path(path) in str(refused.value), value
@@ -136,7 +136,7 @@ def test_a_list_has_to_be_one(path: str) -> None:
     """Neither an object nor a string."""
     outer = path[: path.index("[]")]
     for value in ({}, {"a": 1}, "x", 1, True):
-        with pytest.raises(ApiRefusal, match=r"must be a list"):
+        with pytest.raises(ApiError, match=r"must be a list"):
             checked_config(config_with(outer, value))
 
 
@@ -145,7 +145,7 @@ def test_an_object_has_to_be_one(path: str) -> None:
     """Neither a list nor a string."""
     outer = path[: path.rindex(".")].removesuffix(".*")
     for value in ("x", 1, False):
-        with pytest.raises(ApiRefusal, match=r"must be (an object|a list)"):
+        with pytest.raises(ApiError, match=r"must be (an object|a list)"):
             checked_config(config_with(outer, value))
 
 
@@ -166,7 +166,7 @@ def test_fly_s_secrets_of_a_process_are_its_own_choice() -> None:
         app="demo", name="", region="ams", config=config, secrets=secrets
     )
 
-    env = launch_spec(machine, door="").env
+    env = launch_spec(machine, socket="").env
 
     assert {"KEY": "1", "PLAIN": "2", "ME": machine.id, "WHERE": "ams"} == {
         name: value for name, value in env.items() if not name.startswith("FLY_")
@@ -191,7 +191,7 @@ def test_a_secret_that_is_not_there_is_refused(part: dict[str, Any], text: str) 
     """Before a machine is made for it; its value is not told."""
     config = checked_config({"image": "x", **part})
 
-    with pytest.raises(ApiRefusal) as refused:
+    with pytest.raises(ApiError) as refused:
         check_secrets(config, {"TEXT": "canary!"})
 
     assert text in str(refused.value)

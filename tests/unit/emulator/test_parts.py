@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from worker_lib.emulator import EmulatorOptions
-from worker_lib.emulator.access import is_let_in
+from worker_lib.emulator.access import is_authorized
 from worker_lib.emulator.identifiers import machine_id, ulid
-from worker_lib.emulator.messages import ApiRefusal, Request
+from worker_lib.emulator.messages import ApiError, Request
 from worker_lib.emulator.placement import candidates
 from worker_lib.emulator.runtimes import procfs
 from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched, over_limit
@@ -47,6 +47,7 @@ def test_only_the_standard_library_is_needed() -> None:
         "errors",
         "fly",
         "fly.guest",
+        "fly.prices",
         "fly.regions",
         "logs",
         "records",
@@ -115,7 +116,7 @@ def test_options_do_not_show_what_is_secret() -> None:
 )
 def test_a_token_is_compared_without_its_scheme(accepted: bool, header: str) -> None:
     """On both sides."""
-    assert accepted == is_let_in(header, ["Bearer right"])
+    assert accepted == is_authorized(header, ["Bearer right"])
 
 
 @pytest.mark.parametrize(
@@ -213,8 +214,8 @@ def test_a_flag_is_off_unless_it_says_so(query: dict[str, list[str]]) -> None:
 
 def test_a_refusal_shows_its_status_code_only_if_it_has_one() -> None:
     """As Fly's error bodies do."""
-    assert {"error": "a"} == ApiRefusal(400, "a").reply().body
-    assert {"error": "a", "status": "b"} == ApiRefusal(400, "a", code="b").reply().body
+    assert {"error": "a"} == ApiError(400, "a").reply().body
+    assert {"error": "a", "status": "b"} == ApiError(400, "a", code="b").reply().body
 
 
 def test_state_is_kept_below_the_project_by_default() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from worker_lib.emulator.limits import RateLimiter
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 
 
 class Clock:
@@ -29,7 +29,7 @@ def granted(limiter: RateLimiter, action: str, identifier: str = "m") -> int:
     for count in range(1000):
         try:
             limiter.take(action, identifier)
-        except ApiRefusal:
+        except ApiError:
             return count
     raise AssertionError("there is no limit")
 
@@ -68,7 +68,7 @@ def test_a_refusal_tells_whole_seconds_to_wait(clock: Clock) -> None:
     limiter = RateLimiter(clock)
     granted(limiter, "get")
 
-    with pytest.raises(ApiRefusal) as refused:
+    with pytest.raises(ApiError) as refused:
         limiter.take("get", "m")
 
     assert (429, 1.0) == (refused.value.status, refused.value.retry_after)
@@ -81,5 +81,5 @@ def test_forgetting_full_buckets_gives_nobody_more(clock: Clock) -> None:
     for number in range(5000):
         limiter.take("create", f"other-{number}")
 
-    with pytest.raises(ApiRefusal):
+    with pytest.raises(ApiError):
         limiter.take("create", "m")

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from worker_lib.emulator.messages import ApiRefusal
+from worker_lib.emulator.messages import ApiError
 from worker_lib.emulator.values import (
     go_duration,
     nanoseconds,
@@ -44,7 +44,7 @@ def test_a_duration_is_go_s_text_or_nanoseconds(expected: float, value: object) 
 )
 def test_anything_else_is_no_duration(value: object, text: str) -> None:
     """A bare number as text is none either, as in Go, and so are its words."""
-    with pytest.raises(ApiRefusal) as refused:
+    with pytest.raises(ApiError) as refused:
         seconds(value)
 
     assert text in str(refused.value)
@@ -90,5 +90,5 @@ def test_a_signal_is_named_or_numbered(value: object) -> None:
 @pytest.mark.parametrize("value", ["SIGSTOP", 19, "x", None, ""])
 def test_other_signals_are_refused(value: object) -> None:
     """The error lists the fourteen that Fly has."""
-    with pytest.raises(ApiRefusal, match=r"SIGABRT, .*SIGUSR2"):
+    with pytest.raises(ApiError, match=r"SIGABRT, .*SIGUSR2"):
         signal_number(value)

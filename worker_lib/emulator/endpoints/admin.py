@@ -1,4 +1,4 @@
-"""Endpoints that Fly does not have: faults, counts, bills and logs."""
+"""Endpoints that Fly does not have: faults, counts, costs and logs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.faults import FaultPlan
-from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.messages import ApiError, Reply
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,26 +17,26 @@ _MACHINE_ID = re.compile(r"[0-9a-f]{14}")
 
 
 def set_faults(backend: Backend, request: Request) -> Reply:
-    """Put faults in the place of all earlier ones; `[]` clears them."""
+    """Replace all fault rules in force; `[]` removes them."""
     try:
         plan = FaultPlan.of(request.json_value())
     except ConfigError as exc:
-        raise ApiRefusal(400, f"invalid_argument: {exc}") from exc
-    backend.faults.script(plan.rules, seed=plan.seed)
+        raise ApiError(400, f"invalid_argument: {exc}") from exc
+    backend.injector.set_rules(plan.rules, seed=plan.seed)
     return Reply(body={"ok": True})
 
 
-def get_faults(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
-    """The faults in force, each with how often it has struck."""
-    return Reply(body=backend.faults.rules())
+def get_faults(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - a handler
+    """The fault rules in force, each with how often it was applied."""
+    return Reply(body=backend.injector.rules())
 
 
-def get_requests(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
+def get_requests(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - a handler
     """How many API calls there were, by action."""
     return Reply(body=request_counts(backend))
 
 
-def get_billing(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
+def get_billing(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - a handler
     """What the machines would have cost."""
     return Reply(body=backend.meter.report())
 
@@ -46,7 +46,7 @@ def get_log(backend: Backend, request: Request) -> Reply:
     machine_id = request.params["machine"]
     path = backend.runtime.log_path(machine_id)
     if not _MACHINE_ID.fullmatch(machine_id) or not path.is_file():
-        raise ApiRefusal(404, f"not_found: no log of machine {machine_id}")
+        raise ApiError(404, f"not_found: no log of machine {machine_id}")
     return Reply(body=path.read_bytes())
 
 

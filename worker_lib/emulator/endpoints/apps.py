@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.messages import ApiError, Reply
 from worker_lib.emulator.validation import checked_app, checked_secrets
 from worker_lib.emulator.views import app_view, secret_view
 
@@ -74,7 +74,7 @@ def set_secrets(backend: Backend, request: Request) -> Reply:
     """Set many secrets at once; null removes one."""
     values = request.json().get("values")
     if not isinstance(values, dict):
-        raise ApiRefusal(400, "invalid_argument: values must be an object")
+        raise ApiError(400, "invalid_argument: values must be an object")
     with backend.fleet.lock:
         app = backend.fleet.app(request.params["app"])
         _set(app, values)
@@ -124,7 +124,7 @@ def _app_with_secret(backend: Backend, request: Request) -> App:
     app = backend.fleet.app(request.params["app"])
     name = request.params["secret"]
     if name not in app.secrets:
-        raise ApiRefusal(404, f'not_found: secret "{name}" not found')
+        raise ApiError(404, f'not_found: secret "{name}" not found')
     return app
 
 

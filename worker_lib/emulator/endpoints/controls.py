@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.messages import ApiError, Reply
 from worker_lib.emulator.validation import checked_exec, checked_stop, query_grace
 from worker_lib.emulator.values import signal_number
 
@@ -89,7 +89,7 @@ def execute(backend: Backend, request: Request) -> Reply:
         )
     except OSError as exc:
         program = command.words[0][:80]
-        raise ApiRefusal(
+        raise ApiError(
             400, f"invalid_argument: unable to execute {program!r}: {exc.strerror}"
         ) from exc
     return Reply(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.backend import NONCE_HEADER
 from worker_lib.emulator.endpoints.machines import new_lease
-from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.messages import ApiError, Reply
 from worker_lib.emulator.validation import checked_lease
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def get(backend: Backend, request: Request) -> Reply:
     with backend.fleet.lock:
         lease = backend.shown(request).lease
     if lease is None or lease.expires_at <= time.time():
-        raise ApiRefusal(404, "not_found: lease not found")
+        raise ApiError(404, "not_found: lease not found")
     return Reply(body=_envelope(lease))
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.environment import check_secrets
 from worker_lib.emulator.machine_config import checked_config
-from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.messages import ApiError, Reply
 from worker_lib.emulator.placement import candidates
 from worker_lib.emulator.schema import whole
 from worker_lib.emulator.state import MachineLease
 from worker_lib.emulator.validation import (
     checked_launch,
     checked_name,
-    wanted_subject,
+    requested_target,
 )
 from worker_lib.emulator.views import (
     events_view,
@@ -51,7 +51,7 @@ def create(backend: Backend, request: Request) -> Reply:
     with backend.fleet.lock:
         app = backend.fleet.app(request.params["app"])
         secrets = _secrets(app, config, given)
-        region = backend.faults.place(wanted, wanted_subject(body))
+        region = backend.injector.place(wanted, requested_target(body))
         machine = backend.fleet.add_machine(
             app=app.name, name=name, region=region, config=config, secrets=secrets
         )
@@ -65,19 +65,19 @@ def _check_image(backend: Backend, config: dict[str, Any]) -> None:
     """See that there is something to stand for the image of a machine.
 
     Raises:
-        ApiRefusal: 400, there is not.
+        ApiError: 400, there is not.
     """
     try:
         backend.options.image_of(config["env"])
     except ConfigError as exc:
-        raise ApiRefusal(400, f"invalid_argument: {exc}") from exc
+        raise ApiError(400, f"invalid_argument: {exc}") from exc
 
 
 def _secrets(app: App, config: dict[str, Any], given: dict[str, Any]) -> dict[str, str]:
     """The secrets of a new version of a machine.
 
     Raises:
-        ApiRefusal: 400, the config names one that is not there; 412, their version
+        ApiError: 400, the config names one that is not there; 412, their version
             is not.
     """
     secrets = app.secrets_for(
@@ -107,8 +107,8 @@ def list_machines(backend: Backend, request: Request) -> Reply:
     with backend.fleet.lock:
         backend.fleet.app(app)
         found = [m for m in backend.fleet.machines(app) if matches(m, request)]
-        summary, sight = request.flag("summary"), request.sight
-        views = [machine_view(m, summary=summary, sight=sight) for m in found]
+        summary, visibility = request.flag("summary"), request.visibility
+        views = [machine_view(m, summary=summary, visibility=visibility) for m in found]
         return Reply(body=views)
 
 
@@ -122,8 +122,10 @@ def list_org_machines(backend: Backend, request: Request) -> Reply:
             for machine in backend.fleet.machines()
             if machine.app in apps and matches(machine, request)
         ]
-        summary, sight = request.flag("summary"), request.sight
-        views = [org_machine_view(m, summary=summary, sight=sight) for m in found]
+        summary, visibility = request.flag("summary"), request.visibility
+        views = [
+            org_machine_view(m, summary=summary, visibility=visibility) for m in found
+        ]
     last = views[-1] if views else {"id": "", "updated_at": ""}
     return Reply(
         body={
@@ -145,9 +147,9 @@ def matches(machine: Machine, request: Request) -> bool:
         if name.startswith(_METADATA_PREFIX)
     }
     states, region = request.values("state"), request.value("region")
-    glimpse = request.sight.of(machine)
-    state = machine.state_before(glimpse.lag)
-    if glimpse.omitted or not state or (states and state not in states):
+    seen = request.visibility.of(machine)
+    state = machine.state_before(seen.lag)
+    if seen.omitted or not state or (states and state not in states):
         return False
     if region and machine.region != region:
         return False
@@ -161,7 +163,9 @@ def matches(machine: Machine, request: Request) -> bool:
 def get(backend: Backend, request: Request) -> Reply:
     """One machine; a destroyed one too, for a while."""
     with backend.fleet.lock:
-        return Reply(body=machine_view(backend.shown(request), sight=request.sight))
+        return Reply(
+            body=machine_view(backend.shown(request), visibility=request.visibility)
+        )
 
 
 def update(backend: Backend, request: Request) -> Reply:
@@ -183,9 +187,9 @@ def update(backend: Backend, request: Request) -> Reply:
 def _check_update(machine: Machine, body: dict[str, Any]) -> None:
     for name in ("name", "region"):
         if body.get(name) not in (None, "", getattr(machine, name)):
-            raise ApiRefusal(400, f"invalid_argument: {name} of a machine is immutable")
+            raise ApiError(400, f"invalid_argument: {name} of a machine is immutable")
     if body.get("current_version") not in (None, "", machine.instance_id):
-        raise ApiRefusal(
+        raise ApiError(
             412,
             "failed_precondition: current_version does not match machine version "
             f"{machine.instance_id}",
@@ -235,7 +239,7 @@ def processes(backend: Backend, request: Request) -> Reply:
     views = [process_view(process) for process in instance.processes()]
     sort_by = request.value("sort_by", "pid")
     if any(sort_by not in view or sort_by == "listen_sockets" for view in views):
-        raise ApiRefusal(400, f'invalid_argument: unable to sort by "{sort_by}"')
+        raise ApiError(400, f'invalid_argument: unable to sort by "{sort_by}"')
     reverse = request.value("order").lower() == "desc"
     return Reply(body=sorted(views, key=lambda view: view[sort_by], reverse=reverse))
 

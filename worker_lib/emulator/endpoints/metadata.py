@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator.events import now_text
-from worker_lib.emulator.messages import ApiRefusal, Reply
+from worker_lib.emulator.messages import ApiError, Reply
 from worker_lib.emulator.validation import checked_metadata
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def get_key(backend: Backend, request: Request) -> Reply:
     with backend.fleet.lock:
         metadata = backend.shown(request).config["metadata"]
         if key not in metadata:
-            raise ApiRefusal(404, f'not_found: metadata key "{key}" not found')
+            raise ApiError(404, f'not_found: metadata key "{key}" not found')
         return Reply(body={"value": metadata[key]})
 
 
@@ -69,7 +69,7 @@ def _change(backend: Backend, request: Request, *, keep: bool) -> Reply:
     with backend.fleet.lock:
         machine = _machine(backend, request)
         if body.get("machine_version") not in (None, "", machine.instance_id):
-            raise ApiRefusal(
+            raise ApiError(
                 412,
                 "failed_precondition: machine_version does not match machine version "
                 f"{machine.instance_id}",

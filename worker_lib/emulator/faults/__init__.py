@@ -1,61 +1,61 @@
-"""What can be made to go wrong on purpose, and the two places where it does.
+"""Fault injection: rules that make requests and machines fail on purpose.
 
-A `FaultRule` says what it strikes, when, and what happens then. Requests pass
-`Faults.before` and `Faults.after`; machines pass `Faults.fate` whenever they enter a
-state. Rules strike in their order, every one that fits, until one ends the request.
-Drawing by `probability` and of `delay` follows the plan's seed: the same requests in
-the same order meet the same faults.
+`rule` has one rule and its checks, `plan` reads rules from a file, `effects` lists what
+a rule can do, and `injector` applies the rules: to each request before and after its
+work, and to each machine that enters a state. Rules apply in their order, each that
+matches, until one ends the request. Random choices (`probability`, a `delay` between
+two bounds) depend on the plan's seed only: the same requests in the same order get the
+same faults.
 
-What it strikes: an `action` (`create`, `list`, `stop`, ...; `*` is any) or machines
-that enter a `state`; of these only a `region`, a `size` (`shared-cpu-2x`), a `machine`
-(how its name begins). In a list these three choose the entries.
+What a rule matches: an `action` (`create`, `list`, `stop`, ...; `*` is any), or the
+machines that enter a `state`; of these only a `region`, a `size` (`shared-cpu-2x`) or a
+`machine` (how its name begins). In a list these three select the entries. A `create`
+with a `region` is matched when the machine is placed: the next region of the request is
+tried, and without an effect the region has no capacity.
 
-A `create` is struck for a region as the machine is placed: another region that was
-named is taken, and without any effect the struck one has no room.
+When it applies: with a `probability`, from the `nth` match on, `times` times at most,
+from `since` until `until` seconds after the rules were set.
 
-When: with a `probability`, from the `nth` match on, so many `times`, `since` and
-`until` so many seconds after it was scripted.
-
-What happens to a request, `after_commit` meaning when its work is done:
+Effects on a request; with `after_commit`, once its work is done:
 
     status, error, code, retry_after   it is answered with this error
-    delay                              it is held back; [least, most] draws between
-    drop, reset                        the connection ends, by FIN or by RST
+    delay                              it is delayed; [min, max] draws between the two
+    drop, reset                        the connection is closed by FIN or by RST
     truncate                           the reply ends half-way
-    garble                             the reply is a page of HTML
-    rate_limited                       429; give `retry_after` to have the header
-    unauthorized, forbidden            401 and 403, as for a token that was revoked
+    html                               the reply is a page of HTML, as from a proxy
+    rate_limited                       429; set `retry_after` to have the header
+    unauthorized, forbidden            401 and 403, as for a revoked token
     app_not_found                      404
     timed_out, unavailable             408 and 503
-    lease_held                         409, somebody else holds the machine's lease
-    name_taken                         422 where Fly is also seen to answer 409
+    lease_held                         409, another client holds the machine lease
+    name_taken                         422; Fly is also known to answer 409
     no_capacity                        422, `insufficient_capacity`: no host has room
     host_full                          409, the host has no CPUs left
     start_refused                      412 with `insufficient_capacity`
-    quota                              403, the organisation's quota
+    quota                              403, the organization's quota
     payment                            403, no payment method
 
-To what a reading request (`get`, `list`, `org_list`) sees of machines:
+Effects on what a `get`, `list` or `org_list` shows of machines:
 
-    stale      what was the case `delay` seconds ago
+    stale      the state of `delay` seconds ago
     omit       nothing: not in the list, 404 by id
     partial    no config: `host_status` unreachable, `incomplete_config`
 
-To a machine that enters a `state`:
+Effects on a machine that enters a `state`:
 
-    delay            it stays for so much longer; for `destroyed`: until it is 404
-    wedge            it stays for ever; unless `destroying`, it can be destroyed
+    delay            it stays there longer; for `destroyed`: until GET answers 404
+    hang             it stays there for ever; unless `destroying`, it can be destroyed
     launch_failed    from created or starting: launch_failed, then destroyed
-    kill             its process is killed after `delay`, without notice; in
-                     stopping: whatever its grace
-    lose_host        the same, and it stays `started`, its host unreachable
+    kill             its process is killed after `delay`, without a signal before; in
+                     stopping: without waiting for its grace
+    lose_host        the same, and it stays `started` with its host unreachable
     migrate          after `delay` it is stopped and boots with a new instance_id
 """
 
 from __future__ import annotations
 
-from worker_lib.emulator.faults.injector import Fate, Faults, ReplyLost
+from worker_lib.emulator.faults.injector import FaultInjector, ReplyLost, StateEffects
 from worker_lib.emulator.faults.plan import FaultPlan
 from worker_lib.emulator.faults.rule import FaultRule
 
-__all__ = ["Fate", "FaultPlan", "FaultRule", "Faults", "ReplyLost"]
+__all__ = ["FaultInjector", "FaultPlan", "FaultRule", "ReplyLost", "StateEffects"]

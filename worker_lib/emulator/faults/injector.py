@@ -1,4 +1,4 @@
-"""The rules in force: where every request and every machine passes."""
+"""Applies the fault rules in force to requests and to machines."""
 
 from __future__ import annotations
 
@@ -6,35 +6,39 @@ import dataclasses
 import random
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.faults.effects import ACCIDENTS, REFUSALS, SIGHTS
+from worker_lib.emulator.faults.effects import (
+    DISRUPTIONS,
+    ERROR_REPLIES,
+    VISIBILITY_EFFECTS,
+)
 from worker_lib.emulator.faults.rule import ANY, FaultRule
-from worker_lib.emulator.messages import ApiRefusal, Reply
-from worker_lib.emulator.visibility import CLEAR, Sight
+from worker_lib.emulator.messages import ApiError, Reply
+from worker_lib.emulator.visibility import FULL_VISIBILITY, Visibility
 from worker_lib.errors import WorkerLibError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from worker_lib.emulator.faults.effects import Refusal
+    from worker_lib.emulator.faults.effects import ErrorReply
+    from worker_lib.emulator.faults.rule import Target
     from worker_lib.emulator.state import Machine
-    from worker_lib.emulator.visibility import Subject
 
 _HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 _BAD_GATEWAY = 502
 
 
-class _PageRefusal(ApiRefusal):
-    """An error that comes from a proxy, and not as JSON."""
+class _HtmlError(ApiError):
+    """An error of a proxy: a page of HTML instead of JSON."""
 
     def reply(self) -> Reply:
         return Reply(status=self.status, body=_HTML)
 
 
 class ReplyLost(WorkerLibError):
-    """The connection is to end without an answer; `reset`: by RST."""
+    """The connection is closed without an answer; `reset`: by RST."""
 
     def __init__(self, *, reset: bool = False) -> None:
         self.reset = reset
@@ -42,70 +46,58 @@ class ReplyLost(WorkerLibError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """What is in store for a machine in the state that it has entered.
+class StateEffects:
+    """What the rules do to a machine in the state that it enters.
 
     Attributes:
-        dwell: Seconds that it stays there for longer.
-        accidents: `kill`, `lose_host` or `migrate`, each with the seconds until then.
+        delay: Seconds that it stays there longer.
+        hangs: It stays there for ever.
+        disruptions: `kill`, `lose_host` or `migrate`, each with the seconds until then.
     """
 
-    dwell: float = 0.0
-    is_wedged: bool = False
+    delay: float = 0.0
+    hangs: bool = False
     fails_to_launch: bool = False
-    accidents: tuple[tuple[str, float], ...] = ()
-
-    @property
-    def is_none(self) -> bool:
-        """Whether nothing is in store."""
-        return self == _NOTHING
+    disruptions: tuple[tuple[str, float], ...] = ()
 
 
-_NOTHING = Fate()
+NO_EFFECTS = StateEffects()
 
 
 @dataclass(slots=True, kw_only=True)
-class _Armed:
-    """A rule in force; needs the book's lock held."""
+class _ActiveRule:
+    """A rule in force with its counts; needs the injector's lock held."""
 
     rule: FaultRule
-    draw: random.Random
-    fitted: int = 0
-    struck: int = 0
+    random: random.Random
+    matched: int = 0
+    applied: int = 0
 
-    def strikes(self, age: float) -> bool:
-        """Count one more that fits, and decide on it."""
+    def applies(self, age: float) -> bool:
+        """Count a match, `age` seconds after the rules were set; decide on it."""
         rule = self.rule
-        if rule.times is not None and self.struck >= rule.times:
+        if rule.times is not None and self.applied >= rule.times:
             return False
         if age < rule.since or (rule.until is not None and age >= rule.until):
             return False
-        self.fitted += 1
-        # Drawn for those that are let pass too, so that nth shifts no other draw.
-        is_drawn = self.draw.random() < rule.probability
-        if self.fitted < rule.nth or not is_drawn:
+        self.matched += 1
+        # Drawn before nth is checked, so that nth changes no other random choice.
+        is_drawn = self.random.random() < rule.probability
+        if self.matched < rule.nth or not is_drawn:
             return False
-        self.struck += 1
+        self.applied += 1
         return True
 
     def delay(self) -> float:
-        least, most = self.rule.bounds
-        return least if least == most else self.draw.uniform(least, most)
+        least, most = self.rule.delay_bounds
+        return least if least == most else self.random.uniform(least, most)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Book:
-    """The rules that were scripted together."""
-
-    armed: list[_Armed] = field(default_factory=list)
-    since: float = 0.0
-
-
-class Faults:
-    """The rules in force.
+class FaultInjector:
+    """Applies the rules in force.
 
     Args:
-        reply_delays: By action, seconds; lasting, whatever is scripted.
+        reply_delays: Seconds by action; they stay in force whatever rules are set.
         clock: For `since` and `until`.
     """
 
@@ -116,140 +108,139 @@ class Faults:
     ) -> None:
         self._reply_delays = reply_delays
         self._clock = clock
-        self._book = _Book()
+        self._rules: list[_ActiveRule] = []
+        self._set_at = 0.0
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
-    def script(self, rules: Iterable[FaultRule], *, seed: int = 0) -> None:
-        """Put these rules in the place of all earlier ones."""
-        armed = [
-            _Armed(rule=rule, draw=random.Random(f"{seed}:{number}"))
+    def set_rules(self, rules: Iterable[FaultRule], *, seed: int = 0) -> None:
+        """Replace all rules in force."""
+        active = [
+            _ActiveRule(rule=rule, random=random.Random(f"{seed}:{number}"))
             for number, rule in enumerate(rules)
         ]
         with self._lock:
-            self._book = _Book(armed=armed, since=self._clock())
+            self._rules, self._set_at = active, self._clock()
 
     def rules(self) -> list[dict[str, Any]]:
-        """The rules, each with how often it has `struck`."""
+        """The rules as JSON data, each with how often it was `applied`."""
         with self._lock:
             return [
-                dataclasses.asdict(each.rule) | {"struck": each.struck}
-                for each in self._book.armed
+                dataclasses.asdict(each.rule) | {"applied": each.applied}
+                for each in self._rules
             ]
 
     @property
     def is_empty(self) -> bool:
         """Whether no rule is in force."""
-        return not self._book.armed
+        return not self._rules
 
-    def before(self, action: str, subject: Subject) -> Sight:
-        """Pass a request in, ahead of its work; returns how it sees machines.
+    def before(self, action: str, target: Target) -> Visibility:
+        """Apply faults to a request before its work; return how it sees machines.
 
         Raises:
-            ApiRefusal: A rule refuses it.
-            ReplyLost: A rule ends its connection.
+            ApiError: A rule answers it with an error.
+            ReplyLost: A rule closes its connection.
         """
         seen = []
-        for rule, delay in self._requested(action, subject, late=False):
-            if rule.effect in SIGHTS:
+        for rule, delay in self._for_request(action, target, after_work=False):
+            if rule.effect in VISIBILITY_EFFECTS:
                 seen.append((rule, delay))
             else:
-                self._suffer(rule, delay)
-                if rule.effect == "garble":
-                    raise _PageRefusal(rule.status or _BAD_GATEWAY, "a page of HTML")
-        return Sight(seen) if seen else CLEAR
+                self._apply(rule, delay)
+                if rule.effect == "html":
+                    raise _HtmlError(rule.status or _BAD_GATEWAY, "a page of HTML")
+        return Visibility(seen) if seen else FULL_VISIBILITY
 
-    def after(self, action: str, subject: Subject, reply: Reply) -> Reply:
-        """Pass a request out, its work done; raises as `before` does."""
+    def after(self, action: str, target: Target, reply: Reply) -> Reply:
+        """Apply faults to a request after its work; raises as `before` does."""
         self._closing.wait(self._reply_delays.get(action, 0.0))
-        for rule, delay in self._requested(action, subject, late=True):
-            self._suffer(rule, delay)
-            if rule.effect == "garble":
+        for rule, delay in self._for_request(action, target, after_work=True):
+            self._apply(rule, delay)
+            if rule.effect == "html":
                 return Reply(status=rule.status or reply.status, body=_HTML)
             if rule.effect == "truncate":
-                return dataclasses.replace(reply, is_cut=True)
+                return dataclasses.replace(reply, is_truncated=True)
         return reply
 
-    def place(self, regions: Iterable[str], subject: Subject) -> str:
-        """The first of these regions that has room.
+    def place(self, regions: Iterable[str], target: Target) -> str:
+        """The first of these regions that has capacity.
 
         Raises:
-            ApiRefusal: None of them has, in the words for the last.
+            ApiError: None of them has; the error of the last one.
         """
-        refusal = REFUSALS["no_capacity"]
+        error = ERROR_REPLIES["no_capacity"]
         for region in regions:
-            there = dataclasses.replace(subject, region=region)
-            struck = next(self._placed(there), None)
-            if struck is None:
+            there = dataclasses.replace(target, region=region)
+            rule = next(self._for_placement(there), None)
+            if rule is None:
                 return region
-            refusal = struck.refusal or refusal
-        raise _refused(refusal)
+            error = rule.error_reply or error
+        raise _api_error(error)
 
-    def fate(self, state: str, machine: Machine) -> Fate:
+    def on_state(self, state: str, machine: Machine) -> StateEffects:
         """What happens to a machine in the state that it enters."""
         if self.is_empty:
-            return _NOTHING
-        subject = machine.subject
+            return NO_EFFECTS
+        target = machine.target
 
-        def fits(rule: FaultRule) -> bool:
-            return rule.state == state and rule.covers(subject)
+        def matches(rule: FaultRule) -> bool:
+            return rule.state == state and rule.covers(target)
 
-        struck = [(rule.effect, delay) for rule, delay in self._struck(fits)]
-        effects = {effect for effect, _ in struck}
-        return Fate(
-            dwell=sum(delay for effect, delay in struck if effect not in ACCIDENTS),
-            is_wedged="wedge" in effects,
+        found = [(rule.effect, delay) for rule, delay in self._applied(matches)]
+        effects = {effect for effect, _ in found}
+        return StateEffects(
+            delay=sum(delay for effect, delay in found if effect not in DISRUPTIONS),
+            hangs="hang" in effects,
             fails_to_launch="launch_failed" in effects,
-            accidents=tuple(one for one in struck if one[0] in ACCIDENTS),
+            disruptions=tuple(one for one in found if one[0] in DISRUPTIONS),
         )
 
     def close(self) -> None:
-        """Let every held request go."""
+        """Release every delayed request."""
         self._closing.set()
 
-    def _requested(
-        self, action: str, subject: Subject, *, late: bool
+    def _for_request(
+        self, action: str, target: Target, *, after_work: bool
     ) -> Iterator[tuple[FaultRule, float]]:
-        def fits(rule: FaultRule) -> bool:
+        def matches(rule: FaultRule) -> bool:
             return (
                 not rule.state
                 and not rule.is_placement
                 and rule.action in (ANY, action)
-                and rule.is_late == late
-                and (subject.is_anybody or rule.covers(subject))
+                and rule.is_after_work == after_work
+                and (target.is_unknown or rule.covers(target))
             )
 
-        return self._struck(fits)
+        return self._applied(matches)
 
-    def _placed(self, subject: Subject) -> Iterator[FaultRule]:
-        def fits(rule: FaultRule) -> bool:
-            return rule.is_placement and rule.covers(subject)
+    def _for_placement(self, target: Target) -> Iterator[FaultRule]:
+        def matches(rule: FaultRule) -> bool:
+            return rule.is_placement and rule.covers(target)
 
-        return (rule for rule, _ in self._struck(fits))
+        return (rule for rule, _ in self._applied(matches))
 
-    def _struck(
-        self, fits: Callable[[FaultRule], bool]
+    def _applied(
+        self, matches: Callable[[FaultRule], bool]
     ) -> Iterator[tuple[FaultRule, float]]:
-        """The rules that strike, one by one: who stops asking spares the rest."""
-        book = self._book
-        for each in book.armed:
-            if not fits(each.rule):
+        """The rules that apply, lazily: a rule that is not reached is not counted."""
+        rules, set_at = self._rules, self._set_at
+        for each in rules:
+            if not matches(each.rule):
                 continue
             with self._lock:
-                strikes = each.strikes(self._clock() - book.since)
-                delay = each.delay() if strikes else 0.0
-            if strikes:
+                applies = each.applies(self._clock() - set_at)
+                delay = each.delay() if applies else 0.0
+            if applies:
                 yield each.rule, delay
 
-    def _suffer(self, rule: FaultRule, delay: float) -> None:
+    def _apply(self, rule: FaultRule, delay: float) -> None:
         self._closing.wait(delay)
         if rule.effect in ("drop", "reset"):
             raise ReplyLost(reset=rule.effect == "reset")
-        if rule.refusal is not None and rule.effect != "garble":
-            raise _refused(rule.refusal, rule.retry_after)
+        if rule.error_reply is not None and rule.effect != "html":
+            raise _api_error(rule.error_reply, rule.retry_after)
 
 
-def _refused(refusal: Refusal, retry_after: float = 0.0) -> ApiRefusal:
-    return ApiRefusal(
-        refusal.status, refusal.error, code=refusal.code, retry_after=retry_after
-    )
+def _api_error(reply: ErrorReply, retry_after: float = 0.0) -> ApiError:
+    return ApiError(reply.status, reply.error, code=reply.code, retry_after=retry_after)

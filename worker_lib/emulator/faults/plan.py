@@ -1,4 +1,4 @@
-"""Rules as they are written down, with the seed that they draw by."""
+"""Fault rules as a file or a request holds them, with the seed of random choices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEYS = ("rules", "seed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """Every rule of an emulator, in the order in which they strike."""
+    """All rules of an emulator, in the order in which they apply."""
 
     rules: tuple[FaultRule, ...] = ()
     seed: int = 0
@@ -50,7 +50,7 @@ class FaultPlan:
         """Read it from a file.
 
         Raises:
-            ConfigError: the file cannot be read, is no JSON, or is no such plan.
+            ConfigError: the file cannot be read, is not JSON, or is not a plan.
         """
         try:
             raw = json.loads(path.read_text())

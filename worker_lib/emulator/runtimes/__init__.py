@@ -48,7 +48,7 @@ class LaunchSpec:
         cmd: Its other words; empty: the image's own, unless `entrypoint` is given.
         user: Who runs it; empty: whom the image says.
         env: What is added to the image's own environment.
-        door: Path of the socket that leads to the API; what Fly has at `/.fly/api`.
+        socket: Path of the app's machine socket, Fly's `/.fly/api`; "": none.
         memory_mb: The limit for all processes together.
     """
 
@@ -60,7 +60,7 @@ class LaunchSpec:
     user: str
     env: Mapping[str, str] = field(repr=False)
     files: Sequence[GuestFile]
-    door: str
+    socket: str
     metadata: Mapping[str, str]
     cpus: int
     memory_mb: int

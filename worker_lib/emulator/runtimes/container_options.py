@@ -22,7 +22,7 @@ OWNER_LABEL = f"{_LABEL}emulator"
 
 _NANO = 1_000_000_000
 # Where Fly has the socket of its API. Source: "Suspend and resume a Machine".
-_DOOR = "/.fly/api"
+_SOCKET = "/.fly/api"
 _TMP = "/tmp"  # noqa: S108 - of the container
 
 
@@ -48,7 +48,7 @@ def container_options(
         "nano_cpus": min(spec.cpus, cpus) * _NANO,
         "network_mode": options.network,
         "pid_mode": options.pids or None,
-        "volumes": _binds(options, spec.door),
+        "volumes": _binds(options, spec.socket),
         # Its output is read as it comes; the engine need not keep it too.
         "log_config": {"Type": "none"},
         **(_confinement(spec, options) if options.confined else {}),
@@ -92,11 +92,11 @@ def _labels(spec: LaunchSpec) -> dict[str, str]:
     }
 
 
-def _binds(options: DockerOptions, door: str) -> dict[str, dict[str, str]]:
+def _binds(options: DockerOptions, socket: str) -> dict[str, dict[str, str]]:
     """What is seen in the container; a socket that is to be read can be used, too."""
     paths = {str(path): str(path) for path in options.mounts}
-    if door:
-        paths[door] = _DOOR
+    if socket:
+        paths[socket] = _SOCKET
     readable = {path: {"bind": there, "mode": "ro"} for path, there in paths.items()}
     writable = {
         str(path): {"bind": str(path), "mode": "rw"} for path in options.writable

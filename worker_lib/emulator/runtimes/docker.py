@@ -32,8 +32,8 @@ from worker_lib.emulator.runtimes.container_options import (
     packed,
 )
 from worker_lib.emulator.runtimes.container_streams import RawStream, execute
+from worker_lib.emulator.runtimes.orphans import Guard, machines_dir
 from worker_lib.emulator.runtimes.owner import Owner
-from worker_lib.emulator.runtimes.strays import Guard, machines_dir
 from worker_lib.errors import ConfigError
 from worker_lib.logs import get_logger
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from worker_lib.emulator.options import EmulatorOptions
     from worker_lib.emulator.runtimes import LaunchSpec, Observer
 
-__all__ = ["DockerInstance", "DockerRuntime", "reap_containers"]
+__all__ = ["DockerInstance", "DockerRuntime", "remove_orphan_containers"]
 
 log = get_logger("emulator")
 
@@ -68,8 +68,8 @@ _PS = "-eo pid,rss,etimes,times,args"
 _CLOSE_TIMEOUT = 10.0
 _CONNECT_TIMEOUT = 10.0
 _GUARD_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "HOME")
-_REAP = (
-    "from worker_lib.emulator.runtimes.docker import reap_containers; reap_containers()"
+_CLEAN_UP = (
+    "from worker_lib.emulator.runtimes import docker; docker.remove_orphan_containers()"
 )
 
 
@@ -103,7 +103,7 @@ def _refuse_early() -> None:
             probe.connect(path)
 
 
-def reap_containers(client: Any = None) -> list[str]:
+def remove_orphan_containers(client: Any = None) -> list[str]:
     """Remove the containers whose emulator is gone; return their machines' ids.
 
     Safe beside living emulators, and when called twice.
@@ -119,7 +119,7 @@ def reap_containers(client: Any = None) -> list[str]:
         with contextlib.suppress(docker_errors.APIError):
             container.remove(force=True)
         reaped.append(container.labels.get(MACHINE_LABEL, ""))
-        log.info("stray_killed", extra={"machine_id": reaped[-1]})
+        log.info("orphan_killed", extra={"machine_id": reaped[-1]})
     return reaped
 
 
@@ -203,9 +203,9 @@ class DockerRuntime:
         if self._options.image:
             _check_image(self._client, self._options.image)
         self._engine_cpus = self._client.info()["NCPU"]
-        reap_containers(self._client)
+        remove_orphan_containers(self._client)
         environ = {n: os.environ[n] for n in _GUARD_VARIABLES if n in os.environ}
-        self._guard = Guard(_REAP, env=environ)
+        self._guard = Guard(_CLEAN_UP, env=environ)
 
     def close(self) -> None:
         """Wait until the last containers are removed."""

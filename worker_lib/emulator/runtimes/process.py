@@ -25,12 +25,12 @@ from worker_lib.emulator.runtimes import (
     procfs,
 )
 from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched
-from worker_lib.emulator.runtimes.strays import (
+from worker_lib.emulator.runtimes.orphans import (
     REAP,
     Guard,
+    kill_orphans,
     machines_dir,
     mark,
-    reap_strays,
 )
 from worker_lib.logs import get_logger
 
@@ -222,7 +222,7 @@ class ProcessRuntime:
     def open(self) -> None:
         """Make the directory, end strays of an earlier emulator, start the guard."""
         self._dir.mkdir(parents=True, exist_ok=True)
-        reap_strays(self._state_dir)
+        kill_orphans(self._state_dir)
         self._guard = Guard(REAP, str(self._state_dir.resolve()))
 
     def close(self) -> None:
@@ -330,7 +330,7 @@ class ProcessRuntime:
 
 def _environment(spec: LaunchSpec, image: HostImage, root: Path) -> dict[str, str]:
     own = {"WORKER_LIB_MACHINE_ROOT": str(root)} if spec.files else {}
-    own |= {"WORKER_LIB_MACHINE_API": spec.door} if spec.door else {}
+    own |= {"WORKER_LIB_MACHINE_API": spec.socket} if spec.socket else {}
     return {**image.env, **own, **spec.env}
 
 

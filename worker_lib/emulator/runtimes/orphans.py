@@ -29,8 +29,8 @@ log = get_logger("emulator")
 _NO_SESSION = -1
 _GUARD = 'read -r _ || exec "$@"'
 REAP = (
-    "import sys; from worker_lib.emulator.runtimes.strays import reap_strays; "
-    "reap_strays(sys.argv[1])"
+    "import sys; from worker_lib.emulator.runtimes.orphans import kill_orphans; "
+    "kill_orphans(sys.argv[1])"
 )
 """What a guard of local processes runs, with the state directory."""
 
@@ -45,7 +45,7 @@ def mark(path: Path, *, session: int = 0) -> None:
     path.write_text(json.dumps({"session": session, **_identity(os.getpid())}))
 
 
-def reap_strays(state_dir: Path | str) -> list[str]:
+def kill_orphans(state_dir: Path | str) -> list[str]:
     """Kill the machines whose emulator is gone; returns their ids.
 
     Safe beside a living emulator on the same directory, and when called twice. Only
@@ -64,7 +64,7 @@ def reap_strays(state_dir: Path | str) -> list[str]:
 
 
 class Guard:
-    """A process that reaps strays as soon as this one is gone.
+    """A process that reaps orphans as soon as this one is gone.
 
     Args:
         code: What it then runs.
@@ -120,5 +120,5 @@ def _kill(machine_id: str, session: int) -> bool:
     is_ours = any(procfs.carries(pid, machine_id) for pid in members)
     was_alive = procfs.kill_machine(machine_id, session if is_ours else _NO_SESSION)
     if was_alive:
-        log.info("stray_killed", extra={"machine_id": machine_id})
+        log.info("orphan_killed", extra={"machine_id": machine_id})
     return was_alive
