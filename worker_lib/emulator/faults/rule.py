@@ -26,6 +26,8 @@ from worker_lib.fly.regions import REGIONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from worker_lib.errors import Problem
+
 ANY = "*"
 _DEFAULT_ERROR = "unknown: injected fault"
 _STRINGS = ("action", "state", "region", "size", "machine", "effect", "error", "code")
@@ -103,14 +105,16 @@ class FaultRule:
         if not isinstance(raw, dict):
             raise ConfigError(f"a fault is an object, not {raw!r}")
         known = [each.name for each in fields(cls)]
-        problems = [
-            _type_problem(name, value)
-            if name in known
-            else unknown_name("key of a fault", str(name), known)
-            for name, value in raw.items()
+        problems: list[Problem | str] = [
+            unknown_name("key of a fault", str(name), known)
+            for name in raw
+            if name not in known
         ]
-        if any(problems):
-            raise ConfigError(*filter(None, problems))
+        problems += filter(
+            None, (_type_problem(n, v) for n, v in raw.items() if n in known)
+        )
+        if problems:
+            raise ConfigError(*problems)
         values: dict[str, Any] = {
             n: tuple(v) if isinstance(v, list) else v for n, v in raw.items()
         }
@@ -153,7 +157,7 @@ class FaultRule:
         )
 
 
-def _unknown(rule: FaultRule) -> Iterator[str]:
+def _unknown(rule: FaultRule) -> Iterator[Problem | str]:
     known = (
         ("action", rule.action, {*ACTIONS, ANY}),
         ("state", rule.state, {*STATES, ""}),
