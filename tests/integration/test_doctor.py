@@ -179,7 +179,7 @@ FAULTS: dict[str, tuple[Callable[[Scene], Any], str, str, str, str]] = {
     ),
     "a password in the clear": (
         sets(REDIS_URL=f"redis://:{PASSWORD}@127.0.0.2:1"),
-        *("redis url", "warning", "in the clear", "rediss://"),
+        *("redis url", "warning", "unencrypted", "rediss://"),
     ),
     "eviction": (
         configures("maxmemory-policy", "allkeys-lru"),
@@ -283,11 +283,11 @@ FAULTS: dict[str, tuple[Callable[[Scene], Any], str, str, str, str]] = {
     ),
     "an image that is no name": (
         sets(WORKER_IMAGE="registry.fly.io/web: v1"),
-        *("image", "failed", "no name of an image", "fly image show"),
+        *("image", "failed", "not the name of an image", "fly image show"),
     ),
     "an image that nobody runs": (
         lambda scene: scene.create_machine(image="registry.fly.io/web:v2"),
-        *("image", "unknown", "on no machine", "--probe"),
+        *("image", "unknown", "no machine that", "--probe"),
     ),
 }
 
@@ -362,7 +362,7 @@ def test_a_rate_limit_that_lasts_is_unknown_and_not_failed(
     scene: Scene, action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Fly would not answer is neither well nor wrong."""
-    monkeypatch.setattr("worker_lib.doctor.fly_facts._PATIENCE", 0.5)
+    monkeypatch.setattr("worker_lib.doctor.fly_facts._LONGEST_WAIT", 0.5)
     rule = FaultRule(action=action, effect="rate_limited", retry_after=0.2)
     scene.emulator.script_faults([rule])
 

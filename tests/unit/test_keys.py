@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 
 from worker_lib.fly.naming import machine_name
-from worker_lib.store.keys import job_channel, key_prefix, new_job_id, new_slot_id
+from worker_lib.store.keys import (
+    doctor_marks,
+    job_channel,
+    key_prefix,
+    new_job_id,
+    new_slot_id,
+    trial_key,
+)
 
 
 def test_ids_are_plain_hexadecimal_and_do_not_repeat() -> None:
@@ -28,3 +35,5 @@ def test_all_keys_of_a_namespace_share_a_hash_slot() -> None:
     """Redis Cluster hashes what is in the first braces."""
     assert "{shop}" == key_prefix("shop")
     assert "{shop}:changed:j1" == job_channel("shop", "j1")
+    assert "{shop}:doctor" == doctor_marks("shop")
+    assert "{shop}:trial" == trial_key("shop")

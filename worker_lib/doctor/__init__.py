@@ -1,13 +1,13 @@
 """Checks each setting against the real Redis and the real Machines API.
 
-In order: `configuration` loads the settings and collects every problem with them;
-`ground` looks whether a local stack can run here; `server` asks Redis, `answers` the
-Machines API, and `server` and `fly` judge what they said; `sides` compares secrets
-and `clocks` the time; `probe` boots a machine if asked to; `examination` puts them in
-order, and `redaction` sees to it that no line holds a secret.
+`checks` runs all checks in order and yields a finding for each: `configuration` loads
+the settings; `local_stack` checks whether a local stack can run here; `server` and
+`rights` ask Redis; `fly_facts` asks the Machines API and `fly` judges the replies;
+`clocks` compares the time; `probe`, if wanted, boots a machine; `signing` compares
+secrets. Last, `redaction` removes secrets from every finding.
 
-What it does not promise: that a job will succeed. It looks at what jobs stand on, and
-what could not be looked at is said to be unknown.
+It does not promise that a job will succeed: it checks what jobs depend on. What it
+cannot check has the verdict `unknown`.
 """
 
 from __future__ import annotations

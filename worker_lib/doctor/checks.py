@@ -1,8 +1,9 @@
-"""The whole examination, in the order in which one fault explains the next."""
+"""All checks, in the order in which one fault explains the next."""
 
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from worker_lib import local
 from worker_lib.doctor import fly, local_stack, probe, server, signing
 from worker_lib.doctor.clocks import check_clock, moment_of
 from worker_lib.doctor.configuration import check_secret_strength, check_url, load
-from worker_lib.doctor.findings import Finding, refused, unknown
+from worker_lib.doctor.findings import Finding, from_error, unknown
 from worker_lib.doctor.fly_facts import Reply, read_fly
 from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.doctor.rights import check_rights
@@ -18,9 +19,7 @@ from worker_lib.errors import ConfigError, StoreError
 from worker_lib.fly.naming import owners
 from worker_lib.local.paths import Place
 from worker_lib.ping import versions
-from worker_lib.store.connection import Connection
-from worker_lib.store.keys import key_prefix
-from worker_lib.store.store import Store
+from worker_lib.store.keys import trial_key
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["examine"]
 
 _PROBE_SPARE = 30.0
+_REDIS_FIRST = "fix Redis first, then run the doctor again"
 
 
 def examine(
@@ -48,41 +48,41 @@ def examine(
 ) -> Iterator[Finding]:
     """Yield each finding as soon as it is known, in the same order in every run.
 
-    Reads settings, asks Redis and the Machines API; writes one key that is deleted
-    again and the mark of `sides`; starts nothing, except the local stack where the
-    settings ask for it, and one machine if `probing`.
+    Reads the settings, and asks Redis and the Machines API. In Redis it writes a key
+    that it deletes again, and the mark that `signing` describes. It starts the local
+    stack where the settings ask for it, and one machine if `probing`.
 
     Args:
-        environ: The variables to examine.
+        environ: The variables to check.
         probing: Boot a machine and run a tiny task on it.
         clock: Seconds since 1970 by this computer.
     """
-    examination = _Examination(environ, clock)
-    for finding in examination.run(probing=probing):
-        yield redacted(finding, examination.hidden)
+    checks = _Checks(environ, clock)
+    for finding in checks.run(probing=probing):
+        yield redacted(finding, checks.secrets)
 
 
-class _Examination:
+class _Checks:
     def __init__(self, environ: Mapping[str, str], clock: Callable[[], float]) -> None:
         self._environ = environ
         self._clock = clock
         self._local = False
-        self._redis_answers = False
+        self._redis_replied = False
         self._failures = 0
-        self.hidden = secrets_of(environ)
+        self.secrets = secrets_of(environ)
 
     def run(self, *, probing: bool) -> Iterator[Finding]:
         settings, findings = load(self._environ)
         yield from self._counted(findings)
         if settings.local:
-            joined = yield from self._joined(settings)
+            joined = yield from self._join_local(settings)
             if joined is None:
                 return
             self._local, settings = True, joined
         yield from self._counted(self._services(settings))
         yield from self._probe(settings, probing=probing)
-        # Last, since a probe is the best evidence there can be.
-        if settings.secret and self._redis_answers:
+        # Last, since what a probe has signed is the best evidence.
+        if settings.secret and self._redis_replied:
             yield self._shared_secret(settings)
 
     def _counted(self, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -90,9 +90,6 @@ class _Examination:
         for finding in findings:
             self._failures += finding.verdict == "failed"
             yield finding
-
-    def _is_healthy(self) -> bool:
-        return not self._failures
 
     def _services(self, settings: Settings) -> Iterator[Finding]:
         if settings.secret:
@@ -102,33 +99,34 @@ class _Examination:
         if settings.fly_api_token:
             yield from self._fly(settings)
 
-    def _joined(self, settings: Settings) -> Generator[Finding, None, Settings | None]:
-        """Return settings that point at the local stack; None if it has none."""
-        if self._is_healthy():
-            place = Place.of(Path.cwd(), settings.runtime)
-            yield from self._counted(local_stack.check_local(place))
-        if not self._is_healthy():
+    def _join_local(
+        self, settings: Settings
+    ) -> Generator[Finding, None, Settings | None]:
+        """Return settings that point at the local stack; None if it cannot run."""
+        if not self._failures:
+            paths = Place.of(Path.cwd(), settings.runtime)
+            yield from self._counted(local_stack.check_local(paths))
+        if self._failures:
             return None
         try:
             joined = local.join(settings)
         except ConfigError as error:
-            yield from refused("local stack", error)
+            yield from from_error("local stack", error)
             return None
         known = {"FLY_API_TOKEN": joined.fly_api_token}
-        self.hidden += secrets_of({**known, "WORKER_LIB_SECRET": joined.secret})
+        self.secrets += secrets_of({**known, "WORKER_LIB_SECRET": joined.secret})
         return joined
 
     def _redis(self, settings: Settings) -> Iterator[Finding]:
         redis = server.RedisServer(settings.redis_url)
-        prefix = key_prefix(settings.namespace)
         try:
             yield check_url(settings.redis_url)
             yield server.check_latency(redis.pings())
-            self._redis_answers = True
+            self._redis_replied = True
             yield from _judge_info(redis)
             yield server.check_scripts(redis)
-            yield server.check_writes(redis, f"{prefix}:trial")
-            yield check_rights(redis, settings.redis_url, prefix)
+            yield server.check_writes(redis, trial_key(settings.namespace))
+            yield check_rights(redis, settings.redis_url, settings.namespace)
             yield check_clock("redis clock", self._clock(), redis.time())
         except StoreError as error:
             yield server.unreachable(error)
@@ -136,24 +134,21 @@ class _Examination:
             redis.close()
 
     def _shared_secret(self, settings: Settings) -> Finding:
-        side = signing.side_name(self._environ)
-        redis = server.RedisServer(settings.redis_url)
-        try:
-            found = signing.outcome_evidence(settings)
-            found += signing.read_marks(redis, settings, side)
-            signing.write_mark(redis, settings, side)
-        except (StoreError, ConfigError) as error:
-            remedy = "fix Redis first, then look again"
-            return unknown("secret shared", f"Redis refused: {error}", remedy)
-        finally:
-            redis.close()
+        host = signing.host_name(self._environ)
+        with closing(server.RedisServer(settings.redis_url)) as redis:
+            try:
+                found = signing.outcome_evidence(settings)
+                found += signing.read_marks(redis, settings, host)
+                signing.write_mark(redis, settings, host)
+            except (StoreError, ConfigError) as error:
+                return unknown("secret shared", f"Redis refused: {error}", _REDIS_FIRST)
         return signing.check_secret_shared(found)
 
     def _fly(self, settings: Settings) -> Iterator[Finding]:
         try:
             facts = read_fly(settings, self._clock)
         except ConfigError as error:
-            yield from refused("fly api", error)
+            yield from from_error("fly api", error)
             return
         if isinstance(facts, Reply):
             yield fly.check_api(facts, settings)
@@ -179,17 +174,16 @@ class _Examination:
         yield check_clock("fly clock", facts.app.at, moment_of(facts.app.date))
 
     def _probe(self, settings: Settings, *, probing: bool) -> Iterator[Finding]:
-        """Boot a machine if it was asked for and nothing forbids it."""
-        here = versions()
-        if not probing or not self._is_healthy():
-            if probing:
-                remedy = "fix what failed above first"
-                yield unknown("probe", "no machine was started", remedy)
-            yield probe.check_versions({}, here)
-            return
-        ended = probe.run_probe(settings, settings.boot_timeout + _PROBE_SPARE)
-        yield probe.check_probe(ended, settings)
-        yield probe.check_versions(ended.told, here)
+        """Boot a machine if that is wanted and nothing has failed."""
+        reported: Mapping[str, str] = {}
+        if probing and self._failures:
+            remedy = "fix what failed above first"
+            yield unknown("probe", "no machine was started", remedy)
+        elif probing:
+            result = probe.run_probe(settings, settings.boot_timeout + _PROBE_SPARE)
+            yield probe.check_probe(result, settings)
+            reported = result.reported
+        yield probe.check_versions(reported, versions())
 
 
 def _judge_info(redis: server.RedisServer) -> Iterator[Finding]:
@@ -209,18 +203,14 @@ def _leftovers(facts: FlyFacts, settings: Settings) -> Finding:
     try:
         strays = _unknown_slots(settings, slots)
     except (StoreError, ConfigError) as error:
-        remedy = "fix Redis first, then look again"
-        return unknown("machines", f"Redis does not tell their slots: {error}", remedy)
+        text = f"their slots cannot be read from Redis: {error}"
+        return unknown("machines", text, _REDIS_FIRST)
     return fly.check_leftovers(facts.machines, slots, strays)
 
 
 def _unknown_slots(settings: Settings, slots: Collection[str]) -> set[str]:
     if not slots or not settings.redis_url:
         return set()
-    connection = Connection(settings.redis_url, key_prefix(settings.namespace))
-    store = Store(connection, settings.namespace)
-    try:
+    with closing(signing.open_store(settings)) as store:
         _, strays = store.orphans([*slots])
-    finally:
-        store.close()
     return strays

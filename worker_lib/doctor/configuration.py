@@ -1,11 +1,11 @@
-"""What can be said of the settings without asking anybody."""
+"""Checks of the settings that need neither Redis nor Fly."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from worker_lib.doctor.findings import Finding, bad, good, poor, refused
+from worker_lib.doctor.findings import Finding, failed, from_error, ok, warning
 from worker_lib.errors import ConfigError
 from worker_lib.settings import Settings
 
@@ -20,14 +20,14 @@ _OURS = ("REDIS_URL", "FLY_", "WORKER_")
 _ON_MACHINE = "WORKER_LIB_SLOT"
 _NEW_SECRET = "make one with: openssl rand -hex 32"  # noqa: S105 - how to make one
 _FEWEST_CHARACTERS = 8
-# What only the calling side's client reads: the machines' own one does not.
+# The callers' client of Redis reads them, the machines' own one does not.
 _CALLER_ONLY = "machines do not read options of the URL"
 
 
 def load(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
-    """Return what can be loaded of `environ`, and every problem with it.
+    """Return the settings of `environ`, and every problem with them.
 
-    What is wrong is left out of the settings, so that the rest can be looked at.
+    Wrong values are left out of the settings, so that the rest can be checked.
     """
     given = {name: value for name, value in environ.items() if name.startswith(_OURS)}
     problems = _problems_of(lambda: Settings.load(given))
@@ -37,48 +37,48 @@ def load(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     )
     if not settings.local:
         missing = _problems_of(settings.require_remote)
-        if _ON_MACHINE not in environ:  # there, no token is as it should be
+        if _ON_MACHINE not in environ:  # machines need no token
             missing += _problems_of(settings.require_machines)
-        # What is there and wrong was told of already.
+        # Wrong values are among the problems already.
         problems += [one for one in missing if one.source not in wrong]
     if not problems:
         where = "local stack" if settings.local else f"app {settings.fly_app!r}"
         text = f"loaded ({where}, namespace {settings.namespace!r})"
-        return settings, [good("settings", text)]
-    return settings, list(refused("settings", ConfigError(*problems)))
+        return settings, [ok("settings", text)]
+    return settings, list(from_error("settings", ConfigError(*problems)))
 
 
 def check_secret_strength(secret: str) -> Finding:
-    """Judge a secret that is long enough: does it repeat itself?"""
+    """Check whether a secret that is long enough repeats itself."""
     name, size = "secret strength", len(secret.encode())
     if _is_repetition(secret):
-        return bad(name, "WORKER_LIB_SECRET repeats one short text", _NEW_SECRET)
+        return failed(name, "WORKER_LIB_SECRET repeats one short text", _NEW_SECRET)
     kinds = len(set(secret))
     if kinds < _FEWEST_CHARACTERS:
         text = f"WORKER_LIB_SECRET has only {kinds} different characters"
-        return bad(name, text, _NEW_SECRET)
-    return good(name, f"{size} bytes, no repetition")
+        return failed(name, text, _NEW_SECRET)
+    return ok(name, f"{size} bytes, no repetition")
 
 
 def check_url(url: str) -> Finding:
-    """Find what in REDIS_URL means one thing here and another on a machine."""
+    """Check that REDIS_URL means the same here and on a machine."""
     name = "redis url"
     try:
         parts = urlsplit(url)
         options, host = parse_qs(parts.query), parts.hostname or ""
         _ = parts.port
     except ValueError:
-        return bad(
+        return failed(
             name,
             "REDIS_URL cannot be read",
-            "write it as redis://user:password@host:port and escape what is not a "
-            "letter or a digit in the password (%40 for @)",
+            "write it as redis://user:password@host:port and escape special "
+            "characters of the password (%40 for @)",
         )
     if parts.scheme == "unix":
-        return good(name, "a unix socket of this computer")
+        return ok(name, "a unix socket of this computer")
     if "db" in options:
         text = f"the database is given as ?db=, and {_CALLER_ONLY}"
-        return bad(name, text, "write it as a path: redis://host:6379/2")
+        return failed(name, text, "write it as a path: redis://host:6379/2")
     return _check_transport(name, parts.scheme, host, options, bool(parts.password))
 
 
@@ -87,28 +87,28 @@ def _check_transport(
 ) -> Finding:
     if "ssl_cert_reqs" in options:
         text = f"ssl_cert_reqs is set, and {_CALLER_ONLY}: they check certificates"
-        return poor(name, text, "use a certificate that a known authority has signed")
+        return warning(name, text, "use a certificate signed by a known authority")
     if scheme == "rediss" and host.startswith("fly-") and host.endswith(".upstash.io"):
         text = "rediss:// is meant for TLS, which Fly's own Redis does not offer"
-        return poor(name, text, "use redis://: its network is private and encrypted")
+        return warning(name, text, "use redis://: its network is private and encrypted")
     if scheme == "redis" and secret and not _is_private(host):
-        text = f"the password goes to {host} in the clear"
-        return poor(name, text, "use rediss:// if the server offers TLS")
+        text = f"the password goes to {host} unencrypted"
+        return warning(name, text, "use rediss:// if the server offers TLS")
     if options:
         text = f"it has {', '.join(sorted(options))}, and {_CALLER_ONLY}"
-        return poor(name, text, "leave them out")
-    return good(name, f"{scheme}:// to {host or 'localhost'}")
+        return warning(name, text, "leave them out")
+    return ok(name, f"{scheme}:// to {host or 'localhost'}")
 
 
 def _is_private(host: str) -> bool:
-    """Whether packets to `host` stay on this computer or in Fly's network."""
+    """Whether traffic to `host` stays on this computer or in Fly's network."""
     if host in ("", "localhost", "127.0.0.1", "::1") or host.endswith(".internal"):
         return True
     return host.startswith("fly-") and host.endswith(".upstash.io")
 
 
 def _is_repetition(text: str) -> bool:
-    """Whether `text` is some part of it over and over."""
+    """Whether `text` is one shorter text, repeated."""
     return text in (text + text)[1:-1]
 
 

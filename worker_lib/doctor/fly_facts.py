@@ -1,4 +1,4 @@
-"""What the Machines API answers, asked once: every later check reads it here.
+"""What the Machines API replies: it is asked once, and every check reads it here.
 
 Source of the paths: Fly's OpenAPI file 1.0 (`/apps`, `/apps/{app_name}/secrets`,
 `/tokens/current`, `/platform/regions`).
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FlyFacts", "Reply", "image_app", "parts_of_image", "read_fly"]
 
-_ANSWER_TIMEOUT = 5.0
-# Seconds that all questions together wait where Fly limits requests.
-_PATIENCE = 20.0
+_REPLY_TIMEOUT = 5.0
+# Seconds that all requests together wait where Fly limits their rate.
+_LONGEST_WAIT = 20.0
 _PAUSE = 1.0
 _Json = TypeVar("_Json", dict[str, Any], list[Any])
 _FLY_REGISTRY = "registry.fly.io"
@@ -38,13 +38,13 @@ _IMAGE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What came back for one question.
+    """The reply to one request.
 
     Attributes:
-        body: JSON; None where there is an error.
+        body: JSON; None if there is an error.
         error: Why there is no body.
-        date: The answer's `Date` header.
-        at: When it came, by this computer's clock.
+        date: The `Date` header.
+        at: When it arrived, by this computer's clock.
     """
 
     body: Any = None
@@ -64,12 +64,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlyFacts:
-    """Every answer that the checks need.
+    """Every reply that the checks need.
 
     Attributes:
-        machines: Of the tasks app.
+        machines: Those of the tasks app.
         neighbours: The apps that the token sees in the tasks app's organization.
-        image_machines: Of the app that the image was built for.
+        image_machines: Those of the app that the image was built for.
     """
 
     app: Reply
@@ -84,15 +84,15 @@ class FlyFacts:
 def read_fly(
     settings: Settings, clock: Callable[[], float] = time.time
 ) -> FlyFacts | Reply:
-    """Ask everything; return the one failed reply if the API cannot be spoken to.
+    """Send all requests; return the one failed reply if the API does not work.
 
     Raises:
-        ConfigError: the address, the token or the app cannot work.
+        ConfigError: the address, the token or the app is not valid.
     """
     transport = Transport(
         settings.api_hostname,
         settings.fly_api_token,
-        timeout=_ANSWER_TIMEOUT,
+        timeout=_REPLY_TIMEOUT,
         session=None,
     )
     try:
@@ -105,7 +105,7 @@ class _Reader:
     def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
         self._transport = transport
         self._clock = clock
-        self._give_up_at = time.monotonic() + _PATIENCE
+        self._give_up_at = time.monotonic() + _LONGEST_WAIT
 
     def read(self, settings: Settings) -> FlyFacts | Reply:
         if not settings.fly_app.strip("."):
@@ -133,7 +133,7 @@ class _Reader:
         )
 
     def _ask(self, path: str, kind: type[_Json], **query: str) -> Reply:
-        """Return what `path` answers; a rate limit is waited for."""
+        """Return the reply for `path`; wait if the rate is limited."""
         while True:
             reply = self._ask_once(path, kind, query)
             if not isinstance(reply.error, RateLimited):
@@ -144,7 +144,7 @@ class _Reader:
             time.sleep(pause)
 
     def _ask_once(self, path: str, kind: type[_Json], query: dict[str, str]) -> Reply:
-        """Return what `path` answers; a body of another kind is an error."""
+        """Return the reply for `path`; a body of another kind is an error."""
         try:
             answer = self._transport.send("GET", path, query=query)
             at = self._clock()
@@ -155,9 +155,9 @@ class _Reader:
 
 
 def parts_of_image(image: str) -> dict[str, str] | None:
-    """Return registry, repository, tag and digest, "" for what is not there.
+    """Return registry, repository, tag and digest, each "" if it is not there.
 
-    None if `image` is no name of an image.
+    None if `image` is not the name of an image.
     """
     found = _IMAGE.fullmatch(image)
     return found.groupdict("") if found else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker_lib.doctor.findings import Finding, good, refused
+from worker_lib.doctor.findings import Finding, from_error, ok
 from worker_lib.errors import ConfigError
 from worker_lib.local.valkey import find_server
 
@@ -24,9 +24,9 @@ def check_local(place: Place) -> Iterator[Finding]:
         ("local sockets", lambda: _check_sockets(place)),
     ):
         try:
-            yield good(name, check())
+            yield ok(name, check())
         except ConfigError as error:
-            yield from refused(name, error)
+            yield from from_error(name, error)
 
 
 def _make_folders(place: Place) -> str:

@@ -1,4 +1,4 @@
-"""Boots a machine and runs one tiny task on it: the whole way, for real."""
+"""Boots a machine and runs one tiny task on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from worker_lib.causes import failed_boot
 from worker_lib.client.client import Client
-from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
+from worker_lib.doctor.findings import Finding, failed, ok, unknown, warning
 from worker_lib.doctor.signing import MISMATCH_REMEDY
 from worker_lib.errors import (
     InvalidRequest,
@@ -35,27 +35,27 @@ __all__ = ["Probe", "check_probe", "check_versions", "run_probe"]
 
 _CANCEL_WITHIN = 5.0
 _SILENT = (
-    "see what its machines say: fly logs -a {app}; most often REDIS_URL or "
-    "WORKER_LIB_SECRET is no secret of that app, or its Redis is another"
+    "read the logs of its machines: fly logs -a {app}; most often REDIS_URL or "
+    "WORKER_LIB_SECRET is not set for that app, or names another Redis"
 )
 # Source: Fly's guide "Managing Docker images with Fly.io's private registry",
 # "Verifying image existence".
 _NO_IMAGE = (
-    "see whether the image exists and this organization may use it: fly auth docker "
+    "check that the image exists and this organization may use it: fly auth docker "
     "&& docker manifest inspect {image}; then: fly logs -a {app}"
 )
 _ABOUT_IMAGE = re.compile(r"\b(image|manifest|registry)\b", re.IGNORECASE)
-# The first that fits what went wrong.
+# The first that fits the error.
 _REMEDIES: tuple[tuple[type[BaseException], str], ...] = (
     (SignatureMismatch, MISMATCH_REMEDY),
     (UnknownVersion, "build the image with the Python that runs here"),
     (WaitTimeout, _SILENT),
-    (StoreError, "see the lines on Redis"),
+    (StoreError, "see the lines about Redis"),
     (JobError, "use an image that has this app and this version of worker_lib"),
-    (BaseException, "see the lines on the token, the app and the image"),
+    (BaseException, "see the lines about the token, the app and the image"),
 )
-# How often it is looked whether the machine has failed meanwhile, in seconds.
-_LOOK_EVERY = 1.0
+# Seconds between two checks whether the machine has failed.
+_CHECK_EVERY = 1.0
 _UNSTARTED = frozenset({"failed", "launch_failed"})
 _ENDED = _UNSTARTED | {"stopped", "destroying", "destroyed"}
 
@@ -65,20 +65,20 @@ class Probe:
     """How the tiny task ended.
 
     Attributes:
-        told: What it returned; empty if it did not.
-        error: Why it did not.
+        reported: The versions it returned; empty if it failed.
+        error: Why it failed.
         ended: The machine that ended before it took the task.
-        took: Seconds from the call to the answer.
+        took: Seconds from the call to the result.
     """
 
-    told: Mapping[str, str] = field(default_factory=dict)
+    reported: Mapping[str, str] = field(default_factory=dict)
     error: BaseException | None = None
     ended: Machine | None = None
     took: float = 0.0
 
 
 def run_probe(settings: Settings, timeout: float) -> Probe:
-    """Run `ping` on a machine; cancel it if there is no answer in time."""
+    """Run `ping` on a machine; cancel it if there is no result in time."""
     client = Client(settings)
     began = time.monotonic()
     try:
@@ -98,46 +98,45 @@ def _outcome(client: Client, job_id: str, boots: _Boots, timeout: float) -> Prob
         left = deadline - time.monotonic()
         try:
             good_end, value = client.outcome(
-                job_id, max(0.0, min(left, _LOOK_EVERY)), fresh=True
+                job_id, max(0.0, min(left, _CHECK_EVERY)), fresh=True
             )
         except WaitTimeout as error:
-            ended = boots.failed() if _waits(client, job_id) else None
-            if ended is None and left > _LOOK_EVERY:
+            ended = boots.failed_machine() if _is_queued(client, job_id) else None
+            if ended is None and left > _CHECK_EVERY:
                 continue
             client.cancel(job_id)
             return Probe(ended=ended, error=error)
-        return Probe(told=dict(value)) if good_end else Probe(error=value)
+        return Probe(reported=dict(value)) if good_end else Probe(error=value)
 
 
-def _waits(client: Client, job_id: str) -> bool:
-    """Whether no machine has taken the job yet."""
+def _is_queued(client: Client, job_id: str) -> bool:
     return client.look(job_id).info.status == "queued"
 
 
 class _Boots:
-    """Watches the machines that are made from now on."""
+    """Watches the machines that are created from now on."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._owner = owner(client.settings.namespace, client.settings.secret)
         self._before = self._known()
-        self._suspects: set[str] = set()
+        self._seen_ended: set[str] = set()
 
-    def failed(self) -> Machine | None:
-        """Return a new machine that has ended, if all have; seen so twice.
+    def failed_machine(self) -> Machine | None:
+        """Return a new machine if all new ones have ended, in this call and the last.
 
-        Between two looks a machine may have taken the job and finished it.
+        One call is not enough: a machine may just have taken the job and finished it.
         """
         if self._before is None:
             return None
         try:
             new = [one for one in self._listed() if one.id not in self._before]
         except MachinesApiError:
-            return None  # it is only asked so as to tell sooner
+            return None  # without it a failure is only noticed later
         ended = [one for one in new if one.state in _ENDED]
-        sure = [one for one in ended if one.id in self._suspects]
-        self._suspects = {one.id for one in ended}
-        return self._whole(sure[0]) if sure and ended == new else None
+        sure = [one for one in ended if one.id in self._seen_ended]
+        self._seen_ended = {one.id for one in ended}
+        return self._with_events(sure[0]) if sure and ended == new else None
 
     def _known(self) -> set[str] | None:
         try:
@@ -150,8 +149,8 @@ class _Boots:
         api = self._client.launcher.api
         return api.list_machines(metadata=wanted, include_deleted=True)
 
-    def _whole(self, machine: Machine) -> Machine:
-        """Return it with its events, if Fly still tells them."""
+    def _with_events(self, machine: Machine) -> Machine:
+        """Return the machine with its events, if Fly still has them."""
         try:
             return self._client.launcher.api.get_machine(machine.id)
         except MachinesApiError:
@@ -159,13 +158,14 @@ class _Boots:
 
 
 def check_probe(probe: Probe, settings: Settings) -> Finding:
-    """Judge whether a machine can boot, take a call and answer."""
+    """Check that a machine can boot, take a call and return its result."""
     name, error = "probe", probe.error
     if probe.ended is not None:
         return _check_ended(name, probe.ended, settings)
     if error is None:
-        where = f"machine {probe.told['machine_id']} ({probe.told['region']})"
-        return good(name, f"{where} answered after {probe.took:.1f} s")
+        machine = f"machine {probe.reported['machine_id']}"
+        where = f"{machine} ({probe.reported['region']})"
+        return ok(name, f"{where} answered after {probe.took:.1f} s")
     text = str(error).partition("\n")[0]
     if isinstance(error, WaitTimeout):
         text = f"no answer after {probe.took:.0f} s"
@@ -173,41 +173,41 @@ def check_probe(probe: Probe, settings: Settings) -> Finding:
     remedy = next(remedies)
     if isinstance(error, InvalidRequest) and _ABOUT_IMAGE.search(text):
         remedy = _NO_IMAGE
-    return bad(name, text, remedy.format(app=settings.fly_app, image=settings.image))
+    return failed(name, text, remedy.format(app=settings.fly_app, image=settings.image))
 
 
 def _check_ended(name: str, machine: Machine, settings: Settings) -> Finding:
-    """Tell of a machine that ended before it took the call."""
+    """Explain why a machine ended before it took the call."""
     words = {"app": settings.fly_app, "image": settings.image}
     states = {machine.state, *(one.status for one in machine.events)}
     if machine.exit_event is not None:
         text = failed_boot(machine, machine.exit_event)
-        return bad(name, text, _SILENT.format(**words))
+        return failed(name, text, _SILENT.format(**words))
     if states & _UNSTARTED or not machine.events:
         text = f"Fly could not start machine {machine.id} of {settings.image}"
-        return bad(name, text, _NO_IMAGE.format(**words))
+        return failed(name, text, _NO_IMAGE.format(**words))
     text = f"machine {machine.id} was stopped before it took the call"
-    return bad(name, text, _SILENT.format(**words))
+    return failed(name, text, _SILENT.format(**words))
 
 
 def check_versions(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Finding:
-    """Compare what pickles depend on.
+    """Compare the versions that pickles depend on.
 
     Args:
-        theirs: The machine's; empty if no machine was asked.
-        ours: This process's.
+        theirs: Those of a machine; empty if none was asked.
+        ours: Those of this process.
     """
     name = "versions"
     if not theirs:
         here = ", ".join(f"{what} {version}" for what, version in ours.items())
-        text = f"here: {here}; no machine was asked for its own"
+        text = f"here: {here}; no machine was asked"
         return unknown(name, text, "worker-lib doctor --probe asks one")
     text = _compared(theirs, ours)
     if _minor(theirs["python"]) != _minor(ours["python"]):
-        return bad(name, text, "use one minor version in the app and its image")
+        return failed(name, text, "use one minor version in the app and its image")
     if any(theirs.get(what) != ours[what] for what in ours if what != "python"):
-        return poor(name, text, "install the same versions on both sides")
-    return good(name, text)
+        return warning(name, text, "install the same versions on both sides")
+    return ok(name, text)
 
 
 def _compared(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:

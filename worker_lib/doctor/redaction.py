@@ -1,7 +1,7 @@
-"""The last gate: no text leaves the examination with a secret in it.
+"""Removes secrets from every finding, as the last step.
 
-No check puts one there. Redis, Fly and the operating system may quote what they were
-sent, though, and this holds whatever they say.
+No check puts one there. But Redis, Fly and the operating system may quote what they
+were sent.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _KEYS = ("WORKER_LIB_SECRET", "WORKER_LIB_SECRET_OLD")
 
 
 def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return every text of `environ` that must not be shown, the longest first.
+    """Return every secret in `environ`, the longest first.
 
-    Words too short to be a secret are left out: blanking every "1" helps nobody.
+    Very short ones are left out: hiding every "1" would help nobody.
     """
     found = {word for word in _candidates(environ) if len(word) >= _SHORTEST}
     return tuple(sorted(found, key=len, reverse=True))
 
 
 def redacted(finding: Finding, secrets: tuple[str, ...]) -> Finding:
-    """Return the finding with every secret blanked out."""
+    """Return the finding with `[hidden]` in place of every secret."""
     return dataclasses.replace(
         finding,
-        text=_blanked(finding.text, secrets),
-        remedy=_blanked(finding.remedy, secrets),
+        text=_hidden(finding.text, secrets),
+        remedy=_hidden(finding.remedy, secrets),
     )
 
 
@@ -51,7 +51,7 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
     yield from (url if password else "", password, unquote(password))
 
 
-def _blanked(text: str, secrets: tuple[str, ...]) -> str:
+def _hidden(text: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
         text = text.replace(secret, "[hidden]")
     return text

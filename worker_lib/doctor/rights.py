@@ -1,9 +1,9 @@
-"""Whether a user of Redis may do all that jobs need: tried, one command at a time.
+"""Checks that a user of Redis may run all commands that jobs need, by trying each.
 
-A user with few rights seldom may ask what they are, so every command that the scripts
-run, and those that wait, are sent for real, on a key and a channel of the namespace.
-The key is a hash that ends by itself: what would change it otherwise is refused as of
-the wrong type, after the rights were checked.
+A user with few rights can seldom read what they are. So every command of the scripts,
+and every one that waits, is sent on a key and a channel of the namespace. The key is
+a hash that expires: a command for another type of key is refused because of the type,
+and Redis checks the rights before that.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from worker_lib.doctor.findings import Finding, bad, good, unknown
+from worker_lib.doctor.findings import Finding, failed, ok, unknown
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.store import scripts
+from worker_lib.store.keys import key_prefix, trial_key
 from worker_lib.store.requirements import missing_right
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ _SCRIPT = "return 1"
 _NO_SCRIPT = "0" * 40
 _LIFE_MS = 60000
 _SHORT = 0.01
-# KEY, CHANNEL and PREFIX stand for those of the namespace. What is not among the
-# commands of the scripts is tried only if it waits, listens or runs scripts.
+# KEY, CHANNEL and PREFIX stand for those of the namespace. A command that no script
+# has is tried only if it is in _DIRECT.
 TRIALS: tuple[tuple[str | float, ...], ...] = (
     ("HSET", "KEY", "x", "x"),
     ("PEXPIRE", "KEY", _LIFE_MS),
@@ -88,39 +89,39 @@ TRIALS: tuple[tuple[str | float, ...], ...] = (
     ("UNLINK", "KEY"),
     ("DEL", "KEY"),
     ("PUBLISH", "CHANNEL", "1"),
-    # Last: nothing else may be asked on a connection that listens.
+    # Last: a connection that has subscribed takes no other command.
     ("SUBSCRIBE", "CHANNEL"),
 )
-# Asked where it is allowed, and done without where it is not.
+# Used where it is allowed; jobs work without it.
 _OPTIONAL = frozenset({"INFO"})
 _DIRECT = frozenset({"BLPOP", "BLMOVE", "EVAL", "EVALSHA", "SUBSCRIBE", "DEL"})
 
 
-def check_rights(server: RedisServer, url: str, prefix: str) -> Finding:
+def check_rights(server: RedisServer, url: str, namespace: str) -> Finding:
     """Try every command that jobs need, and name each right that is missing.
 
     Args:
         server: The connection; it is closed, and opens again when next asked.
-        url: Whose user is told.
-        prefix: What our keys and channels start with.
+        url: It names the user.
+        namespace: The keys of this namespace are tried.
     """
     name, user = "redis rights", unquote(urlsplit(url).username or "default")
-    found = _Trials(server, prefix)
+    found = _Trials(server, namespace)
     try:
         found.run()
     except StoreUnavailable as error:
         return unknown(name, f"not all was tried: {error}", "see the lines above")
     if not found.missing:
-        return good(name, f"user {user} may do all that jobs need")
+        return ok(name, f"user {user} may do all that jobs need")
     lacking = ", ".join(found.missing)
     rules = " ".join(rule for rule in found.missing.values() if rule)
     if not rules:
-        return bad(name, f"this server lacks {lacking}", "use Redis 6.2 or Valkey")
-    # A refusal names the command first, so what it was tried on stays unknown.
+        return failed(name, f"this server lacks {lacking}", "use Redis 6.2 or Valkey")
+    # Redis checks the right to the command first, then that to the key or channel.
     untried = [what for what in ("KEY", "CHANNEL") if what not in found.reached]
-    again = "" if not untried else "; then look again: not all could be tried yet"
+    again = "; then try again: not all could be tried yet" if untried else ""
     remedy = f"ACL SETUSER {user} {rules}{again}"
-    return bad(name, f"user {user} lacks {lacking}", remedy)
+    return failed(name, f"user {user} lacks {lacking}", remedy)
 
 
 def commands_of_scripts() -> frozenset[str]:
@@ -134,22 +135,19 @@ def commands_of_scripts() -> frozenset[str]:
 
 
 class _Trials:
-    """What came of trying every command.
+    """Tries every command.
 
     Attributes:
         missing: The rights that are missing, and the rule that gives each; "" for a
             command that the server does not have.
-        reached: `KEY` and `CHANNEL`, if some command was let near one of ours.
+        reached: `KEY` and `CHANNEL`, if the rights to one of ours were checked.
     """
 
-    def __init__(self, server: RedisServer, prefix: str) -> None:
+    def __init__(self, server: RedisServer, namespace: str) -> None:
         self._server = server
-        self._prefix = prefix
-        self._own = {
-            "KEY": f"{prefix}:trial",
-            "CHANNEL": f"{prefix}:trial",
-            "PREFIX": prefix,
-        }
+        self._prefix = key_prefix(namespace)
+        trial = trial_key(namespace)
+        self._own = {"KEY": trial, "CHANNEL": trial, "PREFIX": self._prefix}
         self.missing: dict[str, str] = {}
         self.reached: set[str] = set()
 

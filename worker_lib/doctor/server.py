@@ -1,8 +1,8 @@
-"""What Redis says of itself, and whether it can be trusted with jobs.
+"""Checks that Redis can be reached and will keep jobs.
 
-`RedisServer` asks, over the connection that machines use; each `check_` function
-judges an answer. `INFO` is asked once for all of them. What a provider does not let
-us ask is `unknown`, never `ok`.
+`RedisServer` sends commands over the kind of connection that machines use; each
+`check_` function judges a reply. `INFO` is sent once for all of them. If a provider
+does not allow a command, the finding is `unknown`, never `ok`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
-from worker_lib.doctor.findings import Finding, bad, good, poor, unknown
+from worker_lib.doctor.findings import Finding, failed, ok, unknown, warning
 from worker_lib.errors import ConfigError, StoreError, StoreUnavailable
 from worker_lib.store.requirements import EVICTION_REMEDY, eviction_risk
 from worker_lib.store.wire import Wire
@@ -34,7 +34,7 @@ __all__ = [
     "unreachable",
 ]
 
-_ANSWER_TIMEOUT = 3.0
+_REPLY_TIMEOUT = 3.0
 _PINGS = 5
 _SLOW_PING = 0.05
 # BLMOVE, and ZADD with LT and GT.
@@ -45,14 +45,14 @@ _TRIAL_TTL_MS = 60_000
 
 
 class _PlainWire(Wire):
-    """Tells refusals in Redis's own words: which of them pass is for others to know."""
+    """Raises refusals with the words of Redis; other clients wait for some to pass."""
 
     def _refusal(self, text: str) -> StoreError:
         return StoreError(f"Redis refused a command: {text}")
 
 
 class RedisServer:
-    """One connection, and what was said over it.
+    """One connection to Redis.
 
     Args:
         url: `redis://`, `rediss://` or `unix://`.
@@ -71,10 +71,10 @@ class RedisServer:
         wire = self._wire = self._wire or self._open()
         wire.connect()
         wire.send(*command)
-        return wire.receive(_ANSWER_TIMEOUT)
+        return wire.receive(_REPLY_TIMEOUT)
 
     def pings(self) -> list[float]:
-        """Return how many seconds each of a few PINGs took, the connect left out."""
+        """Return the seconds that each of a few PINGs took, without the connect."""
         self.ask("PING")
         took = []
         for _ in range(_PINGS):
@@ -84,7 +84,7 @@ class RedisServer:
         return took
 
     def info(self) -> dict[str, str]:
-        """Return what INFO says; empty if it may not be asked."""
+        """Return the reply to INFO; empty if it is not allowed."""
         try:
             reply = self.ask("INFO")
         except StoreError as error:
@@ -96,7 +96,7 @@ class RedisServer:
         return {name: value.strip() for name, colon, value in pairs if colon}
 
     def option(self, name: str) -> str | None:
-        """Return a value of the server's configuration; None if it is not told."""
+        """Return a value of the server's configuration; None if it is not allowed."""
         try:
             reply = self.ask("CONFIG", "GET", name)
         except StoreError as error:
@@ -111,7 +111,7 @@ class RedisServer:
         """Return the server's clock, in seconds since 1970."""
         reply = self.ask("TIME")
         if not isinstance(reply, list):
-            raise StoreError("Redis does not tell the time")
+            raise StoreError("Redis did not send its time")
         seconds, micro = (float(part) for part in reply if isinstance(part, bytes))
         return seconds + micro / 1e6
 
@@ -123,7 +123,7 @@ class RedisServer:
     def _open(self) -> Wire:
         try:
             return _PlainWire(self._url, "")
-        except ConfigError as error:  # told like all that keeps us from Redis
+        except ConfigError as error:
             raise StoreUnavailable("REDIS_URL cannot be read") from error
 
 
@@ -131,7 +131,7 @@ _FROM_OUTSIDE = (
     "correct the host; Fly's Redis has a name only inside Fly: run this there "
     "(fly ssh console), or go through: fly redis proxy"
 )
-# The first whose words are in what was said.
+# The first with a word that is in the error, which may quote Redis or the system.
 _REMEDIES = (
     (("WRONGPASS", "NOAUTH", "AUTH", "password"), "correct the password in REDIS_URL"),
     (("NOPERM",), "allow this user PING: ACL SETUSER ... +@all ~*"),
@@ -146,103 +146,104 @@ _REMEDIES = (
 
 
 def unreachable(error: StoreError) -> Finding:
-    """Say why Redis could not be spoken to at all."""
+    """Return the failure to reach Redis, with what to do."""
     text = str(error)
     remedies = (
         remedy for words, remedy in _REMEDIES if any(word in text for word in words)
     )
-    return bad("redis", text, next(remedies, "start it, or correct REDIS_URL"))
+    return failed("redis", text, next(remedies, "start it, or correct REDIS_URL"))
 
 
 def check_latency(pings: list[float]) -> Finding:
-    """Judge how long a round trip takes."""
+    """Check how long a round trip takes."""
     median = statistics.median(pings)
-    text = f"answers in {median * 1000:.2f} ms (median of {len(pings)})"
+    text = f"replies in {median * 1000:.2f} ms (median of {len(pings)})"
     if median > _SLOW_PING:
         remedy = "put Redis in the region of the app: each call costs a round trip"
-        return poor("redis", text, remedy)
-    return good("redis", text)
+        return warning("redis", text, remedy)
+    return ok("redis", text)
 
 
 def check_version(info: Mapping[str, str]) -> Finding:
-    """Judge whether the server has the commands that are used."""
-    name, told = "redis version", info.get("redis_version", "")
-    numbers = tuple(int(part) for part in told.split(".")[:2] if part.isdecimal())
+    """Check that the server has the commands that are used."""
+    name, version = "redis version", info.get("redis_version", "")
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if len(numbers) < 2:
-        return unknown(name, "the server does not tell its version", "use 6.2 or later")
+        return unknown(name, "the server hides its version", "use 6.2 or later")
     if numbers < _OLDEST:
-        text = f"{told} has no BLMOVE and no ZADD LT"
-        return bad(name, text, "use Redis 6.2 or later, or any Valkey")
+        text = f"{version} has no BLMOVE and no ZADD LT"
+        return failed(name, text, "use Redis 6.2 or later, or any Valkey")
     valkey = info.get("valkey_version")
-    return good(name, f"Valkey {valkey}" if valkey else told)
+    return ok(name, f"Valkey {valkey}" if valkey else version)
 
 
 def check_eviction(info: Mapping[str, str], policy: str | None) -> Finding:
-    """Judge what a full server does: refuse new calls, or forget old ones."""
+    """Check that a full server refuses new jobs and keeps the old ones."""
     name, found = "redis eviction", policy or info.get("maxmemory_policy", "")
     if not found:
-        remedy = "see that eviction is off: fly redis status, or your provider's page"
-        return unknown(name, "the server does not tell its policy", remedy)
+        remedy = "check that eviction is off: fly redis status, or your provider's page"
+        return unknown(name, "the server hides its policy", remedy)
     risk = eviction_risk(found)
     if risk:
-        return bad(name, risk, EVICTION_REMEDY)
-    return good(name, "noeviction: a full server refuses, and forgets nothing")
+        return failed(name, risk, EVICTION_REMEDY)
+    return ok(name, "noeviction: a full server refuses writes and keeps all jobs")
 
 
 def check_persistence(info: Mapping[str, str], save: str | None) -> Finding:
-    """Judge whether stored calls survive a restart of the server."""
+    """Check that jobs survive a restart of the server."""
     name, aof = "redis persistence", info.get("aof_enabled")
     if aof is None:
         remedy = "ask your provider whether data survives a restart"
-        return unknown(name, "the server does not tell whether it persists", remedy)
+        return unknown(name, "the server hides whether it writes to disk", remedy)
     if aof == "1" and info.get("aof_last_write_status", "ok") != "ok":
-        return bad(name, "the last write to the append-only file failed", "free disk")
+        text = "the last write to the append-only file failed"
+        return failed(name, text, "free space on its disk")
     if aof == "1":
-        return good(name, "append-only file")
+        return ok(name, "append-only file")
+    remedy = "CONFIG SET appendonly yes, and in its configuration"
     if save:
         text = "snapshots only: a crash loses what was stored since the last one"
-        return poor(name, text, "CONFIG SET appendonly yes, and in its configuration")
-    text = "none: a restart of the server loses every job"
-    return bad(name, text, "CONFIG SET appendonly yes, and in its configuration")
+        return warning(name, text, remedy)
+    return failed(name, "none: a restart of the server loses every job", remedy)
 
 
 def check_memory(info: Mapping[str, str]) -> Finding:
-    """Judge how much room is left."""
+    """Check how much memory is left."""
     name = "redis memory"
     if "used_memory" not in info:
-        return unknown(name, "the server does not tell", "see your provider's page")
+        return unknown(name, "the server hides it", "see your provider's page")
     used, limit = int(info["used_memory"]), int(info.get("maxmemory") or 0)
     if not limit:
-        return good(name, f"{_mb(used)} used, no limit of its own")
+        return ok(name, f"{_mb(used)} used, no limit of its own")
     share = used / limit
     text = f"{_mb(used)} of {_mb(limit)} used ({share:.0%})"
-    remedy = "give it more memory, or keep results shorter (WORKER_LIB_RESULT_TTL)"
+    remedy = "give it more memory, or lower WORKER_LIB_RESULT_TTL"
     if share >= _FULL:
-        return bad(name, text, remedy)
-    return poor(name, text, remedy) if share >= _FILLING else good(name, text)
+        return failed(name, text, remedy)
+    return warning(name, text, remedy) if share >= _FILLING else ok(name, text)
 
 
 def check_cluster(info: Mapping[str, str]) -> Finding | None:
-    """Refuse what machines cannot follow; None if there is nothing to say."""
+    """Refuse a cluster; None if it is none."""
     if info.get("cluster_enabled") != "1":
         return None
-    text = "it is a cluster, whose redirections machines do not follow"
-    return bad("redis cluster", text, "use a single server, or one with replicas")
+    text = "it is a cluster, and machines do not follow its redirections"
+    return failed("redis cluster", text, "use a single server, or one with replicas")
 
 
 def check_scripts(server: RedisServer) -> Finding:
-    """Run a script that does nothing: every move of a job is one."""
+    """Run a script that does nothing: every change of a job is a script."""
     name = "redis scripts"
     try:
         server.ask("EVAL", "return 1", 0)
     except StoreError as error:
         remedy = "allow EVAL and EVALSHA: ACL SETUSER ... +@scripting"
-        return bad(name, f"EVAL is refused: {error}", remedy)
-    return good(name, "EVAL works")
+        return failed(name, f"EVAL is refused: {error}", remedy)
+    return ok(name, "EVAL works")
 
 
 def check_writes(server: RedisServer, key: str) -> Finding:
-    """Write a key that goes away by itself, and read it back."""
+    """Write a key that expires, and read it back."""
     name = "redis writes"
     try:
         server.ask("HSET", key, "by", "doctor")
@@ -252,9 +253,9 @@ def check_writes(server: RedisServer, key: str) -> Finding:
     except StoreError as error:
         return _write_refused(name, str(error))
     if found != b"doctor":
-        remedy = "use the primary: a replica may answer late"
-        return bad(name, "what was written cannot be read back", remedy)
-    return good(name, f"{key} was written, read and deleted")
+        remedy = "use the primary: a replica may lag behind"
+        return failed(name, "what was written cannot be read back", remedy)
+    return ok(name, f"{key} was written, read and deleted")
 
 
 def _write_refused(name: str, text: str) -> Finding:
@@ -263,10 +264,10 @@ def _write_refused(name: str, text: str) -> Finding:
     elif "NOPERM" in text:
         remedy = "allow this user the namespace's keys: ACL SETUSER ... ~* +@all"
     elif "full" in text or "OOM" in text:
-        remedy = "it is full: give it more memory, or keep results shorter"
+        remedy = "it is full: give it more memory, or keep results for less time"
     else:
         remedy = "free its disk, or see its log"
-    return bad(name, f"a write is refused: {text}", remedy)
+    return failed(name, f"a write is refused: {text}", remedy)
 
 
 def _mb(size_bytes: int) -> str:

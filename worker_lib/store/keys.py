@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["job_channel", "key_prefix", "new_job_id", "new_slot_id"]
+__all__ = [
+    "doctor_marks",
+    "job_channel",
+    "key_prefix",
+    "new_job_id",
+    "new_slot_id",
+    "trial_key",
+]
 
 
 def new_job_id() -> str:
@@ -29,3 +36,13 @@ def key_prefix(namespace: str) -> str:
 def job_channel(namespace: str, job_id: str) -> str:
     """Return the pub/sub channel on which the scripts announce a job's changes."""
     return f"{key_prefix(namespace)}:changed:{job_id}"
+
+
+def doctor_marks(namespace: str) -> str:
+    """Return the key in which each side's `worker-lib doctor` leaves a mark."""
+    return f"{key_prefix(namespace)}:doctor"
+
+
+def trial_key(namespace: str) -> str:
+    """Return the key and channel on which `worker-lib doctor` tries commands."""
+    return f"{key_prefix(namespace)}:trial"

@@ -18,7 +18,7 @@ import worker_lib
 from worker_lib import cli, errors
 from worker_lib.cli import doctor, exits, main
 from worker_lib.cli.output import painted, print_json, say, tell
-from worker_lib.doctor.findings import good
+from worker_lib.doctor.findings import ok
 from worker_lib.printable import printable
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def test_an_error_is_shown_without_control_characters(
 
 def test_a_finding_is_one_line_without_control_characters() -> None:
     """Redis and Fly say what is in it."""
-    finding = good("x", f"one\ntwo {NASTY}")
+    finding = ok("x", f"one\ntwo {NASTY}")
 
     assert "one\\ntwo a\\x1b[2J" in doctor._line(finding)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from worker_lib.doctor import clocks, configuration, fly, probe, server, signing
-from worker_lib.doctor.findings import bad, good, passed, poor, unknown
+from worker_lib.doctor.findings import failed, ok, passed, unknown, warning
 from worker_lib.doctor.fly_facts import FlyFacts, Reply, image_app, parts_of_image
 from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.errors import (
@@ -35,10 +35,18 @@ def facts(**replies: Reply) -> FlyFacts:
     return FlyFacts(**{name: replies.get(name, EMPTY) for name in names})
 
 
-def test_only_a_failure_fails_the_examination() -> None:
+def test_a_problem_is_told_as_its_record_says_whatever_is_in_it() -> None:
+    """A value with a colon in it is no remedy."""
+    _, (finding,) = configuration.load({"WORKER_LIB_NAMESPACE": "a: b"})
+
+    assert "WORKER_LIB_NAMESPACE='a: b'" == finding.text
+    assert finding.remedy.startswith("use letters, digits")
+
+
+def test_only_a_failure_fails_the_whole() -> None:
     """Warnings and what could not be checked are allowed."""
-    assert passed([good("a", "b"), poor("a", "b", "c"), unknown("a", "b", "c")])
-    assert not passed([good("a", "b"), bad("a", "b", "c")])
+    assert passed([ok("a", "b"), warning("a", "b", "c"), unknown("a", "b", "c")])
+    assert not passed([ok("a", "b"), failed("a", "b", "c")])
 
 
 @pytest.mark.parametrize(
@@ -199,7 +207,7 @@ def test_a_date_that_is_none_is_no_moment(date: str) -> None:
         ([{"apps": ["tasks", "web"]}], [], "warning", "web"),
         ([{"apps": ["tasks"], "user": "u-1"}], [], "warning", "a person's"),
         ([], ["tasks", "web", "x", "y", "z"], "warning", "web, x, y and 1 more"),
-        ([], [], "unknown", "does not tell"),
+        ([], [], "unknown", "does not say"),
     ],
 )
 def test_a_token_is_judged_by_all_that_it_reaches(
@@ -312,9 +320,9 @@ def test_versions_are_compared_by_what_pickles_depend_on(
     [
         (WaitTimeout("late"), "fly logs -a tasks"),
         (UnknownVersion("3.12"), "the Python that runs here"),
-        (StoreUnavailable("gone"), "lines on Redis"),
+        (StoreUnavailable("gone"), "lines about Redis"),
         (JobFailed("no such task"), "this version of worker_lib"),
-        (MachineError("refused"), "lines on the token"),
+        (MachineError("refused"), "lines about the token"),
     ],
 )
 def test_each_end_of_a_probe_has_its_remedy(error: Exception, remedy: str) -> None:
@@ -344,7 +352,7 @@ def test_every_form_of_a_secret_is_blanked_out() -> None:
     }
     quoted = "fm2_first fm2_second pass%40word pass@word 0123456789"
 
-    found = redacted(bad("some", quoted, quoted), secrets_of(environ))
+    found = redacted(failed("some", quoted, quoted), secrets_of(environ))
 
     assert " ".join(["[hidden]"] * 5) == found.text == found.remedy
     assert () == secrets_of({"REDIS_URL": "unix:///tmp/redis"})
