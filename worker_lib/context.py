@@ -15,7 +15,7 @@ from worker_lib.errors import CallRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
 __all__ = [
@@ -48,6 +48,7 @@ class CurrentJob:
         task: `module:name`.
         generation: 1 for a job that was stored outside of any job, 2 for one that such
             a job stored, and so on.
+        headers: What hooks of the caller sent along; see `worker_lib.hooks`.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class CurrentJob:
         report: Callable[[str], None],
         *,
         generation: int = 1,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.id = job_id
         self.attempt = attempt
         self.task = task
         self.generation = generation
+        self.headers = dict(headers or ())
         self._report = report
 
     def __repr__(self) -> str:

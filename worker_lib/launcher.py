@@ -390,6 +390,8 @@ def machine_config(
         "WORKER_LIB_MAX_GENERATIONS": str(settings.max_generations),
         "WORKER_LIB_NESTED_RATE": str(settings.nested_rate),
     }
+    if settings.hooks:  # else the machine's own secrets may name a module
+        env["WORKER_LIB_HOOKS"] = settings.hooks
     return {
         "image": spec["image"],
         "env": env,

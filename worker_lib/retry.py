@@ -7,10 +7,12 @@ from worker_lib.errors import ConfigError, JobFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
     from random import Random
+    from typing import Any
 
-__all__ = ["Retry"]
+__all__ = ["Retry", "has_another_attempt"]
 
 # A death without an exception counts as JobFailed, and as the class that a reader
 # would name for it. That one is compared by identity: TimeoutError is an OSError,
@@ -114,6 +116,21 @@ class Retry:
         return (
             kind in _CRASHES and _names(kind, self.on) and not _names(kind, self.never)
         )
+
+
+def has_another_attempt(
+    policy: Mapping[str, Any], attempt: int, kind: str, *, wanted: bool
+) -> bool:
+    """Say whether an attempt that failed is followed by another.
+
+    Args:
+        policy: As it is stored with the job.
+        attempt: From 1.
+        kind: As `JobFailed.kind`.
+        wanted: Whether the task's policy retries after what was raised.
+    """
+    is_wanted = wanted or kind in policy["retry_kinds"]
+    return bool(is_wanted and attempt < policy["max_attempts"])
 
 
 def _names(kind: str, classes: tuple[type[BaseException], ...]) -> bool:

@@ -68,6 +68,8 @@ class Settings:
             job of this generation may make none.
         nested_rate: `WORKER_LIB_NESTED_RATE`. How many jobs a second jobs may make,
             all machines together; ten times as many at once after a pause.
+        hooks: `WORKER_LIB_HOOKS`. A module to import before the first call and, on
+            machines, before the first job: it registers hooks.
         runtime: `WORKER_LIB_RUNTIME`. What the local stack's machines are: `process`
             of this computer, or `docker`: containers of `image`, confined;
             `docker-unconfined`: with what the engine allows by itself.
@@ -101,6 +103,7 @@ class Settings:
     max_lifetime: float = _env("WORKER_LIB_MAX_LIFETIME", default=checks.MAX_LIFETIME)
     max_generations: int = _env("WORKER_LIB_MAX_GENERATIONS", default=10)
     nested_rate: int = _env("WORKER_LIB_NESTED_RATE", default=100)
+    hooks: str = _env("WORKER_LIB_HOOKS")
     runtime: str = _env("WORKER_LIB_RUNTIME", default="process")
     local_path: str = _env("WORKER_LIB_LOCAL_PATH")
     local_env: str = _env("WORKER_LIB_LOCAL_ENV")

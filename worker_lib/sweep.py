@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from worker_lib import hooks
 from worker_lib.calls import codec, pickling
 from worker_lib.causes import boot_cause, cause_of
-from worker_lib.errors import MachineError, MachineNotFound
+from worker_lib.errors import MachineError, MachineNotFound, StoreError
 from worker_lib.fly.naming import (
     METADATA_NAMESPACE,
     METADATA_OWNER,
@@ -242,7 +243,28 @@ class Sweep:
             self._destroy(Stray(check.slot, machine.id))
         if loss.slot:
             self._launch(loss.slot)
+        if check.job_id and hooks.on_lost:
+            self._tell_hooks(check, kind)
         return True
+
+    def _tell_hooks(self, check: Check, kind: str) -> None:
+        """Call the hooks of `on_lost`, unless the job was over before its machine."""
+        try:
+            (seen,) = self._store.look(check.job_id)
+        except StoreError:
+            event = hooks.Event("caller", check.job_id)
+        else:
+            where, attempts = (
+                (check.machine_id, kind),
+                seen.info.attempts if seen else (),
+            )
+            lost = [one for one in attempts if (one.machine_id, one.outcome) == where]
+            if seen is None or not lost:
+                return
+            event = hooks.Event.of_job(seen.info, lost[-1])
+        event.kind = kind
+        # Whatever a hook raises, the sweep goes on with the next machine.
+        hooks.on_lost.fire(event, catch=BaseException)
 
     def _look_for(self, stray: Stray) -> None:
         """Destroy what an earlier sweep could not."""

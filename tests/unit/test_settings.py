@@ -37,6 +37,7 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("WORKER_LIB_MAX_LIFETIME", "max_lifetime", "1h", 3600.0),
     ("WORKER_LIB_MAX_GENERATIONS", "max_generations", "3", 3),
     ("WORKER_LIB_NESTED_RATE", "nested_rate", "1000", 1000),
+    ("WORKER_LIB_HOOKS", "hooks", "shop.hooks", "shop.hooks"),
     ("WORKER_LIB_RUNTIME", "runtime", "docker", "docker"),
     ("WORKER_LIB_LOCAL_PATH", "local_path", "/srv", "/srv"),
     ("WORKER_LIB_LOCAL_ENV", "local_env", "0123ab", "0123ab"),

@@ -53,12 +53,16 @@ class Call(NamedTuple):
 
     Attributes:
         generation: As `CurrentJob.generation`.
+        queue: In which it was stored.
+        headers: As `CurrentJob.headers`; None if there are none.
     """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     retry: Retry | None
     generation: int = 1
+    queue: str = ""
+    headers: dict[str, str] | None = None
 
 
 class Failure(NamedTuple):

@@ -19,15 +19,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from worker_lib import context, hooks
 from worker_lib.calls import codec, pickling
 from worker_lib.calls.codec import Codec
 from worker_lib.calls.plan import Plan
+from worker_lib.client.events import Ends, enqueue
 from worker_lib.client.handle import Job
 from worker_lib.client.nesting import Nesting
 from worker_lib.client.outage import Outage
 from worker_lib.client.outcomes import load
 from worker_lib.client.waiters import Waiters, in_thread
 from worker_lib.errors import (
+    JobError,
     JobLost,
     JobNotFound,
     PayloadTooLarge,
@@ -55,7 +58,7 @@ if TYPE_CHECKING:
     from worker_lib.machines.api import MachinesApi
     from worker_lib.task import Task
 
-__all__ = ["Client", "default_client", "flush_launches"]
+__all__ = ["Client", "default_client"]
 
 R = TypeVar("R")
 
@@ -112,6 +115,7 @@ class Client:
         self._plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
         self._surroundings = surroundings or (lambda: settings.local_env)
         self._nesting = Nesting(self.store, settings)
+        self._ends = Ends(self.store)
         self._waiters = Waiters(self.store, self._looked_at)
 
     def __repr__(self) -> str:
@@ -122,10 +126,31 @@ class Client:
         self, task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Job[R]:
         """Store a call; see `Task.delay`."""
+        if hooks.before_enqueue or hooks.after_enqueue:
+            store = partial(self._submit, task, args, kwargs)
+            return enqueue(task, new_job_id(), store)
+        return self._submit(task, args, kwargs, new_job_id(), None)
+
+    def _submit(
+        self,
+        task: Task[..., R],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        job_id: str,
+        headers: dict[str, str] | None,
+    ) -> Job[R]:
         plan = self._plan(task.spec.undelayed, self._surroundings())
         generation = self._nesting.admit(task.name)
         try:
-            new = self._encode(task, plan, args, kwargs, generation)
+            call = pickling.Call(
+                args,
+                kwargs,
+                task.spec.retry if task.spec.retry.max_attempts > 1 else None,
+                generation,
+                task.spec.queue,
+                headers,
+            )
+            new = self._encode(task, plan, call, job_id)
         except PayloadTooLarge as error:
             raise error.of(task.name) from None
         stored = self.store.enqueue(new)
@@ -170,7 +195,7 @@ class Client:
                     True,
                 )  # it may have ended meanwhile, or be lost
         self._open_jobs.discard(job_id)
-        return load(self._codec, job_id, found)
+        return self._load(job_id, found)
 
     async def aoutcome(self, job_id: str, *, fresh: bool = False) -> tuple[bool, Any]:
         """Do as `outcome` does, without a time limit or a thread that blocks.
@@ -182,7 +207,16 @@ class Client:
         found = await self._waiters.outcome(job_id, known=fresh)
         self._open_jobs.discard(job_id)
         # Pickles of the user's may be large, and may do anything.
-        return await in_thread(partial(load, self._codec, job_id, found))
+        return await in_thread(partial(self._load, job_id, found))
+
+    def _load(self, job_id: str, found: Outcome) -> tuple[bool, Any]:
+        try:
+            good, value = load(self._codec, job_id, found)
+        except JobError as error:
+            self._ends.tell(job_id, found.status, error)
+            raise
+        self._ends.tell(job_id, found.status, None if good else value)
+        return good, value
 
     def look(self, job_id: str) -> Seen:
         """Return what Redis has of a job.
@@ -209,6 +243,8 @@ class Client:
         if done is None:
             self.look(job_id)
         self._open_jobs.discard(job_id)
+        if done:
+            self._ends.tell(job_id, "cancelled", None)
         return bool(done)
 
     def watch(self, job_id: str, timeout: float | None) -> Iterator[JobInfo]:
@@ -266,22 +302,15 @@ class Client:
         self,
         task: Task[..., Any],
         plan: Plan,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        generation: int,
+        call: pickling.Call,
+        job_id: str,
     ) -> NewJob:
-        job_id, options, name = (
-            new_job_id(),
-            task.spec,
-            pickling.reference(pickling.bare(task)),
-        )
+        options, name = task.spec, pickling.reference(pickling.bare(task))
         code_hash, code, shown = "", b"", (name or task.name)[:_MAX_NAME]
         if not name:
             body = pickling.dump_code(pickling.bare(task))
             code_hash = codec.content_hash(body)
             code = self._codec.seal(body, kind=codec.CODE, job_id=code_hash)
-        retry = options.retry if options.retry.max_attempts > 1 else None
-        call = pickling.Call(args, kwargs, retry, generation)
         body = pickling.dump_call(task.name, call, bound=len(task.first))
         place = codec.call_place(
             code_hash or shown,
@@ -398,6 +427,8 @@ def default_client() -> Client:
         ConfigError: the environment cannot work.
     """
     global _default  # noqa: PLW0603 - one per process, made on first use
+    if _default is None and not context.in_machine():
+        hooks.load(Settings.load(os.environ).hooks)  # it may make calls when imported
     with _default_lock:
         if _default is None:
             settings = Settings.load(os.environ)
@@ -411,6 +442,7 @@ def default_client() -> Client:
                 settings = local.find_modules_here(settings)
             client = Client(settings, _surroundings(settings), _folder(settings))
             atexit.register(_close_at_exit, client, os.getpid())
+            hooks.before_report(_flush_before_report)
             _default = client
         return _default
 
@@ -437,14 +469,10 @@ def _surroundings(settings: Settings) -> Callable[[], str] | None:
     return local.Surroundings(settings).mark
 
 
-def flush_launches(timeout: float = _FLUSH_AT_EXIT) -> None:
-    """Wait until the machines that this process owes have been asked for.
-
-    For a process that is about to be killed, as a machine's child is; does nothing
-    where no call was stored.
-    """
+def _flush_before_report(_event: hooks.Event) -> None:
+    # A machine's child may be killed as soon as its outcome is reported.
     if _default is not None:
-        _default.launcher.flush(timeout)
+        _default.launcher.flush(_FLUSH_AT_EXIT)
 
 
 def _close_at_exit(client: Client, pid: int) -> None:

@@ -77,7 +77,8 @@ class _Program:
     ) -> None:
         from worker_lib.runtime.child import Child  # noqa: PLC0415 - in the child only
 
-        Child(frames, progress, self._codec(), self._told.pool).serve(job)
+        told = self._told
+        Child(frames, progress, self._codec(), told.pool, told.hooks).serve(job)
 
     def seal(self, job: ClaimedJob, ended: Ended, output: str) -> bytes:
         from worker_lib.calls import codec, pickling  # noqa: PLC0415 - only after a crash

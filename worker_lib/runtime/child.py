@@ -11,9 +11,10 @@ import time
 from collections.abc import Coroutine
 from functools import partial
 
-from worker_lib import context
+from worker_lib import context, hooks
 from worker_lib.calls import codec, pickling
 from worker_lib.errors import PayloadTooLarge, TaskNotRegistered, WorkerLibError
+from worker_lib.runtime.events import Interrupted, OutOfTime, RunEvents
 from worker_lib.runtime.fresh import Sources
 from worker_lib.runtime.functions import Functions
 from worker_lib.runtime.process import CHANNEL_LOST
@@ -31,10 +32,8 @@ __all__ = ["OUT_OF_TIME", "Child"]
 
 # Chosen since user code hardly ever uses it, and its name says what it means here.
 OUT_OF_TIME = signal.SIGXCPU
-
-
-class _OutOfTime(BaseException):
-    """Raised in the task when its time is over; `except Exception` lets it pass."""
+# What the supervisor asked the attempt to end for; "" while it has not.
+_stopped_by = ""
 
 
 class Child:
@@ -45,15 +44,22 @@ class Child:
         progress: To the supervisor.
         codec_: Verifies calls and signs outcomes.
         pool: The machine's own, as its launcher was told by sealed words.
+        hooks_module: To import before the first job; "" for none.
     """
 
     def __init__(
-        self, frames: Frames, progress: Progress, codec_: Codec, pool: str
+        self,
+        frames: Frames,
+        progress: Progress,
+        codec_: Codec,
+        pool: str,
+        hooks_module: str = "",
     ) -> None:
         self._frames = frames
         self._progress = progress
         self._codec = codec_
         self._pool = pool
+        self._hooks_module = hooks_module
         self._named: dict[str, Callable[..., Any]] = {}
         self._sent = Functions()
         self._sources = Sources.of_this_machine()
@@ -69,6 +75,8 @@ class Child:
         signal.signal(signal.SIGTERM, _raise_interrupt)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(OUT_OF_TIME, _raise_out_of_time)
+        with context.loading(self._hooks_module):
+            hooks.load_on_machine(self._hooks_module)
         frame = job or self._frames.receive()
         while frame is not None:
             self._answer(*self._run_from_disk(frame), self._kept(frame))
@@ -119,19 +127,46 @@ class Child:
             task.decode(),
             partial(self._progress.send, *place.values()),
             generation=call.generation,
+            headers=call.headers,
         )
         os.environ[context.GENERATION] = str(call.generation)
         context.enter(job)
-        began = time.monotonic()
         try:
-            value = _await(function(*call.args, **call.kwargs))
-        except BaseException as error:  # noqa: BLE001 - whatever the task raised
-            failure = _failure(error, time.monotonic() - began)
-            return self._failed(failure, place, retry=_retries(call, error, failure))
+            events = RunEvents(job, call, policy)
+            return self._attempt(job, function, call, place, events)
         finally:
             context.enter(None)
-            _settle()
-        return self._succeeded(value, place, task.decode())
+            _settle(job)
+
+    def _attempt(
+        self,
+        job: context.CurrentJob,
+        function: Callable[..., Any],
+        call: Call,
+        place: dict[str, str],
+        events: RunEvents,
+    ) -> tuple[bytes, ...]:
+        global _stopped_by  # noqa: PLW0603 - one attempt at a time
+        _stopped_by = ""
+        began = time.monotonic()
+        try:
+            events.begin()
+            try:
+                value = _await(function(*call.args, **call.kwargs))
+            finally:
+                events.over()
+        except BaseException as error:  # noqa: BLE001 - whatever the task raised
+            failure = _failure(error, time.monotonic() - began)
+            events.fail(error, failure.remote_type)
+            retry = _retries(call, error, failure)
+            done = self._failed(failure, place, retry=retry)
+        else:
+            done = self._succeeded(value, place, job.task, events)
+        status, kind, _, wanted, _ = done
+        events.end(
+            status.decode(), kind.decode(), retry=bool(wanted), stopped_by=_stopped_by
+        )
+        return done
 
     def _function(self, task: str, code_hash: str, code: bytes) -> Callable[..., Any]:
         if not code_hash:
@@ -158,15 +193,16 @@ class Child:
         return pickling.load_call(self._codec.open(sealed, kind=codec.CALL, **place))
 
     def _succeeded(
-        self, value: Any, place: dict[str, str], task: str
+        self, value: Any, place: dict[str, str], task: str, events: RunEvents
     ) -> tuple[bytes, ...]:
         try:
             body = pickling.dump_value(value, task)
             envelope = self._codec.seal(body, kind=codec.OUTCOME, **place)
-        except PayloadTooLarge as error:
-            return self._failed(_refused(error.of(task)), place, retry=False)
         except WorkerLibError as error:
-            return self._failed(_refused(error), place, retry=False)
+            told = error.of(task) if isinstance(error, PayloadTooLarge) else error
+            refused = _refused(told)
+            events.fail(told, refused.remote_type)
+            return self._failed(refused, place, retry=False)
         return b"succeeded", b"", b"", b"", envelope
 
     def _failed(
@@ -195,7 +231,7 @@ def _await(value: Any) -> Any:
 
 def _failure(error: BaseException, ran: float) -> Failure:
     failure = pickling.describe(error)
-    if isinstance(error, _OutOfTime):
+    if isinstance(error, OutOfTime):
         text = (
             f"the attempt ran longer than its timeout: it was ended after {ran:.1f} s"
         )
@@ -226,19 +262,23 @@ def _retries(call: Call, error: BaseException, failure: Failure) -> bool:
     return call.retry.wants_kind(failure.kind)
 
 
-def _settle() -> None:
+def _settle(job: context.CurrentJob) -> None:
     """Finish what the task left to the background: the machine may end any moment."""
-    client = sys.modules.get("worker_lib.client.client")
-    if client is not None:
-        client.flush_launches()
+    if hooks.before_report:
+        event = hooks.Event("machine", job.id, task=job.task)
+        hooks.before_report.fire(event, catch=Exception)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the task may have closed it
             stream.flush()
 
 
 def _raise_interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+    global _stopped_by  # noqa: PLW0603 - one attempt at a time
+    _stopped_by = "interrupted"
+    raise Interrupted
 
 
 def _raise_out_of_time(_signal: int, _frame: object) -> None:
-    raise _OutOfTime
+    global _stopped_by  # noqa: PLW0603 - as above
+    _stopped_by = "timeout"
+    raise OutOfTime

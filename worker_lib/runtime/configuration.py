@@ -32,6 +32,7 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "max_lifetime": ("WORKER_LIB_MAX_LIFETIME", checks.MAX_LIFETIME),
     "slot": ("WORKER_LIB_SLOT", ""),
     "pool": ("WORKER_LIB_POOL", ""),
+    "hooks": ("WORKER_LIB_HOOKS", ""),
     "machine_id": ("FLY_MACHINE_ID", ""),
     "region": ("FLY_REGION", ""),
 }
@@ -49,6 +50,7 @@ class Configuration(NamedTuple):
     max_lifetime: float
     slot: str
     pool: str
+    hooks: str
     machine_id: str
     region: str
 

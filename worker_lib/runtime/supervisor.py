@@ -239,11 +239,10 @@ def _retry_in(job: ClaimedJob, ended: Ended) -> float:
     """Return the seconds until the next attempt, or -1 if there is none."""
     import json  # noqa: PLC0415 - only after a failure, as the next
 
-    from worker_lib.retry import Retry  # noqa: PLC0415
+    from worker_lib.retry import Retry, has_another_attempt  # noqa: PLC0415
 
     policy = json.loads(job.policy)
-    wanted = ended.retry or ended.kind in policy["retry_kinds"]
-    if not wanted or job.attempt >= policy["max_attempts"]:
+    if not has_another_attempt(policy, job.attempt, ended.kind, wanted=ended.retry):
         return -1.0
     retry = Retry(
         max_attempts=policy["max_attempts"],

@@ -1,0 +1,104 @@
+"""The hooks of the calling side: around storing a call, and at the end of a job."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from worker_lib import hooks
+from worker_lib.errors import JobFailed, StoreError
+from worker_lib.hooks import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker_lib.client.handle import Job
+    from worker_lib.store.store import Store
+    from worker_lib.task import Task
+
+__all__ = ["Ends", "enqueue"]
+
+R = TypeVar("R")
+
+_MOST_REMEMBERED = 10_000
+# For one look at a job that is over; a server that hangs must not hold up its reader.
+_PATIENCE = 2.0
+
+
+def enqueue(
+    task: Task[..., Any],
+    job_id: str,
+    store: Callable[[str, dict[str, str] | None], Job[R]],
+) -> Job[R]:
+    """Store a call between the hooks before and after it; raise what that raises.
+
+    Args:
+        task: That is called.
+        job_id: Under which the call is stored, unless another job stands for it.
+        store: Takes that id and the headers that hooks have set.
+    """
+    event = Event("caller", job_id, task=task.name, queue=task.spec.queue)
+    hooks.before_enqueue.fire(event)
+    headers = hooks.checked_headers(event)
+    began = time.monotonic()
+    try:
+        job = store(job_id, headers)
+    except BaseException as error:
+        event.fail(error)
+        raise
+    else:
+        event.job_id = job.id
+        return job
+    finally:
+        event.duration = time.monotonic() - began
+        hooks.after_enqueue.fire(event)
+
+
+class Ends:
+    """Tells hooks once of the end of each job that this process hears of.
+
+    Args:
+        store: To look up what is known of the job.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._told: dict[str, None] = {}
+
+    def tell(self, job_id: str, status: str, error: BaseException | None) -> None:
+        """Call the hooks of `on_end`; costs nothing where there are none.
+
+        Args:
+            job_id: Of a job that is final.
+            status: As its outcome says.
+            error: What its reader gets instead of a value.
+        """
+        if not hooks.on_end or not self._is_first(job_id):
+            return
+        event = self._look(job_id)
+        event.status = event.status or status
+        failed = error.__cause__ if isinstance(error, BaseException) else None
+        failed = error if isinstance(error, JobFailed) else failed
+        remote_type = failed.remote_type if isinstance(failed, JobFailed) else ""
+        event.fail(error, remote_type)
+        hooks.on_end.fire(event)
+
+    def _is_first(self, job_id: str) -> bool:
+        with self._lock:
+            if job_id in self._told:
+                return False
+            if len(self._told) >= _MOST_REMEMBERED:
+                del self._told[next(iter(self._told))]
+            self._told[job_id] = None
+            return True
+
+    def _look(self, job_id: str) -> Event:
+        with contextlib.suppress(StoreError):
+            (seen,) = self._store.look(job_id, patience=_PATIENCE)
+            if seen is not None and seen.info.final:
+                attempts = seen.info.attempts
+                return Event.of_job(seen.info, attempts[-1] if attempts else None)
+        return Event("caller", job_id)
