@@ -36,6 +36,7 @@ _NEVER = float("inf")
 # poll() takes no longer wait than some weeks.
 _LONGEST_WAIT = 86400.0
 _PATIENCE = 2.0
+_MAX_OPEN_JOBS = 10_000
 
 
 class Sweeper:
@@ -46,8 +47,6 @@ class Sweeper:
         launcher: Launches what is owed.
         codec: Signs the failure of a job that may not run again.
         settings: Deadlines.
-        open_jobs: Jobs that this process has stored and not seen the end of; emptied
-            here when no deadline is left.
     """
 
     def __init__(
@@ -56,30 +55,47 @@ class Sweeper:
         launcher: Launcher,
         codec: Codec,
         settings: Settings,
-        open_jobs: set[str],
     ) -> None:
-        self._open_jobs = open_jobs
         self._store = store
         self._launcher = launcher
         self._codec = codec
         self._settings = settings
         self._lock = threading.Lock()
+        # Stored here, or waited for, and not seen to end; enough of them to know
+        # that jobs are under way.
+        self._open_jobs: set[str] = set()
         self._bell: Bell | None = None  # there while the thread runs
         self._look_at = _NEVER
         self._looked = -_NEVER
         self._stopped = False
 
-    def arm(self, next_in: float) -> None:
-        """Sweep from now on until no deadline is left; returns at once.
+    def attend(self, job_id: str, next_in: float) -> None:
+        """Sweep until this job is forgotten, or no deadline is left; returns at once.
 
-        Does nothing in a process without a token: it would take up what somebody
-        with one could have launched.
+        A process without a token only remembers the job: its sweep would take up
+        what somebody with one could launch.
 
         Args:
+            job_id: Stored by this process, or waited for.
             next_in: Seconds to the next deadline, as far as the caller knows.
         """
-        if not self._settings.fly_api_token:
-            return
+        with self._lock:
+            if len(self._open_jobs) < _MAX_OPEN_JOBS:
+                self._open_jobs.add(job_id)
+        if self._settings.fly_api_token:
+            self._arm(next_in)
+
+    def forget(self, job_id: str) -> None:
+        """Note that a job was seen to end."""
+        with self._lock:
+            self._open_jobs.discard(job_id)
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether a job is attended that was not seen to end."""
+        return bool(self._open_jobs)
+
+    def _arm(self, next_in: float) -> None:
         now = time.monotonic()
         at = now + next_in + _GRACE if next_in > 0 else now
         with self._lock:
@@ -174,12 +190,13 @@ class Sweeper:
             return
         with self._lock:
             self._looked, self._look_at = time.monotonic(), _NEVER
-        known = frozenset(self._open_jobs)
+            known = frozenset(self._open_jobs)
         next_in = self.sweep().next_in
-        if next_in is None:
-            self._open_jobs.difference_update(known)
-        else:
+        if next_in is not None:
             self._plan(next_in)
+            return
+        with self._lock:
+            self._open_jobs -= known
 
     def _plan(self, next_in: float) -> None:
         """Look again after so many seconds, if not sooner."""

@@ -23,7 +23,7 @@ def sweep(fly: Fly, launch_within: float = 10.0) -> SweepReport:
     """Sweep as `worker-lib sweep` does."""
     settings = fly.settings
     codec = Codec(settings.secret, settings.namespace, max_bytes=1 << 20)
-    made = Sweeper(fly.rig.store, fly.launcher, codec, settings, set())
+    made = Sweeper(fly.rig.store, fly.launcher, codec, settings)
     return made.sweep_and_reap(launch_within)
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def sweeper_of(fly: Fly) -> Sweeper:
     """Return the sweeper of this launcher's process."""
-    return Sweeper(fly.rig.store, fly.launcher, codec_of(fly.rig), fly.settings, set())
+    return Sweeper(fly.rig.store, fly.launcher, codec_of(fly.rig), fly.settings)
 
 
 def reap(fly: Fly) -> None:
@@ -715,7 +715,7 @@ def test_a_process_without_a_token_does_not_sweep(fly: Fly) -> None:
     """It would take up what somebody with a token could have launched."""
     fly.settings = replace(fly.settings, fly_api_token="")
     before = threading.active_count()
-    sweeper_of(fly).arm(-1)
+    sweeper_of(fly).attend("j", -1)
 
     assert before == threading.active_count()
 
@@ -727,9 +727,9 @@ def test_a_sweeper_ends_when_nothing_is_left_to_look_after(
     monkeypatch.setattr(sweeper, "_PATIENCE", 0.0)
     monkeypatch.setattr(sweeper, "_GRACE", 0.01)
     _, stored = fly.rig.enqueue()
-    made = Sweeper(fly.rig.store, fly.launcher, codec_of(fly.rig), fly.settings, {"j1"})
+    made = sweeper_of(fly)
     fly.rig.pass_time(11)
-    made.arm(-1)
+    made.attend("j1", -1)
     until(lambda: [f"wl-{stored.slot}"] == fly.names())
     machine = fly.rig.machine(stored.slot)
     machine.finish(claimed(machine), "succeeded")

@@ -68,8 +68,6 @@ _MAX_NAME = 200
 # The next deadline of somebody else's job is not known, but has hardly passed.
 _FIRST_LOOK = 1.0
 _MAX_PLANS = 256
-# Enough to know that jobs are under way, without growing for ever.
-_MAX_OPEN = 10_000
 
 
 class Client:
@@ -104,14 +102,7 @@ class Client:
         )
         self._may_launch = bool(settings.fly_api_token)
         self.launcher = Launcher(self.store, self._make_api, self._codec, settings)
-        self._open_jobs: set[str] = set()
-        self.sweeper = Sweeper(
-            self.store,
-            self.launcher,
-            self._codec,
-            settings,
-            self._open_jobs,
-        )
+        self.sweeper = Sweeper(self.store, self.launcher, self._codec, settings)
         self._plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
         self._surroundings = surroundings or (lambda: settings.local_env)
         self._nesting = Nesting(self.store, settings)
@@ -154,14 +145,12 @@ class Client:
         except PayloadTooLarge as error:
             raise error.of(task.name) from None
         stored = self.store.enqueue(new)
-        if len(self._open_jobs) < _MAX_OPEN:
-            self._open_jobs.add(new.id)
         if stored.slot and self._may_launch:
             self.launcher.launch(stored.slot)
         next_in = stored.next_in
         if stored.status != "scheduled":  # a lease may begin at any moment
             next_in = min(next_in, self.settings.lease_ttl)
-        self.sweeper.arm(next_in)
+        self.sweeper.attend(new.id, next_in)
         return Job(new.id, self, fresh=not stored.trouble)
 
     def outcome(
@@ -194,7 +183,7 @@ class Client:
                     MAX_BLOCK,
                     True,
                 )  # it may have ended meanwhile, or be lost
-        self._open_jobs.discard(job_id)
+        self.sweeper.forget(job_id)
         return self._load(job_id, found)
 
     async def aoutcome(self, job_id: str, *, fresh: bool = False) -> tuple[bool, Any]:
@@ -205,7 +194,7 @@ class Client:
         if not fresh:
             self._attend(job_id)
         found = await self._waiters.outcome(job_id, known=fresh)
-        self._open_jobs.discard(job_id)
+        self.sweeper.forget(job_id)
         # Pickles of the user's may be large, and may do anything.
         return await in_thread(partial(self._load, job_id, found))
 
@@ -242,7 +231,7 @@ class Client:
         done = self.store.cancel(job_id)
         if done is None:
             self.look(job_id)
-        self._open_jobs.discard(job_id)
+        self.sweeper.forget(job_id)
         if done:
             self._ends.tell(job_id, "cancelled", None)
         return bool(done)
@@ -260,7 +249,7 @@ class Client:
                     if info != before:
                         yield info
                     if info.final:
-                        self._open_jobs.discard(job_id)
+                        self.sweeper.forget(job_id)
                         return
                     before = info
                 outage.is_over()
@@ -270,7 +259,7 @@ class Client:
     @property
     def has_open_jobs(self) -> bool:
         """Whether it has stored a job, or waited for one, and not seen its end."""
-        return bool(self._open_jobs)
+        return self.sweeper.has_jobs
 
     def close(self, timeout: float = _FLUSH_AT_EXIT) -> None:
         """Wait for machines that are being asked for, then close connections."""
@@ -280,8 +269,7 @@ class Client:
 
     def _attend(self, job_id: str) -> None:
         # Who stored the job may be gone, so who waits for it looks after it.
-        self._open_jobs.add(job_id)
-        self.sweeper.arm(_FIRST_LOOK)
+        self.sweeper.attend(job_id, _FIRST_LOOK)
 
     def _make_api(self) -> MachinesApi:
         self.settings.require_machines()
