@@ -25,7 +25,6 @@ from worker_lib.calls import codec
 from worker_lib.errors import (
     ConfigError,
     MachineError,
-    MachineNotFound,
     MachinesApiError,
     NoCapacity,
     PayloadError,
@@ -40,13 +39,12 @@ from worker_lib.fly.naming import (
     owner,
 )
 from worker_lib.logs import get_logger
-from worker_lib.machines.errors import existing_machine_id
 from worker_lib.steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker_lib.machines.api import MachinesApi
+    from worker_lib.machines.protocol import Machines
     from worker_lib.machines.types import Machine
     from worker_lib.settings import Settings
     from worker_lib.store.replies import Launch
@@ -83,7 +81,7 @@ class Launcher:
     def __init__(
         self,
         store: Store,
-        make_api: Callable[[], MachinesApi],
+        make_api: Callable[[], Machines],
         codec_: codec.Codec,
         settings: Settings,
     ) -> None:
@@ -103,11 +101,11 @@ class Launcher:
         self._serving = False
         self._unsure: set[str] = set()  # slots whose machine may have been made
         self._listeners: dict[str, list[Callable[[Step], None]]] = {}
-        self._api: MachinesApi | None = None
+        self._api: Machines | None = None
         self.who = _fingerprint(settings)
 
     @property
-    def api(self) -> MachinesApi:
+    def api(self) -> Machines:
         """The API client, made on first use."""
         with self._lock:
             if self._api is None:
@@ -302,7 +300,9 @@ class Launcher:
         if slot not in self._unsure:
             return None
         try:
-            found = self._find(error, slot)
+            found = self.api.find_machine(
+                machine_name(slot), metadata={METADATA_SLOT: slot}, refused=error
+            )
         except MachinesApiError as unknown:
             if unknown.refusal == "person":
                 raise
@@ -311,19 +311,6 @@ class Launcher:
         if found is not None:
             log.info("machine_adopted", extra={"slot": slot, "machine_id": found.id})
         return found
-
-    def _find(self, error: MachinesApiError, slot: str) -> Machine | None:
-        known = existing_machine_id(error)
-        if not known:
-            name = machine_name(slot)
-            return self.api.find_machine(name, metadata={METADATA_SLOT: slot})
-        # A clash of names tells the id, which is found before any list shows it.
-        try:
-            found = self.api.get_machine(known)
-        except MachineNotFound:  # so new that this part of Fly has not heard of it
-            return None
-        ours = found.metadata.get(METADATA_SLOT) == slot
-        return found if ours and not found.is_gone else None
 
     def _refuse(self, slot: str, error: MachineError | ConfigError) -> None:
         refusal = _refusal(error)

@@ -294,7 +294,7 @@ class Sweep:
                 if found is None:  # no list shows it yet, or it never came
                     return
                 machine_id = found.id
-            self._launcher.api.destroy_machine(machine_id, force=True)
+            self._launcher.api.destroy_machine(machine_id)
         except MachineError as error:
             step = Step("destroy_failed", stray.slot, machine_id, reason=str(error))
             self._note(step)

@@ -161,7 +161,7 @@ def _destroy_machines(client: Client) -> None:
     api = client.launcher.api
     for machine in api.list_machines():
         with contextlib.suppress(MachineNotFound):
-            api.destroy_machine(machine.id, force=True)
+            api.destroy_machine(machine.id)
 
 
 def _text(value: bytes | str | None) -> str:

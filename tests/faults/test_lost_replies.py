@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import jobs
 import pytest
+from fly_calls import stop_machine
 from waiting import until
 
 from worker_lib import JobCancelled
@@ -167,7 +168,7 @@ def test_a_release_whose_reply_was_lost_hands_the_job_back_once(
     job = jobs.works.delay(str(ledger), gate=str(gate), value=5)
     (first,) = until(lambda: ledger.starts)
     proxy.lose_replies("release")
-    shaky_machines.launcher.api.stop_machine(first.machine)
+    stop_machine(shaky_machines, first.machine)
     until(lambda: ledger.starts[1:])
     gate.touch()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import jobs
 import pytest
+from fly_calls import restart_machine, stop_machine
 from scripts import start_script
 from waiting import is_running, until
 
@@ -87,7 +88,7 @@ def test_a_machine_that_is_stopped_hands_its_job_back(
     job = jobs.works.options(retry=1).delay(str(ledger), gate=str(gate), value=5)
     (first,) = until(lambda: ledger.starts)
 
-    client.launcher.api.stop_machine(first.machine, signal="SIGTERM")
+    stop_machine(client, first.machine)
     second = until(lambda: ledger.starts[1:])[0]
     gate.touch()
 
@@ -109,10 +110,10 @@ def test_a_job_that_may_not_run_twice_ends_with_its_machine(
     job = jobs.works.options(on_lost="fail", retry=5).delay(str(ledger), gate=gate)
     (first,) = until(lambda: ledger.starts)
     if how == "stop":
-        client.launcher.api.stop_machine(first.machine, signal="SIGTERM")
+        stop_machine(client, first.machine)
     else:
         signal_ = "SIGKILL" if how == "kill and restart" else "SIGTERM"
-        client.launcher.api.restart_machine(first.machine, signal=signal_)
+        restart_machine(client, first.machine, signal_)
 
     with pytest.raises(JobFailed, match="while the task ran") as caught:
         job.result(timeout=20)
@@ -128,7 +129,7 @@ def test_a_job_that_may_run_again_does_after_its_machine_was_restarted(
     gate = tmp_path / "gate"
     job = jobs.works.delay(str(ledger), gate=str(gate), value=5)
     (first,) = until(lambda: ledger.starts)
-    client.launcher.api.restart_machine(first.machine, signal="SIGKILL")
+    restart_machine(client, first.machine, "SIGKILL")
     until(lambda: ledger.starts[1:])
     gate.touch()
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fly_server import Fly
     from store_rig import StoreRig
 
-    from worker_lib.machines.api import MachinesApi
+    from worker_lib.machines.protocol import Machines
     from worker_lib.store.replies import Seen
     from worker_lib.store.scripts import Script
 
@@ -293,7 +293,7 @@ def test_a_slot_that_nobody_needs_any_more_costs_no_request(fly: Fly) -> None:
 def test_a_setting_that_is_missing_is_told_to_who_waits(rig: StoreRig) -> None:
     """The same sentence as in the process that tried."""
 
-    def make_api() -> MachinesApi:
+    def make_api() -> Machines:
         raise ConfigError("WORKER_IMAGE is not set, so no machine can be started")
 
     launcher = Launcher(rig.store, make_api, rig.codec, rig.settings)

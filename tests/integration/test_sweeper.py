@@ -60,7 +60,7 @@ def sweep(fly: Fly) -> SweepReport:
 def launched(fly: Fly, **changes: Any) -> tuple[str, str, str]:
     """Return job, slot and machine of a call that was launched."""
     job, slot = fly.launch(**changes)
-    found = fly.api.find_machine(f"wl-{slot}")
+    found = fly.api.find_machine(f"wl-{slot}", metadata={})
     assert found is not None
     return job, slot, found.id
 
@@ -315,7 +315,7 @@ def test_an_idle_machine_that_is_gone_gives_its_slot_back(fly: Fly) -> None:
     _, slot, machine = launched(fly, linger=60.0)
     verbs = fly.rig.machine(slot, machine)
     verbs.finish(claimed(verbs), "succeeded")
-    fly.api.destroy_machine(machine, force=True)
+    fly.api.destroy_machine(machine)
     fly.rig.pass_time(95)
     sweep(fly)
 
@@ -325,7 +325,7 @@ def test_an_idle_machine_that_is_gone_gives_its_slot_back(fly: Fly) -> None:
 def test_a_job_whose_machine_is_gone_runs_again_elsewhere(fly: Fly) -> None:
     """Its lease is over by Redis's clock, and Fly has its machine no more."""
     job, slot, machine = running(fly)
-    fly.api.destroy_machine(machine, force=True)
+    fly.api.destroy_machine(machine)
     fly.rig.pass_time(31)
     sweep(fly)
     (new,) = fly.rig.slots()
@@ -353,7 +353,7 @@ def test_a_machine_that_lives_but_is_silent_is_destroyed_before_it_is_replaced(
 def test_a_job_that_may_not_run_twice_fails_with_a_signed_reason(fly: Fly) -> None:
     """Whoever waits can verify and read it like any other outcome."""
     job, _, machine = running(fly, policy={"on_lost": "fail"})
-    fly.api.destroy_machine(machine, force=True)
+    fly.api.destroy_machine(machine)
     fly.rig.pass_time(31)
     sweep(fly)
     outcome = fly.rig.store.wait(job, 1)

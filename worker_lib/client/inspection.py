@@ -69,7 +69,7 @@ def find_machine(machine_id: str, *, gone_within: float = 0.0) -> Machine | None
     try:
         if gone_within:
             with suppress(MachineWaitTimeout):
-                return api.wait(machine_id, "destroyed", gone_within)
+                return api.wait_until_destroyed(machine_id, gone_within)
         return api.get_machine(machine_id)
     except MachineNotFound:
         return None

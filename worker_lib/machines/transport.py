@@ -20,7 +20,7 @@ from urllib3.exceptions import NewConnectionError, ProxyError, SSLError
 
 from worker_lib.machines.address import authorization, clean_base_url
 from worker_lib.machines.errors import Call, refused, unanswered, unreadable
-from worker_lib.machines.types import Lease, Machine
+from worker_lib.machines.types import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,10 +69,6 @@ class Answer:
             return machine
         raise self._unreadable("a machine")
 
-    def lease(self) -> Lease:
-        """Return the lease in the body; one without a nonce may be another's."""
-        return Lease.from_json(self.json(dict, "a lease"))
-
     def _unreadable(self, wanted: str) -> ApiUnavailable:
         response = self.response
         return unreadable(self.call, response.status_code, response.headers, wanted)
@@ -110,7 +106,6 @@ class Transport:
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-        nonce: str = "",
         idempotent: bool = True,
         patience: float = 0.0,
     ) -> Answer:
@@ -121,7 +116,6 @@ class Transport:
             path: From `/v1` on, escaped.
             query: Parameters of the URL.
             body: Sent as JSON.
-            nonce: Of the machine lease that is held, or "".
             idempotent: May be sent again, and is, if the trouble may pass.
             patience: Seconds that Fly itself may take on top of the time-out; a
                 call with any is sent once, for its time would start anew.
@@ -133,14 +127,14 @@ class Transport:
             method=method,
             path=path,
             idempotent=idempotent,
-            secrets=_secrets(self._authorization, nonce, body or {}),
+            secrets=_secrets(self._authorization, body or {}),
         )
-        outcome = self._attempt(call, query, body, nonce, patience)
+        outcome = self._attempt(call, query, body, patience)
         for _ in range(_TRIES - 1 if idempotent and not patience else 0):
             if not _may_pass(outcome):
                 break
             self._sleep(random.uniform(*_PAUSE))
-            outcome = self._attempt(call, query, body, nonce, patience)
+            outcome = self._attempt(call, query, body, patience)
         return _settled(call, outcome)
 
     def close(self) -> None:
@@ -153,11 +147,9 @@ class Transport:
         call: Call,
         query: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
-        nonce: str,
         patience: float,
     ) -> _Outcome:
         headers = {"Accept": "application/json", "User-Agent": "worker-lib"}
-        headers |= {"fly-machine-lease-nonce": nonce} if nonce else {}
         headers |= {"Content-Type": "application/json"} if body is not None else {}
         try:
             return self._session().request(
@@ -225,16 +217,12 @@ def _trouble(exc: requests.RequestException) -> tuple[bool, str]:
     return True, "as the connection broke"
 
 
-def _secrets(
-    authorization: str, nonce: str, body: Mapping[str, Any]
-) -> tuple[str, ...]:
+def _secrets(authorization: str, body: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what an error must not show of a call.
 
     Words too short to be a secret are left out: blanking every "1" helps nobody.
     """
     config = body.get("config") or {}
-    found = [*authorization.partition(" ")[2].split(","), nonce, body.get("value")]
+    found = authorization.partition(" ")[2].split(",")
     found += (config.get("env") or {}).values()
-    found += (body.get("values") or {}).values()
-    found += [file.get("raw_value") for file in config.get("files") or ()]
     return tuple(s for s in found if isinstance(s, str) and len(s) >= _SHORTEST_SECRET)

@@ -5,53 +5,19 @@ empty value, an unknown one is ignored. Fly adds fields without notice and leave
 some out, such as the config of a machine whose host does not answer.
 
 Source of the fields, unless a class says more: Fly's OpenAPI file 1.0, schemas
-`Machine`, `MachineEvent`, `Lease`, `App`, and fly-go, machine_types.go.
+`Machine`, `MachineEvent`, and fly-go, machine_types.go.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "App",
-    "ExitEvent",
-    "Lease",
-    "Machine",
-    "MachineEvent",
-    "MachineState",
-    "MachineVersion",
-]
-
-MachineState = Literal[
-    "created",
-    "creating",
-    "destroyed",
-    "destroying",
-    "failed",
-    "launch_failed",
-    "migrated",
-    "pending",
-    "replaced",
-    "replacing",
-    "restarting",
-    "started",
-    "starting",
-    "stopped",
-    "stopping",
-    "suspended",
-    "suspending",
-    "updating",
-]
-"""Every state a machine is known to take: Fly's guide, "Machine states".
-
-`pending` is not in that guide: third parties have seen it. A reply may name yet
-another one, so `Machine.state` is a `str`.
-"""
+__all__ = ["ExitEvent", "Machine", "MachineEvent"]
 
 _GONE = frozenset({"destroyed", "destroying", "launch_failed", "replaced", "migrated"})
 _ENDED = _GONE | {"stopped", "failed"}
@@ -62,11 +28,11 @@ def _text(data: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _number(data: Mapping[str, Any], key: str, default: int = 0) -> int:
+def _number(data: Mapping[str, Any], key: str) -> int:
     value = data.get(key)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return value if isinstance(value, int) else default
+    return value if isinstance(value, int) else 0
 
 
 def _object(data: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -94,23 +60,15 @@ class ExitEvent:
     Attributes:
         exit_code: As Fly reports it, 128 + n after signal n. Fly leaves zeros out,
             so an absent code is 0.
-        guest_exit_code: The code inside the machine.
-        guest_signal: The signal inside the machine; -1 for none.
-        signal: The signal that ended it; -1 for none.
         oom_killed: The kernel ended it for want of memory.
         requested_stop: Somebody asked for the stop.
-        restarting: The restart policy brings it back.
         exited_at: Seconds since 1970 by the host's clock, 0 if unknown. Sent as
             RFC 3339 (fly-go) or as milliseconds (older samples in Fly's guide).
     """
 
     exit_code: int = 0
-    guest_exit_code: int = 0
-    guest_signal: int = -1
-    signal: int = -1
     oom_killed: bool = False
     requested_stop: bool = False
-    restarting: bool = False
     exited_at: float = 0.0
 
     @classmethod
@@ -118,12 +76,8 @@ class ExitEvent:
         """Read an `exit_event` object."""
         return cls(
             exit_code=_number(data, "exit_code"),
-            guest_exit_code=_number(data, "guest_exit_code"),
-            guest_signal=_number(data, "guest_signal", -1),
-            signal=_number(data, "signal", -1),
             oom_killed=data.get("oom_killed") is True,
             requested_stop=data.get("requested_stop") is True,
-            restarting=data.get("restarting") is True,
             exited_at=_moment(data.get("exited_at")),
         )
 
@@ -133,23 +87,17 @@ class MachineEvent:
     """One step in a machine's life.
 
     Attributes:
-        id: ULID, or "" (fly-go does not read it).
         type: `launch`, `start`, `stop`, `exit`, `update`, `restart`, `suspend`,
             `destroy`, or one that Fly has added since.
         status: The state that the machine went to.
-        source: `user` or `flyd`.
         timestamp: Milliseconds since 1970.
-        restart_count: How often the restart policy has brought the machine back.
         exit_event: Only on `exit`. The API puts it in the request itself or in the
             request's `MonitorEvent`, which wins, as in fly-go's `GetExitCode`.
     """
 
-    id: str = ""
     type: str = ""
     status: str = ""
-    source: str = ""
     timestamp: int = 0
-    restart_count: int = 0
     exit_event: ExitEvent | None = None
 
     @classmethod
@@ -159,12 +107,9 @@ class MachineEvent:
         ended = _object(_object(request, "MonitorEvent"), "exit_event")
         ended = ended or _object(request, "exit_event")
         return cls(
-            id=_text(data, "id"),
             type=_text(data, "type"),
             status=_text(data, "status"),
-            source=_text(data, "source"),
             timestamp=_number(data, "timestamp"),
-            restart_count=_number(request, "restart_count"),
             exit_event=ExitEvent.from_json(ended) if ended else None,
         )
 
@@ -176,31 +121,24 @@ class Machine:
     Attributes:
         id: 14 hexadecimal digits.
         name: Unique in its app.
-        state: A `MachineState`, or one that Fly has added since.
+        state: One of Fly's guide, "Machine states"; `pending`, which third parties
+            have seen; or one that Fly has added since.
         region: Where it is, whatever list of regions was asked for.
-        instance_id: ULID of this version of its config.
-        private_ip: Its address in the organization's private network.
         config: Its whole config, environment included, hence not in the `repr`;
             the partial one while its host does not answer.
         events: Newest first, as third parties see them and flyctl relies on.
         host_status: `ok`, `unknown` or `unreachable`.
         created_at: RFC 3339, by the host's clock.
-        updated_at: RFC 3339, by the host's clock.
-        cordoned: Fly's proxy sends it nothing.
     """
 
     id: str
     name: str = ""
     state: str = ""
     region: str = ""
-    instance_id: str = ""
-    private_ip: str = ""
     config: dict[str, Any] = field(default_factory=dict, repr=False, hash=False)
     events: tuple[MachineEvent, ...] = field(default=(), repr=False)
     host_status: str = ""
     created_at: str = ""
-    updated_at: str = ""
-    cordoned: bool = False
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Machine:
@@ -212,14 +150,10 @@ class Machine:
             name=_text(data, "name"),
             state=_text(data, "state"),
             region=_text(data, "region"),
-            instance_id=_text(data, "instance_id"),
-            private_ip=_text(data, "private_ip"),
             config=_object(data, "config") or _object(data, "incomplete_config"),
             events=tuple(MachineEvent.from_json(e) for e in listed if type(e) is dict),
             host_status=_text(data, "host_status"),
             created_at=_text(data, "created_at"),
-            updated_at=_text(data, "updated_at"),
-            cordoned=data.get("cordoned") is True,
         )
 
     @property
@@ -253,87 +187,3 @@ class Machine:
             if event.type == "start":
                 return None
         return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The exclusive right to change a machine, for a while.
-
-    Attributes:
-        nonce: The proof, to be sent with every change; a secret.
-        expires_at: Seconds since 1970 by Fly's clock.
-        owner: Who holds it.
-        description: Why, in the holder's words.
-        version: The machine's version when it was taken.
-    """
-
-    nonce: str = field(default="", repr=False)
-    expires_at: int = 0
-    owner: str = ""
-    description: str = ""
-    version: str = ""
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Lease:
-        """Read a lease, bare (OpenAPI) or in the envelope `data` (guide, fly-go)."""
-        inner = _object(data, "data") or data
-        return cls(
-            nonce=_text(inner, "nonce"),
-            expires_at=_number(inner, "expires_at"),
-            owner=_text(inner, "owner"),
-            description=_text(inner, "description"),
-            version=_text(inner, "version"),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineVersion:
-    """One config that a machine has had.
-
-    Attributes:
-        version: ULID, the `instance_id` of that time.
-        user_config: The config, environment included, hence not in the `repr`.
-    """
-
-    version: str = ""
-    user_config: dict[str, Any] = field(default_factory=dict, repr=False, hash=False)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> MachineVersion:
-        """Read one entry of a machine's `versions`."""
-        return cls(
-            version=_text(data, "version"), user_config=_object(data, "user_config")
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class App:
-    """A Fly app: the namespace that machines live in.
-
-    Attributes:
-        id: Fly's id of it.
-        name: Unique in all of Fly.
-        status: `pending`, `deployed`, `suspended`, or one that Fly has added since.
-        network: Its private network.
-        org_slug: The organization that pays for it.
-        machine_count: How many machines it has.
-    """
-
-    id: str = ""
-    name: str = ""
-    status: str = ""
-    network: str = ""
-    org_slug: str = ""
-    machine_count: int = 0
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> App:
-        """Read an app; the reply to its creation has little more than its id."""
-        return cls(
-            id=_text(data, "id"),
-            name=_text(data, "name"),
-            status=_text(data, "status"),
-            network=_text(data, "network"),
-            org_slug=_text(_object(data, "organization"), "slug"),
-            machine_count=_number(data, "machine_count"),
-        )

@@ -8,14 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_lib.machines.types import (
-    App,
-    ExitEvent,
-    Lease,
-    Machine,
-    MachineEvent,
-    MachineVersion,
-)
+from worker_lib.machines.types import ExitEvent, Machine, MachineEvent
 
 EXIT = {
     "exit_code": 137,
@@ -61,7 +54,7 @@ json_values = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from([*MACHINE, *EXIT, "request", "data", "nonce", "type"]),
+            st.sampled_from([*MACHINE, *EXIT, "request", "type"]),
             inner,
             max_size=4,
         )
@@ -79,11 +72,10 @@ def test_machine_keeps_the_names_of_the_api() -> None:
     """Every field is where Fly's pages say it is; unknown ones are ignored."""
     machine = Machine.from_json(MACHINE)
 
-    plain = {k: v for k, v in MACHINE.items() if isinstance(v, str)}
-    assert plain == {key: getattr(machine, key) for key in plain}
+    plain = ("id", "name", "state", "region", "host_status", "created_at")
+    assert [MACHINE[key] for key in plain] == [getattr(machine, key) for key in plain]
     assert MACHINE["config"] == machine.config
     assert {"pool": "p1"} == machine.metadata
-    assert machine.cordoned
 
 
 def test_machine_does_not_show_its_environment() -> None:
@@ -107,21 +99,19 @@ def test_machine_on_its_way_out_is_gone(state: str) -> None:
 
 def test_exit_is_read_with_all_its_details() -> None:
     """Out of memory is told apart from a kill by somebody."""
-    expected = ExitEvent(
-        exit_code=137, guest_signal=9, oom_killed=True, exited_at=1785585600.123456
-    )
+    expected = ExitEvent(exit_code=137, oom_killed=True, exited_at=1785585600.123456)
 
     assert expected == Machine.from_json(MACHINE).exit_event
 
 
-def test_event_keeps_its_time_and_restarts() -> None:
-    """An event tells when, who and for the how manieth time."""
+def test_event_keeps_its_time() -> None:
+    """In milliseconds, as the API has it."""
     event = Machine.from_json(MACHINE).events[0]
 
-    assert (1785585600123, "flyd", 2) == (
+    assert ("exit", "stopped", 1785585600123) == (
+        event.type,
+        event.status,
         event.timestamp,
-        event.source,
-        event.restart_count,
     )
 
 
@@ -167,26 +157,9 @@ def test_time_of_exit_is_read_in_both_forms(expected: float, exited_at: object) 
     assert expected == ExitEvent.from_json({"exited_at": exited_at}).exited_at
 
 
-@pytest.mark.parametrize("wrapped", [True, False])
-def test_lease_is_read_in_both_forms_and_hides_its_nonce(*, wrapped: bool) -> None:
-    """With the envelope of Fly's guide or without; never with the nonce in a log."""
-    inner = {"nonce": "s3cretnonce", "expires_at": 1700000000, "owner": "me@x.org"}
-    lease = Lease.from_json({"status": "success", "data": inner} if wrapped else inner)
-
-    assert ("s3cretnonce", 1700000000) == (lease.nonce, lease.expires_at)
-    assert "s3cretnonce" not in repr(lease)
-
-
-def test_app_knows_its_organization() -> None:
-    """The slug is what other calls take."""
-    app = App.from_json({"name": "jobs", "organization": {"slug": "acme"}})
-
-    assert App(name="jobs", org_slug="acme") == app
-
-
 @given(value=json_values)
 def test_reading_never_fails(value: object) -> None:
     """No reply, however odd, raises where it is read."""
     data = value if isinstance(value, dict) else {"id": value, "events": [value]}
-    for kind in (Machine, MachineEvent, ExitEvent, Lease, App, MachineVersion):
+    for kind in (Machine, MachineEvent, ExitEvent):
         assert hash(kind.from_json(data)) is not None
