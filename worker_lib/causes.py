@@ -8,6 +8,7 @@ from worker_lib.fly import exits
 from worker_lib.fly.naming import machine_name
 
 if TYPE_CHECKING:
+    from worker_lib.errors import FailureKind
     from worker_lib.machines.types import ExitEvent, Machine
     from worker_lib.store.replies import Check
 
@@ -24,7 +25,7 @@ class Cause(NamedTuple):
         error: One sentence.
     """
 
-    kind: str
+    kind: FailureKind
     error: str
 
 

@@ -9,7 +9,19 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple
+    from typing import Literal, NamedTuple, TypeAlias
+
+    FailureKind: TypeAlias = Literal[
+        "error",
+        "exit",
+        "signal",
+        "out_of_memory",
+        "timeout",
+        "lost",
+        "not_started",
+        "refused",
+    ]
+    StoreReason: TypeAlias = Literal["away", "full", "refused"]
 else:
     from worker_lib.records import NamedTuple
 
@@ -18,6 +30,7 @@ __all__ = [
     "ArgumentsNotEncodable",
     "CallRefused",
     "ConfigError",
+    "Crashed",
     "InvalidRequest",
     "JobCancelled",
     "JobError",
@@ -25,19 +38,24 @@ __all__ = [
     "JobFailed",
     "JobLost",
     "JobNotFound",
+    "JobTimeout",
     "LeaseLost",
     "MachineConflict",
     "MachineError",
+    "MachineLost",
     "MachineNotFound",
     "MachineWaitTimeout",
     "MachinesApiError",
     "NoCapacity",
+    "NotLoadable",
+    "OutOfMemory",
     "PayloadError",
     "PayloadTooLarge",
     "Problem",
     "RateLimited",
     "ResultExpired",
     "SignatureMismatch",
+    "StartFailed",
     "StoreError",
     "StoreUnavailable",
     "TaskError",
@@ -155,7 +173,7 @@ class StoreUnavailable(StoreError):
             (a wrong password or a missing right: it stays so until a person acts).
     """
 
-    def __init__(self, message: str, *, reason: str = "away") -> None:
+    def __init__(self, message: str, *, reason: StoreReason = "away") -> None:
         self.reason = reason
         super().__init__(message)
 
@@ -177,36 +195,127 @@ class JobError(WorkerLibError):
 
 
 class JobFailed(JobError):
-    """The last attempt failed.
+    """The last attempt failed; a subclass says so where the task did not raise.
 
     Attributes:
-        kind: What ended it: `error` (the task raised), `exit` (the task ended its
-            process), `signal` (crash), `out_of_memory`, `timeout`, `lost` (the
-            machine vanished), `refused` (the call could not be run at all).
+        kind: What ended it: `error` (the task raised, or what it returned could not
+            be stored), or that of a subclass.
         remote_type: Qualified name of what was raised, or "".
         remote_traceback: The traceback, as text made where the task ran, or "".
         rebuild_error: Why what the task raised could not be raised here itself, or "".
+        exit_code: What the process that ran the task ended with, or would have by
+            `sys.exit`: below zero the number of a signal; None if it did not end.
     """
+
+    kind: FailureKind = "error"
 
     def __init__(
         self,
         message: str,
         *,
         job_id: str = "",
-        kind: str = "error",
+        kind: FailureKind | None = None,
         remote_type: str = "",
         remote_traceback: str = "",
         rebuild_error: str = "",
+        exit_code: int | None = None,
     ) -> None:
-        self.kind = kind
+        if kind is not None:
+            self.kind = kind
         self.remote_type = remote_type
         self.remote_traceback = remote_traceback
         self.rebuild_error = rebuild_error
+        self.exit_code = exit_code
         super().__init__(message, job_id=job_id)
 
     def __str__(self) -> str:
         text = super().__str__()
         return f"{text}\n{self.remote_traceback}" if self.remote_traceback else text
+
+    @staticmethod
+    def type_of(kind: str) -> type[JobFailed]:
+        """Return the class for a kind of failure; `JobFailed` itself for all others."""
+        return _TYPE_OF_KIND.get(kind, JobFailed)
+
+
+class OutOfMemory(JobFailed):
+    """The attempt needed more memory than its machine has (`out_of_memory`)."""
+
+    kind: FailureKind = "out_of_memory"
+
+
+class JobTimeout(JobFailed):
+    """The attempt ran longer than the task's `timeout` (`timeout`).
+
+    Not a `TimeoutError`: that is what `result(timeout)` raises while the job goes on.
+    """
+
+    kind: FailureKind = "timeout"
+
+
+class MachineLost(JobFailed):
+    """The machine is gone, and the job may not run once more (`lost`).
+
+    It vanished, or was stopped or restarted, once if the task says `on_lost="fail"`,
+    else several times.
+    """
+
+    kind: FailureKind = "lost"
+
+
+class Crashed(JobFailed):
+    """The process that ran the task ended before the task did (`exit`, `signal`).
+
+    Attributes:
+        signal_number: What killed it, such as 11; None if it ended with an exit code.
+        signal_name: The same as a name, such as "SIGSEGV"; else "".
+    """
+
+    kind: FailureKind = "exit"
+
+    @property
+    def signal_number(self) -> int | None:
+        """Number of the signal."""
+        code = self.exit_code
+        return -code if code is not None and code < 0 else None
+
+    @property
+    def signal_name(self) -> str:
+        """Name of the signal."""
+        if self.signal_number is None:
+            return ""
+        import signal  # noqa: PLC0415 - only who asks needs it
+
+        try:
+            return signal.Signals(self.signal_number).name
+        except ValueError:  # most real-time signals have no name
+            return f"signal {self.signal_number}"
+
+
+class StartFailed(JobFailed):
+    """The machine could not start a process for the task (`not_started`)."""
+
+    kind: FailureKind = "not_started"
+
+
+class NotLoadable(JobFailed):
+    """The machine could not load or verify the function or its arguments (`refused`).
+
+    The task did not run. What went wrong is the `__cause__`, where that can be had.
+    """
+
+    kind: FailureKind = "refused"
+
+
+_TYPE_OF_KIND: dict[str, type[JobFailed]] = {
+    "exit": Crashed,
+    "signal": Crashed,
+    "out_of_memory": OutOfMemory,
+    "timeout": JobTimeout,
+    "lost": MachineLost,
+    "not_started": StartFailed,
+    "refused": NotLoadable,
+}
 
 
 class JobCancelled(JobError):
@@ -256,7 +365,7 @@ class MachinesApiError(MachineError):
         code: The first word of Fly's message (`already_exists`), or "".
         refusal: What to do about it: `retry` (send again later), `ambiguous` (it
             may have been done: look before sending again), `next_region`,
-            `next_size`, or `person` (only a person can mend it).
+            `next_size`, or `person` (only a person can fix it).
         retry_after: Seconds that the API asked us to wait, or 0.
     """
 

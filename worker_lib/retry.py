@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     from random import Random
     from typing import Any
 
-__all__ = ["Retry", "has_another_attempt"]
+    from worker_lib.errors import FailureKind
 
-# A death without an exception counts as JobFailed, and as the class that a reader
-# would name for it. That one is compared by identity: TimeoutError is an OSError,
-# and whoever retries on IOError has not asked for another try of what took too long.
-_DEATHS = {"out_of_memory": MemoryError, "timeout": TimeoutError}
-_CRASHES = frozenset({"exit", "signal", "out_of_memory", "timeout"})
+__all__ = ["CRASHES", "Retry", "has_another_attempt"]
+
+# The kinds of failure without an exception after which the task may be run again.
+CRASHES: tuple[FailureKind, ...] = (
+    *("exit", "signal", "out_of_memory", "timeout", "not_started"),
+)
+# Such a failure counts as what `result()` would raise, and as the builtin that a reader
+# would name for it. That one is compared by identity: TimeoutError is an OSError, and
+# whoever retries on IOError has not asked for another try of what took too long.
+_BUILTINS = {"out_of_memory": MemoryError, "timeout": TimeoutError}
 
 
 class Retry:
@@ -32,9 +37,10 @@ class Retry:
         max_backoff: The longest wait.
         jitter: Draw the wait between half of it and the whole, so that jobs which
             failed together do not come back together.
-        on: Retry only what is an instance of these. A crash counts as `JobFailed`;
-            naming `MemoryError` or `TimeoutError` asks for the attempts that ran out
-            of memory or time, too.
+        on: Retry only what is an instance of these. A crash counts as what `result()`
+            would raise (`Crashed`, `OutOfMemory`, `JobTimeout`, `StartFailed`); naming
+            `MemoryError` or `TimeoutError` asks for the attempts that ran out of
+            memory or time, too.
         never: Fail at once on these, whatever `on` says.
 
     Raises:
@@ -112,9 +118,9 @@ class Retry:
         return isinstance(error, self.on) and not isinstance(error, self.never)
 
     def wants_kind(self, kind: str) -> bool:
-        """Say whether this policy retries after a death of this kind."""
+        """Say whether this policy retries after a failure of this kind."""
         return (
-            kind in _CRASHES and _names(kind, self.on) and not _names(kind, self.never)
+            kind in CRASHES and _names(kind, self.on) and not _names(kind, self.never)
         )
 
 
@@ -134,7 +140,8 @@ def has_another_attempt(
 
 
 def _names(kind: str, classes: tuple[type[BaseException], ...]) -> bool:
-    return issubclass(JobFailed, classes) or _DEATHS.get(kind) in classes
+    raised = JobFailed.type_of(kind)
+    return issubclass(raised, classes) or _BUILTINS.get(kind) in classes
 
 
 def _classes(option: str, value: object) -> tuple[type[BaseException], ...]:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import jobs
 import pytest
-from machine import SECRET, Program
+from machine import SECRET, Program, place_of
 from waiting import until
 
 from worker_lib import JobFailed, fly_task
 from worker_lib.client.client import Client
 from worker_lib.settings import Settings
-from worker_lib.store.keys import key_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,25 +102,15 @@ def test_an_outcome_that_is_refused_for_too_long_fails_with_that_cause(
         before=shorter,
         WORKER_LIB_NAMESPACE="full",
         WORKER_LIB_LEASE_TTL="1s",
-        **_place(own_server),
+        **place_of(own_server.url, "full"),
     )
 
     with pytest.raises(JobFailed, match=r"Redis is full .* 6,000,\d+ bytes") as caught:
         job.result(timeout=20)
-    assert "refused" == caught.value.kind
+    assert "error" == caught.value.kind
     assert 0 == program.ended()[0]
     assert "run\n" == marks.read_text()
     client.close()
-
-
-def _place(server: OwnServer) -> dict[str, str]:
-    """Return what tells a machine its slot and pool."""
-    import redis
-
-    with redis.Redis.from_url(server.url, decode_responses=True) as connection:
-        (key,) = connection.keys(f"{key_prefix('full')}:slot:*")
-        pool = connection.hget(key, "pool")
-    return {"WORKER_LIB_SLOT": key.rpartition(":")[2], "WORKER_LIB_POOL": str(pool)}
 
 
 @pytest.mark.timeout(120)

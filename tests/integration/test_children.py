@@ -11,7 +11,13 @@ import jobs
 import pytest
 from waiting import until
 
-from worker_lib import JobFailed, TaskNotRegistered, current_job, fly_task
+from worker_lib import (
+    JobFailed,
+    NotLoadable,
+    TaskNotRegistered,
+    current_job,
+    fly_task,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +39,9 @@ class Bomb:
 def test_a_bad_argument_spoils_no_later_call(client: Client) -> None:
     """The machine did not load the function for it, so it must be sent again."""
     increment = one_machine(lambda x: x + 1)
-    with pytest.raises(ValueError, match="no number"):
+    with pytest.raises(NotLoadable, match="no number") as caught:
         increment.remote(Bomb())
+    assert isinstance(caught.value.__cause__, ValueError)
 
     assert 2 == increment.remote(1)
     assert 3 == increment.remote(2)
@@ -51,8 +58,9 @@ def test_code_that_redis_lost_is_told_as_that(client: Client) -> None:
         for key in connection.scan_iter(f"*{client.settings.namespace}*:code:*"):
             connection.delete(key)
 
-    with pytest.raises(TaskNotRegistered, match="no longer in Redis"):
+    with pytest.raises(NotLoadable, match="no longer in Redis") as caught:
         job.result(timeout=20)
+    assert isinstance(caught.value.__cause__, TaskNotRegistered)
 
 
 def test_progress_of_threads_does_not_garble_the_outcome(client: Client) -> None:

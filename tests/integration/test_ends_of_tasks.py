@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,16 @@ import jobs
 import pytest
 from waiting import is_running, text_of, until
 
-from worker_lib import JobFailed
+from worker_lib import (
+    Crashed,
+    JobFailed,
+    JobTimeout,
+    MachineLost,
+    NotLoadable,
+    OutOfMemory,
+    StartFailed,
+    fly_task,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +29,24 @@ if TYPE_CHECKING:
     from worker_lib.task import Task
 
 
+TYPES = {
+    "exit": Crashed,
+    "signal": Crashed,
+    "out_of_memory": OutOfMemory,
+    "timeout": JobTimeout,
+    "lost": MachineLost,
+    "refused": NotLoadable,
+    "not_started": StartFailed,
+}
+
+
 def failure_of(job: Job[object], within: float = 20.0) -> JobFailed:
     """Return what a failed job raises, having checked what is told of it elsewhere."""
     with pytest.raises(JobFailed) as caught:
         job.result(timeout=within)
     (attempt,) = job.attempts
     assert ("failed", caught.value.kind) == (job.status, attempt.outcome)
+    assert type(caught.value) is TYPES[caught.value.kind]
     assert job.id == caught.value.job_id
     return caught.value
 
@@ -33,7 +55,7 @@ def test_sys_exit_fails_the_job(client: Client) -> None:
     """A task that leaves by SystemExit has not succeeded, whatever its code."""
     failed = failure_of(jobs.exits.delay(0))
 
-    assert "exit" == failed.kind
+    assert ("exit", 0) == (failed.kind, failed.exit_code)
     assert "the task called sys.exit(0)" in str(failed)
 
 
@@ -41,7 +63,7 @@ def test_ending_the_process_fails_the_job(client: Client) -> None:
     """`os._exit` leaves no exception, but an exit code."""
     failed = failure_of(jobs.exits_hard.delay(3))
 
-    assert "exit" == failed.kind
+    assert ("exit", 3) == (failed.kind, failed.exit_code)
     assert "the task ended its process with exit code 3" in str(failed)
 
 
@@ -49,7 +71,12 @@ def test_a_segmentation_fault_fails_the_job_and_shows_where(client: Client) -> N
     """The signal is named, and the traceback that Python left is kept."""
     failed = failure_of(jobs.crashes.delay())
 
-    assert "signal" == failed.kind
+    assert isinstance(failed, Crashed)
+    assert ("signal", 11, "SIGSEGV") == (
+        failed.kind,
+        failed.signal_number,
+        failed.signal_name,
+    )
     assert "killed by SIGSEGV" in str(failed)
     assert "in crashes" in failed.remote_traceback
 
@@ -62,6 +89,21 @@ def test_running_out_of_memory_fails_the_job_and_names_the_remedy(
 
     assert "out_of_memory" == failed.kind
     assert "give it more with memory_mb=" in str(failed)
+
+
+def test_a_module_that_exits_when_it_is_imported_cannot_be_loaded(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task did not run, so it is not told as a crash of the task."""
+    (tmp_path / "leaves.py").write_text("def task(): pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    leaves = importlib.import_module("leaves")
+    (tmp_path / "leaves.py").write_text("raise SystemExit('no licence')\n")
+
+    failed = failure_of(fly_task(leaves.task).delay())
+
+    assert "refused" == failed.kind
+    assert "no licence" in str(failed)
 
 
 def test_running_out_of_time_fails_the_job_and_shows_where(client: Client) -> None:
@@ -125,8 +167,6 @@ def test_the_last_words_of_a_failed_attempt_are_kept(client: Client) -> None:
     def talks() -> None:
         print("about to divide")
         _ = 1 / 0
-
-    from worker_lib import fly_task
 
     job = fly_task(talks).delay()
     with pytest.raises(ZeroDivisionError):

@@ -107,7 +107,7 @@ def test_a_result_that_cannot_be_pickled_fails_the_job(client: Client) -> None:
         job.result(timeout=20)
 
     assert isinstance(caught.value.__cause__, JobFailed)
-    assert "refused" == caught.value.__cause__.kind
+    assert "error" == caught.value.__cause__.kind
 
 
 def test_a_result_over_the_limit_fails_the_job(

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from worker_lib.store.keys import key_prefix
+
 SUPPORT = Path(__file__).resolve().parent
 SECRET = "s" * 32
 
@@ -53,3 +55,13 @@ class Program:
         assert self.process.stderr is not None
         while words not in (line := self.process.stderr.readline()):
             assert line, f"it ended without {words!r}"
+
+
+def place_of(redis_url: str, namespace: str) -> dict[str, str]:
+    """Return what tells a machine its slot and pool: those that are owed."""
+    import redis
+
+    with redis.Redis.from_url(redis_url, decode_responses=True) as connection:
+        (key,) = connection.keys(f"{key_prefix(namespace)}:slot:*")
+        pool = connection.hget(key, "pool")
+    return {"WORKER_LIB_SLOT": key.rpartition(":")[2], "WORKER_LIB_POOL": str(pool)}

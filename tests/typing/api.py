@@ -16,6 +16,7 @@ from worker_lib import (
     Attempt,
     CallRefused,
     ConfigError,
+    Crashed,
     Guest,
     InvalidRequest,
     Job,
@@ -25,13 +26,17 @@ from worker_lib import (
     JobInfo,
     JobLost,
     JobNotFound,
+    JobTimeout,
     LeaseLost,
     MachineConflict,
     MachineError,
+    MachineLost,
     MachineNotFound,
     MachinesApiError,
     MachineWaitTimeout,
     NoCapacity,
+    NotLoadable,
+    OutOfMemory,
     PayloadError,
     PayloadTooLarge,
     Progress,
@@ -40,6 +45,7 @@ from worker_lib import (
     Retry,
     Settings,
     SignatureMismatch,
+    StartFailed,
     StoreError,
     StoreUnavailable,
     Task,
@@ -53,7 +59,7 @@ from worker_lib import (
     fly_task,
 )
 from worker_lib.context import CurrentJob
-from worker_lib.errors import Problem
+from worker_lib.errors import FailureKind, Problem
 from worker_lib.job import JobStatus
 
 
@@ -228,7 +234,11 @@ def declaring() -> None:
 
 
 def errors(failed: JobFailed, api: MachinesApiError, config: ConfigError) -> None:
-    assert_type(failed.kind, str)
+    assert_type(failed.kind, FailureKind)
+    assert_type(failed.exit_code, int | None)
+    assert_type(JobFailed.type_of("timeout"), type[JobFailed])
+    assert_type(Crashed("").signal_number, int | None)
+    assert_type(Crashed("").signal_name, str)
     assert_type(failed.remote_traceback, str)
     assert_type(failed.job_id, str)
     assert_type(api.status, int)
@@ -241,6 +251,7 @@ def errors(failed: JobFailed, api: MachinesApiError, config: ConfigError) -> Non
         *(PayloadError, PayloadTooLarge, SignatureMismatch, UnknownVersion),
         *(StoreError, StoreUnavailable, LeaseLost, WaitTimeout),
         *(JobError, JobFailed, JobCancelled, JobNotFound, JobLost, ResultExpired),
+        *(OutOfMemory, JobTimeout, MachineLost, Crashed, StartFailed, NotLoadable),
         *(MachineError, NoCapacity, MachineWaitTimeout, MachinesApiError),
         *(Unauthorized, MachineNotFound, MachineConflict, InvalidRequest),
         *(RateLimited, ApiUnavailable),

@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
-from worker_lib.errors import ConfigError, JobFailed
-from worker_lib.retry import Retry
-
-DEATHS = ("exit", "signal", "out_of_memory", "timeout")
+from worker_lib.errors import (
+    ConfigError,
+    Crashed,
+    JobFailed,
+    JobTimeout,
+    OutOfMemory,
+    StartFailed,
+)
+from worker_lib.retry import CRASHES, Retry
 
 
 def test_waits_double_up_to_the_longest() -> None:
@@ -96,13 +101,17 @@ def test_exceptions_are_retried_by_class_and_never_wins(
 @pytest.mark.parametrize(
     ("expected", "retry"),
     [
-        (DEATHS, Retry()),
-        (DEATHS, Retry(on=(JobFailed,))),
+        (CRASHES, Retry()),
+        (CRASHES, Retry(on=(JobFailed,))),
         ((), Retry(on=(OSError,))),
         ((), Retry(on=(ValueError, OSError))),
         (("timeout",), Retry(on=(TimeoutError,))),
+        (("timeout",), Retry(on=(JobTimeout,))),
+        (("exit", "signal"), Retry(on=(Crashed,))),
+        (("out_of_memory", "not_started"), Retry(on=(OutOfMemory, StartFailed))),
+        (("exit", "signal", "out_of_memory"), Retry(never=(JobTimeout, StartFailed))),
         (("out_of_memory",), Retry(on=(MemoryError,))),
-        (("exit", "signal", "timeout"), Retry(never=(MemoryError,))),
+        (("exit", "signal", "timeout", "not_started"), Retry(never=(MemoryError,))),
         ((), Retry(never=(Exception,))),
         ((), Retry(never=(JobFailed,))),
     ],
@@ -110,8 +119,8 @@ def test_exceptions_are_retried_by_class_and_never_wins(
 def test_deaths_without_an_exception_are_retried_by_what_a_reader_calls_them(
     expected: tuple[str, ...], retry: Retry
 ) -> None:
-    """A crash is a JobFailed; memory and time have the builtin's name besides."""
-    assert expected == tuple(kind for kind in DEATHS if retry.wants_kind(kind))
+    """What `result()` would raise; memory and time have the builtin's name besides."""
+    assert expected == tuple(kind for kind in CRASHES if retry.wants_kind(kind))
 
 
 @pytest.mark.parametrize("kind", ["error", "lost", "refused", ""])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NamedTuple
 
+    from worker_lib.errors import FailureKind
     from worker_lib.retry import Retry
 else:
     from worker_lib.records import NamedTuple
@@ -75,14 +76,16 @@ class Failure(NamedTuple):
         remote_traceback: Its traceback as text, or "".
         exception: The exception itself, pickled; b"" if it cannot be.
         rebuild_error: Why it cannot be, or "".
+        exit_code: Of the process, if that ended: below zero the number of a signal.
     """
 
-    kind: str
+    kind: FailureKind
     message: str
     remote_type: str = ""
     remote_traceback: str = ""
     exception: bytes = b""
     rebuild_error: str = ""
+    exit_code: int | None = None
 
 
 def reference(function: Callable[..., Any]) -> str:
@@ -203,7 +206,7 @@ def describe(error: BaseException) -> Failure:
 
 def dump_failure(failure: Failure) -> bytes:
     """Return a failed outcome as bytes; plain text, so it always can be."""
-    safe = (part if isinstance(part, bytes) else _cut(part) for part in failure)
+    safe = (_cut(part) if isinstance(part, str) else part for part in failure)
     return pickle.dumps((False, tuple(safe)))
 
 
@@ -226,15 +229,19 @@ def _rebuild(failure: Failure, job_id: str) -> BaseException:
         told = f"{failure.remote_type}: {failure.message}"
     if why:
         told += f" ({failure.remote_type} itself cannot be raised here: {why})"
-    failed = JobFailed(
+    failed = JobFailed.type_of(failure.kind)(
         printable(f"job {job_id} failed: {told}"),
         job_id=job_id,
         kind=failure.kind,
         remote_type=failure.remote_type,
         remote_traceback=printable(failure.remote_traceback),
         rebuild_error=why,
+        exit_code=failure.exit_code,
     )
     if original is None:
+        return failed
+    if failure.kind == "refused":  # what was raised is not of the task's making
+        failed.__cause__ = original
         return failed
     original.__cause__ = failed
     return original

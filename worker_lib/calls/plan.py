@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib.calls.codec import SPEC, content_hash
 from worker_lib.calls.options import QUEUES
+from worker_lib.retry import CRASHES
 
 if TYPE_CHECKING:
     from worker_lib.calls.codec import Codec
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from worker_lib.settings import Settings
 
 __all__ = ["Plan"]
-
-_DEATHS = ("exit", "signal", "out_of_memory", "timeout")
 
 
 class Plan(NamedTuple):
@@ -90,7 +89,7 @@ def _policy(options: TaskOptions) -> str:
     policy = {
         "max_attempts": retry.max_attempts,
         "on_lost": options.on_lost,
-        "retry_kinds": [kind for kind in _DEATHS if retry.wants_kind(kind)],
+        "retry_kinds": [kind for kind in CRASHES if retry.wants_kind(kind)],
         "backoff": retry.backoff,
         "factor": retry.factor,
         "max_backoff": retry.max_backoff,

@@ -16,6 +16,7 @@ from worker_lib.errors import (
     InvalidRequest,
     JobError,
     MachinesApiError,
+    PayloadError,
     SignatureMismatch,
     StoreError,
     UnknownVersion,
@@ -169,7 +170,10 @@ def check_probe(probe: Probe, settings: Settings) -> Finding:
     text = str(error).partition("\n")[0]
     if isinstance(error, WaitTimeout):
         text = f"no answer after {probe.took:.0f} s"
-    remedies = (remedy for kind, remedy in _REMEDIES if isinstance(error, kind))
+    # What the machine found wrong with a call comes as the cause of a NotLoadable.
+    cause = error.__cause__
+    told = cause if isinstance(cause, PayloadError) else error
+    remedies = (remedy for kind, remedy in _REMEDIES if isinstance(told, kind))
     remedy = next(remedies)
     if isinstance(error, InvalidRequest) and _ABOUT_IMAGE.search(text):
         remedy = _NO_IMAGE

@@ -84,7 +84,10 @@ class _Program:
         from worker_lib.calls import codec, pickling  # noqa: PLC0415 - only after a crash
 
         failure = pickling.Failure(
-            kind=ended.kind, message=ended.error, remote_traceback=output
+            kind=ended.kind or "error",
+            message=ended.error,
+            remote_traceback=output,
+            exit_code=ended.exit_code,
         )
         return self._codec().seal(
             pickling.dump_failure(failure),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from worker_lib.calls.codec import Codec
     from worker_lib.calls.pickling import Call, Failure
+    from worker_lib.errors import FailureKind
     from worker_lib.runtime.frames import Frames, Progress
 
 __all__ = ["OUT_OF_TIME", "Child"]
@@ -119,8 +120,9 @@ class Child:
             with context.loading(task.decode()):
                 call = self._call(place["job_id"], signed_along, sealed)
                 function = self._function(task.decode(), code_hash.decode(), code)
-        except Exception as error:  # noqa: BLE001 - user modules may raise anything
-            return self._failed(_refused(error), place, retry=False)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - user modules may raise anything
+            failure = pickling.describe(error)._replace(kind="refused")
+            return self._failed(failure, place, retry=False)
         job = context.CurrentJob(
             place["job_id"],
             int(attempt),
@@ -200,9 +202,9 @@ class Child:
             envelope = self._codec.seal(body, kind=codec.OUTCOME, **place)
         except WorkerLibError as error:
             told = error.of(task) if isinstance(error, PayloadTooLarge) else error
-            refused = _refused(told)
-            events.fail(told, refused.remote_type)
-            return self._failed(refused, place, retry=False)
+            failure = pickling.describe(told)
+            events.fail(told, failure.remote_type)
+            return self._failed(failure, place, retry=False)
         return b"succeeded", b"", b"", b"", envelope
 
     def _failed(
@@ -235,23 +237,25 @@ def _failure(error: BaseException, ran: float) -> Failure:
         text = (
             f"the attempt ran longer than its timeout: it was ended after {ran:.1f} s"
         )
-        return failure._replace(
-            kind="timeout",
-            message=text,
-            remote_type="",
-            exception=b"",
-            rebuild_error="",
-        )
+        return _untyped(failure, "timeout", text)
     if isinstance(error, SystemExit):
         text = f"the task called sys.exit({error.code!r})"
-        return failure._replace(
-            kind="exit", message=text, remote_type="", exception=b"", rebuild_error=""
-        )
+        return _untyped(failure, "exit", text)._replace(exit_code=_exit_code(error))
     return failure
 
 
-def _refused(error: Exception) -> Failure:
-    return pickling.describe(error)._replace(kind="refused")
+def _untyped(failure: Failure, kind: FailureKind, message: str) -> Failure:
+    """Return a failure whose exception is none of the task's; the traceback stays."""
+    return failure._replace(
+        kind=kind, message=message, remote_type="", exception=b"", rebuild_error=""
+    )
+
+
+def _exit_code(error: SystemExit) -> int:
+    """Return what the process would have ended with."""
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else 1
 
 
 def _retries(call: Call, error: BaseException, failure: Failure) -> bool:

@@ -30,12 +30,16 @@ class Frames:
 
     Args:
         channel: Blocking; read when poll() says so, or to wait.
+
+    Attributes:
+        was_reset: Whether the other side ended with something of ours not read.
     """
 
-    __slots__ = ("_buffer", "channel")
+    __slots__ = ("_buffer", "channel", "was_reset")
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
+        self.was_reset = False
         self._buffer = bytearray()
 
     def send(self, *parts: bytes) -> None:
@@ -53,7 +57,8 @@ class Frames:
         """Read what there is; False once the other side is gone."""
         try:
             data = self.channel.recv(1 << 18)
-        except ConnectionError:
+        except ConnectionError as error:
+            self.was_reset = isinstance(error, ConnectionResetError)
             return False
         self._buffer += data
         return bool(data)

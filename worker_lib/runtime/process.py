@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NamedTuple
+
+    from worker_lib.errors import FailureKind
 else:
     from worker_lib.records import NamedTuple
 
@@ -31,12 +33,14 @@ class Death(NamedTuple):
     """How the child ended.
 
     Attributes:
-        kind: `exit`, `signal` or `out_of_memory`, as `JobFailed.kind`.
+        kind: `exit`, `signal`, `out_of_memory` or `not_started`.
         error: One sentence.
+        exit_code: Below zero the number of a signal; None if not known.
     """
 
-    kind: str
+    kind: FailureKind
     error: str
+    exit_code: int | None = None
 
 
 CLOSED = Death(
@@ -53,6 +57,10 @@ class ChildProcess:
     Args:
         serve: What the child does with its ends of the channels; it then exits.
         close_in_child: Descriptors that are none of the child's business.
+
+    Attributes:
+        has_run: Whether it has run a job to its end.
+        end: Becomes readable when the child has ended.
     """
 
     def __init__(
@@ -63,6 +71,8 @@ class ChildProcess:
         ours, theirs = socket.socketpair()
         reports, reporter = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.output, writer = os.pipe()
+        self.has_run = False
+        self._handed_over = False
         self._tail = bytearray()
         self._reaped = False
         self._ooms = _oom_kills()
@@ -83,6 +93,7 @@ class ChildProcess:
 
     def hand_over(self, *parts: bytes) -> bool:
         """Send the child a job; False if it died while it had nothing to do."""
+        self._handed_over = False
         poller = select.poll()
         poller.register(self.end, select.POLLIN)
         if poller.poll(0):  # which its channel need not tell
@@ -91,6 +102,7 @@ class ChildProcess:
             self.frames.send(*parts)
         except ConnectionError:
             return False
+        self._handed_over = True
         return True
 
     def relay(self) -> bool:
@@ -124,20 +136,25 @@ class ChildProcess:
 
     def death(self) -> Death:
         """Reap a child that has ended, and say how."""
+        began = self._handed_over and not self.frames.was_reset
         code, peak_mb = self._reap()
         self._kill_group()
+        if not began:
+            text = f"the process for the task {_ended_by(code)} before it took the job"
+            return Death("not_started", text, code)
         if code == CHANNEL_LOST:
             return CLOSED
-        if code >= 0:
-            return Death("exit", f"the task ended its process with exit code {code}")
         if -code == signal.SIGKILL and self._out_of_memory(peak_mb):
             return Death(
                 "out_of_memory",
                 f"the task ran out of memory: it had {peak_mb:.0f} MB when the kernel "
                 "killed it; give it more with memory_mb= or machine=",
+                code,
             )
-        name = signal.Signals(-code).name
-        return Death("signal", f"the task's process was killed by {name}")
+        if code < 0:
+            return Death("signal", f"the task's process {_ended_by(code)}", code)
+        text = f"the task ended its process with exit code {code}"
+        return Death("exit", text, code)
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -167,6 +184,15 @@ class ChildProcess:
             return True
         limit_mb = int(os.environ.get("FLY_VM_MEMORY_MB") or 0)
         return bool(limit_mb) and peak_mb >= limit_mb * _NEAR_LIMIT
+
+
+def _ended_by(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:  # most real-time signals have no name
+        return f"was killed by signal {-code}"
 
 
 def _become_child(

@@ -9,7 +9,7 @@ import time
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.runtime.outage import GRACE_FOR_JOBS
 from worker_lib.runtime.process import ChildProcess
-from worker_lib.runtime.watch import Ended, Watch
+from worker_lib.runtime.watch import Ended, Watch, died
 from worker_lib.store.backoff import Backoff
 from worker_lib.store.machine import Claim
 
@@ -88,16 +88,26 @@ class Supervisor:
 
     def _work(self, job: ClaimedJob) -> Claim:
         self._rest_until = math.inf
-        child = self._child = self._child or self._fork()
-        if not child.hand_over(*_words(job)):
-            self._discard(child)
-            return self._claim("stay")
+        try:
+            child = self._child = self._child or self._fork()
+        except OSError as error:
+            text = f"the machine cannot start a process for the task: {error}"
+            return self._not_started(job, Ended("failed", "not_started", text), "")
         ended = self._watch(child, job)
+        if ended.kind == "not_started":
+            if child.has_run:  # it died while it had nothing to do: another one can
+                return self._claim("stay")
+            return self._not_started(job, ended, child.take_tail())
         if ended.status == "dropped":
             return self._claim("stay")
         if ended.status == "released":
             return self._leave(job)
         return self._report(job, ended, child.take_tail())
+
+    def _not_started(self, job: ClaimedJob, ended: Ended, output: str) -> Claim:
+        """Report it and leave: the next job would fare no better on this machine."""
+        self._leave_at = 0.0
+        return self._report(job, ended, output)
 
     def _leave(self, job: ClaimedJob) -> Claim:
         self._release(job, "the machine was stopped while the task ran")
@@ -115,8 +125,12 @@ class Supervisor:
         self._outage.ride_out(step, grace=GRACE_FOR_JOBS)
 
     def _watch(self, child: ChildProcess, job: ClaimedJob) -> Ended:
-        watch = Watch(child, self._store, job, lease_ttl=self._lease_ttl)
-        ended = watch.until_ended(self._stop.wakeup, lambda: self._stop.asked)
+        if child.hand_over(*_words(job)):
+            watch = Watch(child, self._store, job, lease_ttl=self._lease_ttl)
+            ended = watch.until_ended(self._stop.wakeup, lambda: self._stop.asked)
+        else:
+            ended = died(child.death())
+        child.has_run = child.has_run or ended.child_lives
         if not ended.child_lives:
             self._discard(child)
         elif job.code_hash:
@@ -143,14 +157,15 @@ class Supervisor:
 
     def _finish(self, job: ClaimedJob, ended: Ended, output: str) -> Claim | None:
         """Report an outcome; None if that was not possible in time, or is in vain."""
-        status, retry_in = ended.status, 0.0
+        status: str = ended.status
+        retry_in = 0.0
         if status == "failed":
             retry_in = _retry_in(job, ended)
             status = "failed" if retry_in < 0 else "retrying"
         words: dict[str, Any] = {
             "outcome": b"",
             "error": ended.error,
-            "kind": ended.kind,
+            "kind": ended.kind or "",
             "output": "" if status == "succeeded" else output,
             "retry_in": max(0.0, retry_in),
         }
@@ -242,7 +257,9 @@ def _retry_in(job: ClaimedJob, ended: Ended) -> float:
     from worker_lib.retry import Retry, has_another_attempt  # noqa: PLC0415
 
     policy = json.loads(job.policy)
-    if not has_another_attempt(policy, job.attempt, ended.kind, wanted=ended.retry):
+    if not has_another_attempt(
+        policy, job.attempt, ended.kind or "", wanted=ended.retry
+    ):
         return -1.0
     retry = Retry(
         max_attempts=policy["max_attempts"],
@@ -260,4 +277,4 @@ def _too_large(ended: Ended) -> Ended:
         f"{len(ended.envelope):,} bytes for as long as the machine could wait; give it "
         "more memory, or return less: a key, a path, an id"
     )
-    return Ended("failed", "refused", text)
+    return Ended("failed", "error", text)

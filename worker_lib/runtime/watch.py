@@ -18,14 +18,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import NamedTuple
+    from typing import Any, Literal, NamedTuple, TypeAlias
 
-    from worker_lib.runtime.process import ChildProcess
+    from worker_lib.errors import FailureKind
+    from worker_lib.runtime.process import ChildProcess, Death
     from worker_lib.store.machine import ClaimedJob, MachineStore
+
+    Status: TypeAlias = Literal["succeeded", "failed", "dropped", "released"]
 else:
     from worker_lib.records import NamedTuple
 
-__all__ = ["Ended", "Watch"]
+__all__ = ["Ended", "Watch", "died"]
 
 # A job that takes longer than this is worth a connection to be told of a cancel.
 _LISTEN_AFTER = 1.0
@@ -42,23 +45,25 @@ class Ended(NamedTuple):
     """How an attempt ended.
 
     Attributes:
-        status: `succeeded` or `failed`; `dropped` if nobody wants to know, `released`
-            if the machine must stop.
-        kind: As `JobFailed.kind`.
+        status: `succeeded` or `failed`; `dropped` if the job is no longer ours,
+            `released` if the machine must stop.
+        kind: As `JobFailed.kind`; None if it did not fail.
         error: One line.
         retry: Whether the task's policy retries after this exception.
         envelope: Signed outcome; b"" if the child could not make it.
         code_kept: Whether the child keeps the code of this job's function.
         child_lives: Whether the child can take another job.
+        exit_code: Of the child, if it ended: below zero the number of a signal.
     """
 
-    status: str
-    kind: str = ""
+    status: Status
+    kind: FailureKind | None = None
     error: str = ""
     retry: bool = False
     envelope: bytes = b""
     code_kept: bool = False
     child_lives: bool = False
+    exit_code: int | None = None
 
 
 class Watch:
@@ -115,7 +120,7 @@ class Watch:
             if stopping():
                 self._decide(Ended("released"), signal.SIGTERM)
             if self._act_on_time():
-                return self._decided or Ended("failed", *CLOSED)
+                return self._decided or died(CLOSED)
 
     _bell = -1
 
@@ -152,8 +157,7 @@ class Watch:
         if frame is not None:
             return self._concluded(_ended(frame))
         if dead and not more:
-            death = self._child.death()
-            return self._concluded(Ended("failed", death.kind, death.error))
+            return self._concluded(died(self._child.death()))
         if not more:
             # Closed, which is not to have died; a process that ends closes first.
             self._poller.unregister(self._child.frames.channel)
@@ -221,11 +225,16 @@ class Watch:
             self._child.interrupt(number)
 
 
+def died(death: Death) -> Ended:
+    """Return the end of an attempt whose process has ended."""
+    return Ended("failed", death.kind, death.error, exit_code=death.exit_code)
+
+
 def _ended(frame: list[bytes]) -> Ended:
     _, status, kind, error, retry, envelope, kept = frame
+    told: dict[str, Any] = {"status": status.decode(), "kind": kind.decode() or None}
     return Ended(
-        status=status.decode(),
-        kind=kind.decode(),
+        **told,
         error=error.decode(),
         retry=bool(retry),
         envelope=envelope,

@@ -17,8 +17,14 @@ from worker_lib.calls import pickling
 from worker_lib.calls.pickling import Call, Failure
 from worker_lib.errors import (
     ArgumentsNotEncodable,
+    Crashed,
     JobFailed,
+    JobTimeout,
+    MachineLost,
+    NotLoadable,
+    OutOfMemory,
     PayloadError,
+    StartFailed,
     TaskNotRegistered,
 )
 from worker_lib.retry import Retry
@@ -316,6 +322,56 @@ def test_an_exception_of_a_class_unknown_here_is_told_as_a_failed_job() -> None:
     assert why in str(failed)
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("error", JobFailed),
+        ("exit", Crashed),
+        ("signal", Crashed),
+        ("out_of_memory", OutOfMemory),
+        ("timeout", JobTimeout),
+        ("lost", MachineLost),
+        ("not_started", StartFailed),
+        ("refused", NotLoadable),
+        ("of a later version", JobFailed),
+    ],
+)
+def test_each_kind_of_failure_is_a_type(kind: Any, expected: type[JobFailed]) -> None:
+    """`except OutOfMemory` works, and the type survives being pickled once more."""
+    failed = told(Failure(kind, "it ended", exit_code=-9))[1]
+
+    for one in (failed, pickle.loads(pickle.dumps(failed))):
+        assert type(one) is expected
+        assert (kind, "j1", -9) == (one.kind, one.job_id, one.exit_code)
+    assert {"exit": "exit", "signal": "exit", "of a later version": "error"}.get(
+        kind, kind
+    ) == expected("").kind
+
+
+def test_a_crash_names_its_signal_or_its_exit_code() -> None:
+    """Whichever it was, the other is not there."""
+    by_signal = told(Failure("signal", "it ended", exit_code=-11))[1]
+    by_itself = told(Failure("exit", "it ended", exit_code=3))[1]
+
+    assert (11, "SIGSEGV") == (by_signal.signal_number, by_signal.signal_name)
+    assert (3, None, "") == (
+        by_itself.exit_code,
+        by_itself.signal_number,
+        by_itself.signal_name,
+    )
+    assert "signal 63" == Crashed("", exit_code=-63).signal_name
+
+
+def test_what_kept_a_call_from_being_loaded_is_the_cause() -> None:
+    """The task did not raise it, so it is not what the reader has to catch."""
+    failure = pickling.describe(raised(ValueError("bad argument")))
+    failed = told(failure._replace(kind="refused"))[1]
+
+    assert type(failed) is NotLoadable
+    assert "ValueError: bad argument" in str(failed)
+    assert isinstance(failed.__cause__, ValueError)
+
+
 def test_an_exception_that_came_back_needs_no_reason() -> None:
     """Nor does an end that no exception told of."""
     lost = told(Failure("lost", "the machine is gone"))[1]
@@ -367,7 +423,9 @@ def test_an_outcome_of_a_failure_needs_no_module_of_ours() -> None:
     """Plain tuples: it can be read by whoever holds the key, and always be made."""
     body = pickling.dump_failure(Failure("lost", "gone", "x\ud800", "", b"\0"))
 
-    assert (False, ("lost", "gone", "x\\ud800", "", b"\0", "")) == pickle.loads(body)
+    assert (False, ("lost", "gone", "x\\ud800", "", b"\0", "", None)) == pickle.loads(
+        body
+    )
 
 
 def test_the_traceback_begins_in_the_users_code(tmp_path: Any) -> None:

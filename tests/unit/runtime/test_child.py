@@ -190,15 +190,15 @@ def test_sys_exit_is_an_end_of_its_own_kind() -> None:
 
     assert (b"failed", b"exit") == answer[:2]
     assert isinstance(error, JobFailed)
-    assert "exit" == error.kind
+    assert ("exit", 3) == (error.kind, error.exit_code)
 
 
-def test_a_value_that_cannot_be_pickled_is_refused() -> None:
+def test_a_value_that_cannot_be_pickled_fails_the_job() -> None:
     """The task ran, and its value cannot travel; trying again would not help."""
     task = pickling.dump_code(lambda: (x for x in [1]))
     answer = run(frame(Call((), {}, Retry(max_attempts=3)), code=task))
 
-    assert (b"failed", b"refused") == answer[:2]
+    assert (b"failed", b"error") == answer[:2]
     assert b"" == answer[3]
     assert "which cannot be pickled" in str(outcome(answer)[1].__cause__)
 
