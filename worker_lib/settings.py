@@ -35,7 +35,7 @@ def _env(*names: str, secret: bool = False, default: Any = "") -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the library needs to know of its surroundings.
+    """The settings of the library.
 
     Attributes:
         redis_url: `REDIS_URL`. `redis://`, `rediss://` or `unix://`. Empty, with no

@@ -75,8 +75,8 @@ class Client:
 
     Args:
         settings: With a Redis and a secret.
-        surroundings: Returns what marks this process's environment, at each call;
-            None: what `settings` say.
+        env_digest: Returns the digest of this process's environment, at each call;
+            None: the one in `settings`.
         folder: Of the project whose local stack this is; "" if it is none.
 
     Raises:
@@ -86,7 +86,7 @@ class Client:
     def __init__(
         self,
         settings: Settings,
-        surroundings: Callable[[], str] | None = None,
+        env_digest: Callable[[], str] | None = None,
         folder: str = "",
     ) -> None:
         settings.require_remote()
@@ -104,7 +104,7 @@ class Client:
         self.launcher = Launcher(self.store, self._make_api, self._codec, settings)
         self.sweeper = Sweeper(self.store, self.launcher, self._codec, settings)
         self._plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
-        self._surroundings = surroundings or (lambda: settings.local_env)
+        self._env_digest = env_digest or (lambda: settings.local_env)
         self._nesting = Nesting(self.store, settings)
         self._ends = Ends(self.store)
         self._waiters = Waiters(self.store, self._looked_at)
@@ -130,7 +130,7 @@ class Client:
         job_id: str,
         headers: dict[str, str] | None,
     ) -> Job[R]:
-        plan = self._plan(task.spec.undelayed, self._surroundings())
+        plan = self._plan(task.spec.undelayed, self._env_digest())
         generation = self._nesting.admit(task.name)
         try:
             call = pickling.Call(
@@ -428,7 +428,7 @@ def default_client() -> Client:
                 from worker_lib import local  # noqa: PLC0415 - under `dev` only
 
                 settings = local.find_modules_here(settings)
-            client = Client(settings, _surroundings(settings), _folder(settings))
+            client = Client(settings, _env_digest(settings), _folder(settings))
             atexit.register(_close_at_exit, client, os.getpid())
             hooks.before_report(_flush_before_report)
             _default = client
@@ -439,13 +439,13 @@ def _folder(settings: Settings) -> str:
     """Return the folder whose local stack these settings lead to, or ""."""
     if not settings.redis_url.startswith("unix:"):
         return ""
-    from worker_lib.local.paths import Place  # noqa: PLC0415 - not on Fly
+    from worker_lib.local.paths import StackPaths  # noqa: PLC0415 - not on Fly
 
-    place = Place.of(Path.cwd(), settings.runtime)
-    return str(place.project) if str(place.redis) in settings.redis_url else ""
+    paths = StackPaths.of(Path.cwd(), settings.runtime)
+    return str(paths.project) if str(paths.redis) in settings.redis_url else ""
 
 
-def _surroundings(settings: Settings) -> Callable[[], str] | None:
+def _env_digest(settings: Settings) -> Callable[[], str] | None:
     """Return what marks this process's environment at each call; None but locally.
 
     In a machine it is the environment of the call that the machine is for.
@@ -454,7 +454,7 @@ def _surroundings(settings: Settings) -> Callable[[], str] | None:
         return None
     from worker_lib import local  # noqa: PLC0415 - not on Fly
 
-    return local.Surroundings(settings).mark
+    return local.CallerEnvironment(settings).digest
 
 
 def _flush_before_report(_event: hooks.Event) -> None:
@@ -467,14 +467,14 @@ def _close_at_exit(client: Client, pid: int) -> None:
     if pid == os.getpid():
         client.launcher.flush(_FLUSH_AT_EXIT)
         if client.has_open_jobs and "WORKER_LIB_SLOT" not in os.environ:
-            _tell_what_is_left(client)
+            _print_unfinished(client)
         client.close()
 
 
-def _tell_what_is_left(client: Client) -> None:
+def _print_unfinished(client: Client) -> None:
     local = sys.modules.get("worker_lib.local")  # there, if a stack was joined
     if local is not None and local.is_local(client.settings):
-        local.tell_what_is_left(client.settings, client.store)
+        local.print_unfinished(client.settings, client.store)
 
 
 def _forget_after_fork() -> None:

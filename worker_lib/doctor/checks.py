@@ -17,7 +17,7 @@ from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.doctor.rights import check_rights
 from worker_lib.errors import ConfigError, StoreError
 from worker_lib.fly.naming import owners
-from worker_lib.local.paths import Place
+from worker_lib.local.paths import StackPaths
 from worker_lib.ping import versions
 from worker_lib.store.keys import trial_key
 
@@ -104,7 +104,7 @@ class _Checks:
     ) -> Generator[Finding, None, Settings | None]:
         """Return settings that point at the local stack; None if it cannot run."""
         if not self._failures:
-            paths = Place.of(Path.cwd(), settings.runtime)
+            paths = StackPaths.of(Path.cwd(), settings.runtime)
             yield from self._counted(local_stack.check_local(paths))
         if self._failures:
             return None

@@ -11,17 +11,17 @@ from worker_lib.local.valkey import find_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker_lib.local.paths import Place
+    from worker_lib.local.paths import StackPaths
 
 __all__ = ["check_local"]
 
 
-def check_local(place: Place) -> Iterator[Finding]:
+def check_local(paths: StackPaths) -> Iterator[Finding]:
     """Check all that a stack needs: a server, folders, and short paths for sockets."""
     for name, check in (
         ("local server", find_server),
-        ("local folders", lambda: _make_folders(place)),
-        ("local sockets", lambda: _check_sockets(place)),
+        ("local folders", lambda: _make_folders(paths)),
+        ("local sockets", lambda: _check_sockets(paths)),
     ):
         try:
             yield ok(name, check())
@@ -29,11 +29,11 @@ def check_local(place: Place) -> Iterator[Finding]:
             yield from from_error(name, error)
 
 
-def _make_folders(place: Place) -> str:
-    place.make()
-    return f"{place.data} and {place.run}"
+def _make_folders(paths: StackPaths) -> str:
+    paths.make()
+    return f"{paths.data} and {paths.run}"
 
 
-def _check_sockets(place: Place) -> str:
-    place.check_sockets()
-    return f"below {place.run}"
+def _check_sockets(paths: StackPaths) -> str:
+    paths.check_sockets()
+    return f"below {paths.run}"

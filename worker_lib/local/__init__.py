@@ -1,17 +1,18 @@
 """The local stack: a Redis and an emulator of Fly, shared by a project's processes.
 
-The first process of a project that needs it starts it, others join it, and it ends
-two seconds after its last user has gone, however that one went: each user holds a
-socket open, and the kernel closes it even after SIGKILL. For jobs that run or are due
-it stays longer, up to `WORKER_LIB_LOCAL_STAY`. What is unfinished then is kept on disk
-and goes on when the stack is started again.
+The first process of a project that needs it starts it, and others join it. It ends two
+seconds after its last user has ended: each user holds a socket open, and the kernel
+closes it even after SIGKILL. While jobs run or are due, it stays longer, up to
+`WORKER_LIB_LOCAL_STAY`. Unfinished jobs are then kept on disk; they go on when the
+stack is started again.
 
-In order: `place` says where a project's stack keeps its things; `join` finds or
-starts it, and tells it this process's `surroundings`; `stack` is the process that holds
-a Valkey server (`valkey`) and the emulator, watches over its users (`callers`) and over
-their jobs when they have gone (`keeper`), and removes `leftovers` of older stacks.
+In order: `paths` says where a project's stack keeps its files. `join` finds the stack
+or starts it, and sends it the environment of this process (`caller_env`). `stack` is
+its process: it runs a Valkey server (`valkey`) and the emulator, remembers its users
+(`callers`), sweeps for them when they have ended (`job_watch`), and removes the files
+of older stacks (`cleanup`).
 
-What it does not promise: isolation. Machines are processes of the present user, or
+It does not promise isolation. Machines are processes of the present user, or
 (`WORKER_LIB_RUNTIME=docker`) containers that share this computer's network.
 """
 
@@ -30,19 +31,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import ConfigError, Problem, StoreError
-from worker_lib.local.paths import Place
-from worker_lib.local.surroundings import Surroundings, is_local
+from worker_lib.local.caller_env import CallerEnvironment, is_local
+from worker_lib.local.paths import StackPaths
 from worker_lib.logs import get_logger
 from worker_lib.settings import Settings
 
 __all__ = [
-    "Surroundings",
+    "CallerEnvironment",
     "environment",
     "find_modules_here",
     "is_local",
     "join",
-    "tell_what_is_left",
-    "what_is_left",
+    "print_unfinished",
+    "unfinished_text",
 ]
 
 if TYPE_CHECKING:
@@ -52,17 +53,17 @@ if TYPE_CHECKING:
 log = get_logger("local")
 
 _START_TIMEOUT = 15.0
-# What processes of this computer run from; the API wants a name.
+# The API needs the name of an image, also for machines that are processes.
 _NO_IMAGE = "local"
 
 
 def join(settings: Settings) -> Settings:
-    """Return `settings` pointed at this folder's local stack, started if need be.
+    """Return `settings` that point to this folder's local stack; start it if needed.
 
     Raises:
         ConfigError: it cannot be started; the message says why and what to do.
     """
-    found = _details(settings)
+    found = _joined(settings)
     joined = dataclasses.replace(
         settings,
         redis_url=found["REDIS_URL"],
@@ -79,69 +80,69 @@ def join(settings: Settings) -> Settings:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables that point another program at this folder's stack.
+    """Return the variables that point another program to this folder's stack.
 
-    It lives as long as this process does.
+    The stack stays up for as long as this process runs.
 
     Raises:
-        ConfigError: it cannot be started, or a variable is not as it should be.
+        ConfigError: it cannot be started, or a variable is wrong.
     """
     settings = Settings.load(os.environ)
-    details = _details(settings)
-    # What the program does not tell by itself counts as told here.
-    Surroundings(Settings.load({**os.environ, **details})).mark()
+    details = _joined(settings)
+    # The stack knows this environment then, even if the program never sends its own.
+    CallerEnvironment(Settings.load({**os.environ, **details})).digest()
     if settings.runtime == "process":
         details["WORKER_LIB_LOCAL_PATH"] = _search_path()
     return details
 
 
 def find_modules_here(settings: Settings) -> Settings:
-    """Return `settings` with modules and environment of this process.
+    """Return `settings` with the module path and the environment of this process.
 
-    A program under `dev` has been told the rest; these `dev` cannot know.
+    For a program under `worker-lib dev`, which cannot know these two.
 
     Raises:
         StoreUnavailable: the stack has ended.
     """
     if not is_local(settings):
         return dataclasses.replace(settings, local_path=_search_path())
-    mark = Surroundings(settings).mark()
-    return dataclasses.replace(settings, local_path=_search_path(), local_env=mark)
+    digest = CallerEnvironment(settings).digest()
+    return dataclasses.replace(settings, local_path=_search_path(), local_env=digest)
 
 
-def tell_what_is_left(settings: Settings, store: Store) -> None:
-    """Print, as this process ends, what the stack goes on with; never fails.
+def print_unfinished(settings: Settings, store: Store) -> None:
+    """Print, as this process ends, which jobs the stack goes on with; never fails.
 
     Not to the log, which shows nothing until somebody configures it: whoever tries a
-    first script must not take its jobs for lost.
+    first script should not think that its jobs are lost.
     """
     with contextlib.suppress(StoreError):
-        left = store.unfinished(settings.local_stay)
-        text = what_is_left(left, settings.local_stay)
+        found = store.unfinished(settings.local_stay)
+        text = unfinished_text(found, settings.local_stay)
         if text:
             print(f"worker_lib: {text}", file=sys.stderr)
 
 
-def what_is_left(left: Unfinished, stay: float) -> str:
-    """Say what becomes of unfinished jobs when their caller has gone; "" if none are.
+def unfinished_text(found: Unfinished, stay: float) -> str:
+    """Return what happens to unfinished jobs when their caller ends; "" without any.
 
     Args:
-        left: With those as `soon` that are due while the stack stays.
-        stay: Seconds that it stays at most.
+        found: `soon` counts jobs that are due while the stack stays.
+        stay: The most seconds that it stays.
     """
-    told = []
-    count = left.running + left.soon
+    parts = []
+    count = found.running + found.soon
     if count:
-        what = "running" if not left.soon else "running or waiting"
+        what = "running" if not found.soon else "running or waiting"
         is_are, them = ("is", "it") if count == 1 else ("are", "them")
-        told.append(
+        parts.append(
             f"{_jobs(count)} {is_are} still {what}; the local stack stays up for "
             f"{them} (at most {_span(stay)})"
         )
-    if left.later:
-        is_are = "is" if left.later == 1 else "are"
-        told.append(f"{_jobs(left.later)} {is_are} due later, with the next program")
-    return "; ".join(told)
+    if found.later:
+        is_are = "is" if found.later == 1 else "are"
+        parts.append(f"{_jobs(found.later)} {is_are} due later, with the next program")
+    return "; ".join(parts)
 
 
 def _jobs(count: int) -> str:
@@ -152,22 +153,22 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} s"
 
 
-def _details(settings: Settings) -> dict[str, str]:
+def _joined(settings: Settings) -> dict[str, str]:
     image = _image(settings)
-    place = Place.of(Path.cwd(), settings.runtime)
-    place.check_sockets()
-    place.make()
-    os.utime(place.data)  # in use: not for others to remove
-    with place.lock.open("w") as lock:
+    paths = StackPaths.of(Path.cwd(), settings.runtime)
+    paths.check_sockets()
+    paths.make()
+    os.utime(paths.data)  # in use: no other stack may remove it
+    with paths.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        channel = _connect(place) or _start(place, image)
+        channel = _connect(paths) or _start(paths, image)
     with channel.makefile("rb") as stream:
         details: dict[str, str] = json.loads(stream.readline())
-    # Whoever started the stack may have named another one.
+    # The process that started the stack may use another image.
     details["WORKER_IMAGE"] = image
     channel.settimeout(None)
-    channel.detach()  # open for as long as this process is there: that tells the stack
-    log.info("local_stack_joined", extra={"folder": str(place.project)})
+    channel.detach()  # it stays open until this process ends: then the stack knows
+    log.info("local_stack_joined", extra={"folder": str(paths.project)})
     return details
 
 
@@ -186,12 +187,12 @@ def _image(settings: Settings) -> str:
     return settings.image
 
 
-def _connect(place: Place) -> socket.socket | None:
+def _connect(paths: StackPaths) -> socket.socket | None:
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     channel.settimeout(_START_TIMEOUT)
     try:
-        channel.connect(str(place.presence))
-        # A stack that is about to end has stopped listening before it says good-bye.
+        channel.connect(str(paths.presence))
+        # A stack that is ending closes connections without sending a byte.
         if channel.recv(1, socket.MSG_PEEK):
             return channel
     except OSError:
@@ -200,12 +201,12 @@ def _connect(place: Place) -> socket.socket | None:
     return None
 
 
-def _start(place: Place, image: str) -> socket.socket:
+def _start(paths: StackPaths, image: str) -> socket.socket:
     began = time.monotonic()
     module = "worker_lib.local.stack"
-    with place.log.open("ab") as output:
+    with paths.log.open("ab") as output:
         stack = subprocess.Popen(
-            [sys.executable, "-m", module, str(place.project), place.runtime, image],
+            [sys.executable, "-m", module, str(paths.project), paths.runtime, image],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
@@ -215,17 +216,17 @@ def _start(place: Place, image: str) -> socket.socket:
     if stack.stdout is None:
         raise ConfigError("the local stack could not be started: no pipe")
     with stack.stdout:
-        told = stack.stdout.readline()
+        line = stack.stdout.readline()
     stack.returncode = 0  # it outlives this process: there is nothing to wait for
-    problems = [Problem(*one) for one in json.loads(told or b"[]")]
-    channel = _connect(place) if told and not problems else None
+    problems = [Problem(*one) for one in json.loads(line or b"[]")]
+    channel = _connect(paths) if line and not problems else None
     if channel is None:
-        silent = Problem("the local stack did not start", f"see {place.log}")
+        silent = Problem("the local stack did not start", f"see {paths.log}")
         raise ConfigError(*(problems or [silent]))
     log.info(
         "local_stack_started",
         extra={
-            "folder": str(place.project),
+            "folder": str(paths.project),
             "start_s": round(time.monotonic() - began, 3),
         },
     )
@@ -233,16 +234,16 @@ def _start(place: Place, image: str) -> socket.socket:
 
 
 def _stack_env() -> dict[str, Any]:
-    # The stack may run from a source tree that only this process knows of.
+    # worker_lib may be in a source tree that only this process has on its path.
     home = str(Path(__file__).resolve().parents[2])
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _search_path() -> str:
-    """Return what a machine must search to find what this process can import.
+    """Return the folders in which a machine finds the modules of this process.
 
-    A process of this computer stands in for an image that has the whole project.
+    On Fly, the image has the whole project.
     """
     own = [path or str(Path.cwd()) for path in sys.path]
     libraries = (sys.prefix, sys.base_prefix, sys.exec_prefix)

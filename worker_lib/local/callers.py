@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator import HostImage
 from worker_lib.errors import ConfigError, Problem
-from worker_lib.local.surroundings import MARK, RULES, travelling
+from worker_lib.local.caller_env import CALLER_SETTINGS, DIGEST_VARIABLE, machine_env
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,48 +23,48 @@ class Callers:
     """Finds the environment of the caller that a machine is for.
 
     Args:
-        environ: The stack's own, for machines that others than our launcher make.
+        environ: The stack's own, for machines that our launcher did not create.
 
     Attributes:
-        rules: Settings of the callers, by namespace: whoever came last decides.
+        settings: Those of the last caller in each namespace.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._own = HostImage(env=travelling(environ), python=sys.executable)
+        self._own = HostImage(env=machine_env(environ), python=sys.executable)
         self._images: dict[str, HostImage] = {}
-        self.rules: dict[str, dict[str, Any]] = {}
+        self.settings: dict[str, dict[str, Any]] = {}
 
     def learn(self, line: bytes) -> None:
-        """Take up what a caller tells of itself.
+        """Store what a caller has sent.
 
         Raises:
-            ValueError: it is not what `Surroundings` says.
+            ValueError: it is not what `CallerEnvironment` sends.
         """
-        told = json.loads(line)
+        sent = json.loads(line)
         try:
-            caller = told["caller"]
+            caller = sent["caller"]
             python = str(caller["python"] or sys.executable)
             image = HostImage(env=dict(caller["env"]), python=python)
-            mark = str(told["mark"])
-            rules = {name: told["settings"][name] for name in RULES}
+            digest = str(sent["digest"])
+            settings = {name: sent["settings"][name] for name in CALLER_SETTINGS}
         except (KeyError, TypeError) as error:
             raise ValueError(line[:20]) from error
-        self.rules[rules["namespace"]] = rules
-        self._images.pop(mark, None)
-        self._images[mark] = image
+        self.settings[settings["namespace"]] = settings
+        self._images.pop(digest, None)
+        self._images[digest] = image
         while len(self._images) > _MOST:
             del self._images[next(iter(self._images))]
 
     def image_of(self, env: Mapping[str, str]) -> HostImage:
-        """Return what stands for the image of a machine with this config's `env`.
+        """Return what stands for the image of a machine whose config has this `env`.
 
         Raises:
-            ConfigError: its caller's environment is not known any more.
+            ConfigError: the environment of its caller is no longer known.
         """
-        mark = env.get(MARK, "")
-        if not mark:
+        digest = env.get(DIGEST_VARIABLE, "")
+        if not digest:
             return self._own
-        found = self._images.get(mark)
+        found = self._images.get(digest)
         if found is None:
             raise ConfigError(
                 Problem(

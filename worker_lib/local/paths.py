@@ -1,4 +1,4 @@
-"""Where a project's local stack keeps its things."""
+"""Where a project's local stack keeps its files."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 from worker_lib.errors import ConfigError, Problem
 from worker_lib.sockets import check_path
 
-__all__ = ["Place"]
+__all__ = ["StackPaths"]
 
-_MARKS = ("pyproject.toml", "setup.py", "fly.toml", ".git")
+_PROJECT_FILES = ("pyproject.toml", "setup.py", "fly.toml", ".git")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Folders of one project's stack; both are open to the present user only.
+class StackPaths:
+    """The folders of one project's stack; only the present user can open them.
 
     Attributes:
         project: The project's folder.
-        runtime: What machines are; a project has a stack for each kind that it uses.
+        runtime: `process` or `docker`; a project has one stack for each that it uses.
         data: Jobs, logs and the signing key; kept between runs.
-        run: Sockets. Its path is short, since a socket's must be.
-        sockets_variable: What says where `run` is.
+        run: Sockets. Its path is short, as the length of a socket's path is limited.
+        sockets_variable: The variable that decides where `run` is.
     """
 
     project: Path
@@ -35,19 +35,19 @@ class Place:
     sockets_variable: str
 
     @classmethod
-    def of(cls, folder: Path, runtime: str = "process") -> Place:
-        """Return the place of the project that `folder` is in.
+    def of(cls, folder: Path, runtime: str = "process") -> StackPaths:
+        """Return the paths of the project that `folder` is in.
 
         The project is the nearest folder upwards that has a pyproject.toml, setup.py,
         fly.toml or .git; without one it is `folder` itself.
         """
         here = folder.resolve()
-        marked = (
+        projects = (
             one
             for one in (here, *here.parents)
-            if any((one / mark).exists() for mark in _MARKS)
+            if any((one / name).exists() for name in _PROJECT_FILES)
         )
-        project = next(marked, here)
+        project = next(projects, here)
         name = hashlib.sha256(str(project).encode()).hexdigest()[:12]
         name += "" if runtime == "process" else f"-{runtime}"
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -62,10 +62,10 @@ class Place:
         )
 
     def make(self) -> None:
-        """Create the folders, and see that they can be written.
+        """Create the folders, and check that they can be written.
 
         Raises:
-            ConfigError: they cannot, or somebody else owns one of them.
+            ConfigError: they cannot, or another user owns one of them.
         """
         for folder, variable in (
             (self.data, "XDG_STATE_HOME"),
@@ -78,14 +78,14 @@ class Place:
         """Check the lengths of the sockets' paths.
 
         Raises:
-            ConfigError: they are too long; names the variable.
+            ConfigError: one is too long; the message names the variable.
         """
         for path in (self.presence, self.redis):
             check_path(path, self.sockets_variable)
 
     @property
     def lock(self) -> Path:
-        """Held while a process looks for the stack or starts it."""
+        """Locked while a process finds the stack or starts it."""
         return self.run / "lock"
 
     @property
@@ -100,7 +100,7 @@ class Place:
 
     @property
     def log(self) -> Path:
-        """What the stack itself has to say."""
+        """The log of the stack's process."""
         return self.data / "stack.log"
 
 

