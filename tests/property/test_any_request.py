@@ -130,7 +130,6 @@ def fresh_machine(emulator: Emulator) -> str:
 
 MODEST = settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

@@ -502,7 +502,6 @@ def test_whatever_happens_each_job_ends_once_and_nothing_is_left_over(
         settings=settings(
             max_examples=60,
             stateful_step_count=40,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
