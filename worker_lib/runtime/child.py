@@ -44,7 +44,7 @@ class Child:
         frames: To and from the supervisor.
         progress: To the supervisor.
         codec_: Verifies calls and signs outcomes.
-        pool: The machine's own, as its launcher was told by sealed words.
+        pool: Of this machine, as its sealed spec says.
         hooks_module: To import before the first job; "" for none.
     """
 

@@ -1,4 +1,4 @@
-"""What a machine is told by its environment, read as every other program reads it."""
+"""What a machine reads from its environment, as every other program reads it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What supervisor and child say to each other.
+"""The messages between supervisor and child.
 
-Jobs and outcomes are frames, lists of byte strings with their length first, on a stream
-that only the child's main thread writes to. Progress has a channel of its own, of
-whole messages: it comes from any thread, and from processes that the task forks, and
-an exception may end any of them in the middle of a write.
+Jobs and outcomes are frames: lists of byte strings with their length first, on a stream
+that only the child's main thread writes to. Progress has a channel of its own that
+carries whole messages, since any thread, and any process that the task forks, may
+report it, and an exception may interrupt any of them in the middle of a write.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Progress:
         """Return the last report of this attempt that has come, "" if none has.
 
         None once the other side has closed the channel. What a thread of an earlier
-        attempt reports is nobody's.
+        attempt reports is dropped.
         """
         found = ""
         while True:

@@ -66,7 +66,7 @@ class Sources:
         if state is None:
             return None
         # Written since this process began: whether before its import is not known. A
-        # time to come says nothing, and must not have every job begin anew.
+        # time in the future tells nothing, and must not make every job begin anew.
         written_since = self._began_ns <= state[0] <= time.time_ns()
         return None if written_since else state
 

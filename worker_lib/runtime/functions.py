@@ -1,4 +1,4 @@
-"""The functions that a child keeps because they came by value: a few, not all."""
+"""A cache of the functions that came to a child by value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Functions"]
 
 _MOST = 64
-# Of pickled code; with what it drags along, a fraction of the smallest machine.
+# Of pickled code; what it refers to is still a fraction of the smallest machine.
 _MOST_BYTES = 16 * 1024 * 1024
 
 

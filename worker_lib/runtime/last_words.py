@@ -1,11 +1,11 @@
-"""How a machine that cannot work tells why, where its caller's side can read it.
+"""How a machine that cannot work tells why, so that its callers can read it.
 
-A line on stderr, the exit code (`worker_lib.fly.exits`), and the same line in the
-machine's own metadata at Fly: what is not in Redis can still be told there. The
-machine's socket is spoken to in this case only; a machine that works never does.
+It prints a line on stderr, ends with an exit code (`worker_lib.fly.exits`), and writes
+the line to its own metadata at Fly, which can be read where Redis cannot be reached.
+Only then does a machine use its socket to Fly's API.
 
 Source: "Suspend and resume a Machine" (requests to `/.fly/api` need no token). That the
-metadata may be written this way is *unsure*: if Fly refuses, the exit code still tells.
+metadata may be written this way is *unsure*; if Fly refuses, the exit code remains.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["tell"]
 
 _SOCKET = "/.fly/api"
 _MAX_CHARACTERS = 200
-# A machine that ends must not be held up by what is only a courtesy.
-_PATIENCE = 2.0
+# Seconds: a machine that ends must not wait long for this.
+_TIMEOUT = 2.0
 
 
 def tell(text: str) -> None:
@@ -43,7 +43,7 @@ def tell(text: str) -> None:
 
 
 def _post(path: str, machine: str, value: str) -> None:
-    import json  # noqa: PLC0415 - a machine that works says no last words
+    import json  # noqa: PLC0415 - only on failure
 
     body = json.dumps({"value": value}).encode()
     head = (
@@ -52,7 +52,7 @@ def _post(path: str, machine: str, value: str) -> None:
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_PATIENCE)
+        connection.settimeout(_TIMEOUT)
         connection.connect(path)
         connection.sendall(head.encode() + body)
         status = connection.recv(256).split(b" ")[1:2]

@@ -1,12 +1,15 @@
-"""What a machine does while Redis is away: send its step again, as long as that helps.
+"""How a machine retries a step while Redis is away, and for how long.
 
-Every step is idempotent, so it does not matter how far one came that was cut short.
-How long a machine insists depends on what would be lost. It has nothing to lose before
-Redis has ever answered: then a refusal ends it at once (the password is wrong), and
-silence after a minute. Later it may hold an outcome: it insists for a quarter of an
-hour. A refusal by then may be a password that was changed too early, or a failover
-that is half done: a minute is enough to put that right; a machine that started with
-the old password never has the new one. Once it was asked to stop it has seconds.
+Every step is idempotent, so it may be sent again however far it came. How long a
+machine goes on trying depends on what would be lost:
+
+- Before Redis has ever answered, nothing: a refusal ends the machine at once (the
+  password is wrong), and silence after a minute.
+- Later it may hold an outcome: it tries for a quarter of an hour. If Redis refuses it
+  by then, a password was changed too early or a failover is half done: a minute is
+  enough to correct that, and a machine that started with the old password never gets
+  the new one.
+- Once it was asked to stop, it has seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ __all__ = ["GRACE_FOR_JOBS", "Outage"]
 _FIRST_CONTACT = 60.0
 _REFUSED = 60.0
 _AWAY = 900.0
-# What is sent again while Redis is full is large, and takes room from others.
+# While Redis is full: what is sent again is large, and takes memory from others.
 _WHILE_FULL = 5.0
 # From the signal on; `stop_config` of our machines gives ten seconds in all.
 _GRACE = 2.0
@@ -41,12 +44,12 @@ GRACE_FOR_JOBS = 7.0
 
 
 class Outage:
-    """Sees steps through that need Redis.
+    """Retries steps that need Redis.
 
     Args:
         store: Whose connections are closed when a step was cut short.
         stop: Ends all waiting.
-        longest: Seconds to insist once Redis has answered.
+        longest: Seconds to go on trying once Redis has answered.
         longest_pause: Seconds between two tries, at most.
     """
 
@@ -65,21 +68,21 @@ class Outage:
         self._answered = False
         self._said = ""
 
-    def ride_out(
+    def retry(
         self,
         step: Callable[[], T],
         *,
         grace: float = _GRACE,
         meanwhile: Callable[[], bool] | None = None,
     ) -> T | None:
-        """Return what `step` returns, as soon as Redis lets it.
+        """Return what `step` returns, retried until Redis takes it.
 
         Args:
-            grace: Seconds to insist after this machine was asked to stop.
-            meanwhile: Called between tries; False if the step has lost its point.
+            grace: Seconds to go on trying after this machine was asked to stop.
+            meanwhile: Called between tries; False if the step is no longer needed.
 
         Returns:
-            None if the machine must stop first, or the step has lost its point.
+            None if the machine must stop first, or the step is no longer needed.
 
         Raises:
             StoreUnavailable: it was tried long enough, or Redis refuses us.
@@ -95,8 +98,8 @@ class Outage:
                 if self._is_hopeless(error, time.monotonic() - began):
                     raise
                 if error.reason == "full":
-                    # Redis keeps room for what it refused as long as we are connected,
-                    # and would refuse the renewal of the lease for want of it.
+                    # Redis keeps the memory of a refused command as long as we are
+                    # connected, and would then refuse to renew the lease.
                     self._store.wire.close()
                     slower = _WHILE_FULL
             else:

@@ -1,4 +1,4 @@
-"""The child as its supervisor sees it: fork, talk, listen to what it prints, kill."""
+"""The child process from the supervisor's side: fork, send jobs, read output, kill."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Death(NamedTuple):
 CLOSED = Death(
     "exit",
     "the task closed descriptors that it had not opened, as helpers for daemons do "
-    "that close all above 2: its machine could not hear it any more, and ended it; let "
+    "that close all above 2: its machine lost the connection to it, and ended it; let "
     "it close only what it opened",
 )
 
@@ -56,7 +56,7 @@ class ChildProcess:
 
     Args:
         serve: What the child does with its ends of the channels; it then exits.
-        close_in_child: Descriptors that are none of the child's business.
+        close_in_child: Descriptors that the child must not keep open.
 
     Attributes:
         has_run: Whether it has run a job to its end.
@@ -88,7 +88,7 @@ class ChildProcess:
         os.close(writer)
         self.frames = Frames(ours)
         self.progress = Progress(reports)
-        # What the task forked may hold the channel open after its end; this tells.
+        # What the task forked may keep the channel open after the child has ended.
         self.end = os.pidfd_open(self.pid)
 
     def hand_over(self, *parts: bytes) -> bool:
@@ -96,7 +96,7 @@ class ChildProcess:
         self._handed_over = False
         poller = select.poll()
         poller.register(self.end, select.POLLIN)
-        if poller.poll(0):  # which its channel need not tell
+        if poller.poll(0):  # its channel may still be open
             return False
         try:
             self.frames.send(*parts)
@@ -110,7 +110,7 @@ class ChildProcess:
         data = os.read(self.output, _READ_BYTES)
         self._tail += data
         del self._tail[:-_TAIL_BYTES]
-        with contextlib.suppress(OSError):  # a full disk must not change a job's fate
+        with contextlib.suppress(OSError):  # a full disk must not fail the job
             os.write(1, data)
         return bool(data)
 
@@ -126,10 +126,10 @@ class ChildProcess:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Kill the child and all that it started, and reap it; twice is once."""
+        """Kill the child and all that it started, and reap it; idempotent."""
         self._kill_group()
         if not self._reaped:
-            # By itself too: it may not have come as far as to lead a group.
+            # By its own id too: it may not have its own group yet.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, signal.SIGKILL)
             self._reap()
@@ -224,7 +224,7 @@ def _become_child(
 
 
 def _offer_to_oom_killer() -> None:
-    """Have the kernel choose this process, not the supervisor, when memory is out."""
+    """Have the kernel kill this process, not the supervisor, when memory is out."""
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write("1000")
@@ -233,7 +233,7 @@ def _offer_to_oom_killer() -> None:
 
 
 def _oom_kills() -> int:
-    """Return how often the kernel of this machine, or of this container, did so."""
+    """Return how many processes this machine or container lost for want of memory."""
     total = 0
     for path in ("/proc/vmstat", "/sys/fs/cgroup/memory.events"):
         try:

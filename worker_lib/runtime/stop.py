@@ -1,4 +1,4 @@
-"""Being asked to stop: by a signal, at any moment, also while something blocks."""
+"""Signals that ask the machine to stop, at any moment, also in a blocking call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Stopped(Exception):
 
 
 class Stop:
-    """Knows whether this machine was asked to stop, and wakes what waits then.
+    """Whether this machine was asked to stop; wakes what waits when it is.
 
     Attributes:
         asked_at: Monotonic seconds of the first such signal; None before it.
@@ -66,7 +66,7 @@ class Stop:
             self.wakeup.recv(4096)
 
     def descriptors(self) -> tuple[int, ...]:
-        """Return what is open, which is nobody else's business."""
+        """Return the open descriptors, which a child must not keep."""
         return self.wakeup.fileno(), self._writer.fileno()
 
     def _on_signal(self, _number: int, _frame: object) -> None:

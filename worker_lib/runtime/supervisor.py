@@ -59,7 +59,7 @@ class Supervisor:
         self._outage = outage
         self._lease_ttl = lease_ttl
         self._leave_at = time.monotonic() + max_lifetime
-        self._rest_until = math.inf
+        self._idle_until = math.inf
         self._listening = Backoff()
         self._child: ChildProcess | None = child
 
@@ -73,7 +73,7 @@ class Supervisor:
         try:
             claim = self._claim("stay")
             while claim.verdict in {"job", "idle"}:
-                claim = self._work(claim.job) if claim.job else self._rest(claim.wait)
+                claim = self._work(claim.job) if claim.job else self._idle(claim.wait)
             if claim.job:
                 text = "the machine was restarted while the task ran"
                 self._release(claim.job, text, charge=True)
@@ -84,10 +84,10 @@ class Supervisor:
 
     def _claim(self, mood: Mood) -> Claim:
         step = lambda: self._store.claim(self._mood(mood))  # noqa: E731 - typed
-        return self._outage.ride_out(step) or Claim("empty")
+        return self._outage.retry(step) or Claim("empty")
 
     def _work(self, job: ClaimedJob) -> Claim:
-        self._rest_until = math.inf
+        self._idle_until = math.inf
         try:
             child = self._child = self._child or self._fork()
         except OSError as error:
@@ -95,7 +95,7 @@ class Supervisor:
             return self._not_started(job, Ended("failed", "not_started", text), "")
         ended = self._watch(child, job)
         if ended.kind == "not_started":
-            if child.has_run:  # it died while it had nothing to do: another one can
+            if child.has_run:  # it ended while it was idle; a new one can run the job
                 return self._claim("stay")
             return self._not_started(job, ended, child.take_tail())
         if ended.status == "dropped":
@@ -105,7 +105,7 @@ class Supervisor:
         return self._report(job, ended, child.take_tail())
 
     def _not_started(self, job: ClaimedJob, ended: Ended, output: str) -> Claim:
-        """Report it and leave: the next job would fare no better on this machine."""
+        """Report it and leave: the next job could not be started here either."""
         self._leave_at = 0.0
         return self._report(job, ended, output)
 
@@ -122,10 +122,10 @@ class Supervisor:
             "charge": charge,
         }
         step = lambda: self._store.release(job, **words)  # noqa: E731 - typed
-        self._outage.ride_out(step, grace=GRACE_FOR_JOBS)
+        self._outage.retry(step, grace=GRACE_FOR_JOBS)
 
     def _watch(self, child: ChildProcess, job: ClaimedJob) -> Ended:
-        if child.hand_over(*_words(job)):
+        if child.hand_over(*_parts(job)):
             watch = Watch(child, self._store, job, lease_ttl=self._lease_ttl)
             ended = watch.until_ended(self._stop.wakeup, lambda: self._stop.asked)
         else:
@@ -149,14 +149,14 @@ class Supervisor:
         except StoreUnavailable as error:
             if error.reason != "full" or not ended.envelope:
                 raise
-            # What is small may still be taken; else the job would run in vain again.
+            # A small outcome may still fit; without one the job would run once more.
             claim = self._finish(job, _too_large(ended), output)
         if claim is not None:
             return claim
         return self._leave(job) if self._stop.asked else self._claim("stay")
 
     def _finish(self, job: ClaimedJob, ended: Ended, output: str) -> Claim | None:
-        """Report an outcome; None if that was not possible in time, or is in vain."""
+        """Report an outcome; None if there was no time, or the job is not ours."""
         status: str = ended.status
         retry_in = 0.0
         if status == "failed":
@@ -171,7 +171,7 @@ class Supervisor:
         }
         if status != "retrying":
             words["outcome"] = ended.envelope or self._seal(job, ended, output)
-        done = self._outage.ride_out(
+        done = self._outage.retry(
             lambda: self._store.finish(job, status, mood=self._mood("stay"), **words),
             grace=GRACE_FOR_JOBS,
             meanwhile=self._renewal(job),
@@ -196,32 +196,33 @@ class Supervisor:
 
         return renew
 
-    def _rest(self, wait: float) -> Claim:
-        """Wait for a word that there is work, then ask; a word before this is kept.
+    def _idle(self, wait: float) -> Claim:
+        """Wait on the control channel until there is work, then claim it.
 
-        However often it is woken for nothing, or its connection is cut: it rests no
-        longer than it was told to after its last job.
+        A message that came before this call is not missed. However often it is woken
+        for nothing, or its connection is cut: it waits no longer than Redis said after
+        the last job.
         """
-        self._rest_until = min(self._rest_until, time.monotonic() + wait)
+        self._idle_until = min(self._idle_until, time.monotonic() + wait)
         try:
-            woken = self._is_woken(min(self._rest_until, self._leave_at))
+            woken = self._is_woken(min(self._idle_until, self._leave_at))
             self._listening = Backoff()
-        except StoreUnavailable:  # a word may be lost with the connection
+        except StoreUnavailable:  # a message may be lost with the connection
             self._stop.wait(self._listening.pause())
             woken = True
-        if woken or time.monotonic() < self._rest_until:
+        if woken or time.monotonic() < self._idle_until:
             return self._claim("stay")
-        self._rest_until = math.inf
+        self._idle_until = math.inf
         return self._claim("rested")
 
     def _is_woken(self, until: float) -> bool:
         while (left := until - time.monotonic()) > 0 and not self._stop.asked:
-            bell = self._store.listen()
+            control_channel = self._store.listen()
             poller = select.poll()
-            poller.register(bell, select.POLLIN)
+            poller.register(control_channel, select.POLLIN)
             poller.register(self._stop.wakeup, select.POLLIN)
             ready = [descriptor for descriptor, _ in poller.poll(left * 1000)]
-            if bell in ready and self._store.heard():
+            if control_channel in ready and self._store.heard():
                 return True
         return False
 
@@ -235,7 +236,7 @@ class Supervisor:
         return ChildProcess(self._serve, ours)
 
 
-def _words(job: ClaimedJob) -> tuple[bytes, ...]:
+def _parts(job: ClaimedJob) -> tuple[bytes, ...]:
     """Return a job as the child takes it."""
     return (
         job.id.encode(),

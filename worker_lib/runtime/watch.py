@@ -1,8 +1,9 @@
-"""One attempt, from the job being handed to the child until it has ended somehow.
+"""One attempt, from handing the job to the child until the attempt has ended.
 
-The child ends it by saying so or by dying; the supervisor by deciding to, because the
-time is over, the job is no longer ours, or the machine must stop. Once it decided,
-nothing the child says changes that: it is asked to stop, then killed.
+The child ends it by reporting an outcome, or by ending itself. The supervisor ends it
+when the time is over, the job is no longer ours, or the machine must stop: it asks the
+child to stop, and kills it after a grace period. Once it has decided so, nothing that
+the child reports changes the decision.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ else:
 
 __all__ = ["Ended", "Watch", "died"]
 
-# A job that takes longer than this is worth a connection to be told of a cancel.
+# A job that takes longer is worth a second connection: on it a cancel is told.
 _LISTEN_AFTER = 1.0
 _PROGRESS_EVERY = 0.25
 # From asking the child to stop to killing it.
 _GRACE = 2.0
 # While Redis is away.
 _BEAT_AGAIN = 1.0
-# Between the channel's end and that of the process, if the process is ending.
-_LAST_BREATH = 1.0
+# From the end of the channel to that of the process, if the process is ending.
+_EXIT_WITHIN = 1.0
 
 
 class Ended(NamedTuple):
@@ -96,10 +97,11 @@ class Watch:
         self._decided: Ended | None = None
         self._progress = ""
         self._progress_at = 0.0
+        self._control_channel = -1
         self._poller = select.poll()
 
     def until_ended(self, wakeup: socket.socket, stopping: Callable[[], bool]) -> Ended:
-        """Block until the attempt has ended; say how.
+        """Block until the attempt has ended; return how.
 
         Args:
             wakeup: Becomes readable at a signal to this process.
@@ -122,8 +124,6 @@ class Watch:
             if self._act_on_time():
                 return self._decided or died(CLOSED)
 
-    _bell = -1
-
     def _patience(self) -> float:
         moments = [self._beat_at, self._listen_at, self._kill_at]
         if self._decided is None:
@@ -138,8 +138,8 @@ class Watch:
             self._poller.unregister(child.output)
         if child.progress.channel.fileno() in ready:
             self._hear_progress()
-        if self._bell in ready:
-            self._hear_bell()
+        if self._control_channel in ready:
+            self._hear_control_channel()
         readable, dead = child.frames.channel.fileno() in ready, child.end in ready
         if readable or dead:
             return self._hear_child(readable=readable, dead=dead)
@@ -159,26 +159,26 @@ class Watch:
         if dead and not more:
             return self._concluded(died(self._child.death()))
         if not more:
-            # Closed, which is not to have died; a process that ends closes first.
+            # The channel is closed. A process that ends closes it first, so wait a bit.
             self._poller.unregister(self._child.frames.channel)
-            self._kill_at = min(self._kill_at, time.monotonic() + _LAST_BREATH)
+            self._kill_at = min(self._kill_at, time.monotonic() + _EXIT_WITHIN)
         return None
 
     def _concluded(self, ended: Ended) -> Ended:
         if self._decided is None:
             return ended
-        # The child's own account of a time-out tells where the time went.
+        # What the child itself reports of a time-out has the traceback.
         if ended.kind == self._decided.kind == "timeout":
             return self._decided._replace(envelope=ended.envelope)
         return self._decided
 
-    def _hear_bell(self) -> None:
+    def _hear_control_channel(self) -> None:
         try:
             if self._store.heard():
                 self._beat_at = 0.0  # the reply says whether the job is still ours
         except StoreError:
-            self._poller.unregister(self._bell)
-            self._bell = -1
+            self._poller.unregister(self._control_channel)
+            self._control_channel = -1
             self._listen_at = time.monotonic() + _BEAT_AGAIN
 
     def _act_on_time(self) -> bool:
@@ -212,8 +212,8 @@ class Watch:
 
     def _listen(self) -> None:
         try:
-            self._bell = self._store.listen()
-            self._poller.register(self._bell, select.POLLIN)
+            self._control_channel = self._store.listen()
+            self._poller.register(self._control_channel, select.POLLIN)
             self._listen_at = float("inf")
         except StoreError:
             self._listen_at = time.monotonic() + _BEAT_AGAIN

@@ -299,6 +299,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]
         ("signal", "signal"),
         ("faulthandler", "enable"),
         ("context", "enter_machine"),
+        ("hooks", "load_on_machine"),
     ):
         monkeypatch.setattr(f"worker_lib.runtime.child.{module}.{name}", noop)
 

@@ -73,7 +73,7 @@ def test_a_step_is_sent_again_until_redis_answers(stop: Stop) -> None:
     """Whatever it returns is returned."""
     outage, _ = make(stop)
 
-    assert "done" == outage.ride_out(failing(AWAY, 5))
+    assert "done" == outage.retry(failing(AWAY, 5))
 
 
 def test_a_refusal_at_the_first_contact_is_final(stop: Stop) -> None:
@@ -81,7 +81,7 @@ def test_a_refusal_at_the_first_contact_is_final(stop: Stop) -> None:
     outage, _ = make(stop)
 
     with pytest.raises(StoreUnavailable, match="wrong password"):
-        outage.ride_out(failing(REFUSED, 1))
+        outage.retry(failing(REFUSED, 1))
 
 
 def test_a_refusal_after_work_is_sat_out_for_a_while(
@@ -89,12 +89,12 @@ def test_a_refusal_after_work_is_sat_out_for_a_while(
 ) -> None:
     """It may be a password changed too early; not for as long as an outage."""
     outage, _ = make(stop)
-    outage.ride_out(failing(AWAY, 0))
-    assert "done" == outage.ride_out(failing(REFUSED, 5))
+    outage.retry(failing(AWAY, 0))
+    assert "done" == outage.retry(failing(REFUSED, 5))
     monkeypatch.setattr(outage_module, "_REFUSED", 0.05)
 
     with pytest.raises(StoreUnavailable, match="wrong password"):
-        outage.ride_out(failing(REFUSED, 10_000))
+        outage.retry(failing(REFUSED, 10_000))
 
 
 def test_the_first_contact_is_awaited_less_long_than_a_later_one(
@@ -105,13 +105,13 @@ def test_the_first_contact_is_awaited_less_long_than_a_later_one(
     outage, _ = make(stop, longest=0.5)
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
-        outage.ride_out(failing(AWAY, 10_000))
+        outage.retry(failing(AWAY, 10_000))
     assert time.monotonic() - began < 0.4
-    outage.ride_out(failing(AWAY, 0))
+    outage.retry(failing(AWAY, 0))
     began = time.monotonic()
 
     with pytest.raises(StoreUnavailable):
-        outage.ride_out(failing(AWAY, 10_000))
+        outage.retry(failing(AWAY, 10_000))
     assert 0.5 <= time.monotonic() - began
 
 
@@ -120,7 +120,7 @@ def test_a_step_that_has_lost_its_point_is_given_up(stop: Stop) -> None:
     outage, _ = make(stop)
     answers = [True, True, False]
 
-    assert outage.ride_out(failing(AWAY, 100), meanwhile=lambda: answers.pop(0)) is None
+    assert outage.retry(failing(AWAY, 100), meanwhile=lambda: answers.pop(0)) is None
     assert [] == answers
 
 
@@ -136,7 +136,7 @@ def test_a_signal_ends_a_step_that_blocks(stop: Stop) -> None:
             time.sleep(30)
         return "done"
 
-    assert "done" == outage.ride_out(step)
+    assert "done" == outage.retry(step)
     assert ["close", "hurry"] == store.done
 
 
@@ -146,7 +146,7 @@ def test_a_signal_ends_a_pause(stop: Stop) -> None:
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
     began = time.monotonic()
 
-    assert outage.ride_out(failing(AWAY, 10_000), grace=0.3) is None
+    assert outage.retry(failing(AWAY, 10_000), grace=0.3) is None
     assert time.monotonic() - began < 3
 
 
@@ -157,7 +157,7 @@ def test_what_was_never_sent_is_not_sent_again(stop: Stop) -> None:
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
     began = time.monotonic()
 
-    assert outage.ride_out(failing(AWAY, 10_000), grace=30) is None
+    assert outage.retry(failing(AWAY, 10_000), grace=30) is None
     assert time.monotonic() - began < 3
 
 
