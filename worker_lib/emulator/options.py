@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from worker_lib.emulator.faults.plan import FaultPlan
-from worker_lib.emulator.validation import problems_of_app_names
+from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.validation import checked_app_name
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -158,6 +159,10 @@ class EmulatorOptions:
             )
         if self.tokens is not None and not (self.tokens and all(self.tokens)):
             problems.append("tokens has none, or an empty one; leave it out for random")
-        problems += problems_of_app_names(self.apps)
+        for name in self.apps:
+            try:
+                checked_app_name(name)
+            except ApiError as exc:
+                problems.append(f"app {name[:80]!r}: {exc}")
         if problems:
             raise ConfigError(*problems)

@@ -1,4 +1,4 @@
-"""Checks what requests say beside a machine's config: names, times, versions.
+"""Checks of requests beside a machine's config: names, times, versions, secrets.
 
 Source: the OpenAPI file, `CreateMachineRequest`, `UpdateMachineRequest`,
 `StopRequest`, `MachineExecRequest`, `CreateAppRequest`; fly-go, machine_types.go.
@@ -12,21 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.faults.rule import Target
-from worker_lib.emulator.machine_config import whole_guest
+from worker_lib.emulator.machine_config import complete_guest
 from worker_lib.emulator.messages import ApiError
-from worker_lib.emulator.schema import (
-    anything,
-    flag,
-    grace,
-    invalid,
-    signal_name,
-    table,
-    text,
-    texts,
-    variable,
-    whole,
-)
-from worker_lib.emulator.values import query_seconds, signal_number
+from worker_lib.emulator.schema import grace, integer, invalid, string, tables, variable
+from worker_lib.emulator.values import signal_number
 from worker_lib.fly.guest import Guest
 
 if TYPE_CHECKING:
@@ -34,69 +23,56 @@ if TYPE_CHECKING:
 
 _MAX_NAME = 63
 _MAX_LEASE = 365 * 24 * 3600
-_MAX_EXEC_TIMEOUT = 24 * 3600
-_EXEC_TIMEOUT = 60
+_EXEC_TIMEOUT, _MAX_EXEC_TIMEOUT = 60, 24 * 3600
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _APP_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,61}")
+# Fewer nanoseconds than this make no useful grace period: such a number is seconds.
+_FEWEST_NANOSECONDS = 1_000_000
+_INT64_DIGITS = 19
 
-_LAUNCH = table(
-    name=text,
-    region=text,
-    config=anything,
-    skip_launch=flag,
-    skip_service_registration=flag,
-    skip_secrets=flag,
-    min_secrets_version=whole(),
-    lease_ttl=whole(0, _MAX_LEASE),
-    lsvd=flag,
-    current_version=text,
+_CHECKS = tables(
+    """
+launch name:string region:string config:any skip_launch:boolean
+    skip_service_registration:boolean skip_secrets:boolean min_secrets_version:count
+    lease_ttl:lease_ttl lsvd:boolean current_version:string
+lease ttl:ttl description:string
+stop signal:signal timeout:grace
+exec command:[string] cmd:string stdin:string timeout:exec_timeout container:string
+    machine:boolean
+app org_slug:string network:string app_role_id:string enable_subdomains:boolean
+""",
+    lease_ttl=integer(0, _MAX_LEASE),
+    ttl=integer(1, _MAX_LEASE),
+    exec_timeout=integer(0, _MAX_EXEC_TIMEOUT),
 )
-_LEASE = table(ttl=whole(1, _MAX_LEASE), description=text)
-_STOP = table(signal=signal_name, timeout=grace)
-_EXEC = table(
-    command=texts,
-    cmd=text,
-    stdin=text,
-    timeout=whole(0, _MAX_EXEC_TIMEOUT),
-    container=text,
-    machine=flag,
-)
-_APP = table(org_slug=text, network=text, app_role_id=text, enable_subdomains=flag)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command to run in a machine.
-
-    Attributes:
-        timeout: Seconds.
-    """
+    """A command to run in a machine; `timeout` is seconds."""
 
     words: list[str]
     stdin: str
     timeout: float
 
 
-def checked_launch(body: dict[str, Any]) -> dict[str, Any]:
-    """What a create or an update says beside its config, which is left as it is.
+def checked(kind: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The known fields of a request's body, each of its type.
+
+    Args:
+        kind: `launch` (create or update; its `config` is not checked here), `lease`,
+            `stop`, `exec` or `app`.
+        body: As it came.
 
     Raises:
         ApiError: 400; the text names the field.
     """
-    return _table_of(_LAUNCH, body)
-
-
-def checked_lease(body: dict[str, Any]) -> dict[str, Any]:
-    """The `ttl` in seconds and the `description` of a lease.
-
-    Raises:
-        ApiError: 400; the text names the field.
-    """
-    return _table_of(_LEASE, body)
+    found: dict[str, Any] = _CHECKS[kind](body, "")
+    return found
 
 
 def checked_stop(body: dict[str, Any]) -> tuple[int | None, float | None]:
-    """The signal and the seconds of grace of a stop; None where it does not say.
+    """The signal of a stop and its grace period in seconds; None where absent.
 
     Raises:
         ApiError: 400; the text names the field.
@@ -104,19 +80,22 @@ def checked_stop(body: dict[str, Any]) -> tuple[int | None, float | None]:
     Source: fly-go, machine_types.go: its `StopMachineInput` always sends a timeout,
     zero (`"0s"`) if its caller gave none.
     """
-    stop = _table_of(_STOP, body)
+    stop = checked("stop", body)
     number = signal_number(stop["signal"]) if "signal" in stop else None
     return number, stop.get("timeout")
 
 
 def query_grace(text: str) -> float | None:
-    """The seconds of grace in a query; None for zero and for nothing.
+    """The grace period in a query, in seconds; None for zero and for "".
+
+    The OpenAPI file says that a bare number is seconds; fly-go sends nanoseconds.
 
     Raises:
-        ApiError: 400, it is no duration.
+        ApiError: 400, it is not a duration.
     """
-    if text.isdecimal():
-        return query_seconds(text) or None
+    if text.isdecimal() and len(text) <= _INT64_DIGITS:
+        number = int(text)
+        return (number / 1e9 if number >= _FEWEST_NANOSECONDS else number) or None
     seconds: float | None = grace(text, "timeout") if text else None
     return seconds
 
@@ -127,7 +106,7 @@ def checked_exec(body: dict[str, Any]) -> Command:
     Raises:
         ApiError: 400; the text names the field.
     """
-    given = _table_of(_EXEC, body)
+    given = checked("exec", body)
     if given.get("container"):
         raise invalid("container", "must be empty: a machine has no containers here")
     words = given.get("command") or _split(given.get("cmd", ""))
@@ -140,15 +119,11 @@ def checked_exec(body: dict[str, Any]) -> Command:
     )
 
 
-def checked_app(body: dict[str, Any]) -> tuple[str, str, str]:
-    """The name, organisation and network of an app that is asked for.
-
-    Raises:
-        ApiError: 400 or 422.
-    """
-    name = checked_app_name(body.get("name") or body.get("app_name"))
-    rest = _table_of(_APP, body)
-    return name, rest.get("org_slug", ""), rest.get("network", "")
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError as exc:
+        raise invalid("cmd", f"cannot be split into words: {exc}") from exc
 
 
 def checked_secrets(values: Mapping[str, Any]) -> dict[str, str | None]:
@@ -157,11 +132,12 @@ def checked_secrets(values: Mapping[str, Any]) -> dict[str, str | None]:
     Raises:
         ApiError: 400; the text names the secret, never its value.
     """
-    checked: dict[str, str | None] = {}
-    for name, value in values.items():
-        variable(name, "the name of a secret")
-        checked[name] = None if value is None else text(value, f"the secret {name}")
-    return checked
+    return {
+        variable(name, "the name of a secret"): (
+            None if value is None else string(value, f"the secret {name}")
+        )
+        for name, value in values.items()
+    }
 
 
 def checked_metadata(values: Any) -> dict[str, str | None]:
@@ -173,8 +149,8 @@ def checked_metadata(values: Any) -> dict[str, str | None]:
     if not isinstance(values, dict):
         raise invalid("metadata", "must be an object")
     return {
-        text(key, "a key of metadata"): (
-            None if value is None else text(value, f"metadata.{key}.value")
+        string(key, "a key of metadata"): (
+            None if value is None else string(value, f"metadata.{key}.value")
         )
         for key, value in values.items()
     }
@@ -183,7 +159,7 @@ def checked_metadata(values: Any) -> dict[str, str | None]:
 def checked_name(name: str) -> str:
     """A machine's name.
 
-    Fly does not publish length and characters; these are what a host name may be.
+    Fly does not publish length and characters; here they are those of a host name.
 
     Raises:
         ApiError: 400, not such a name.
@@ -215,34 +191,11 @@ def checked_app_name(name: object) -> str:
 
 
 def requested_target(body: dict[str, Any]) -> Target:
-    """What a request to create asks for, as far as it is well-formed."""
+    """What fault rules match the machine of a create request by."""
     config, name = body.get("config"), str(body.get("name") or "")
     try:
-        guest = whole_guest(config if isinstance(config, dict) else {})
+        guest = complete_guest(config if isinstance(config, dict) else {})
     except ApiError:
         return Target(name=name)
     size = Guest(guest["cpu_kind"], guest["cpus"], guest["memory_mb"]).name
     return Target(size=size, name=name)
-
-
-def problems_of_app_names(names: tuple[str, ...]) -> list[str]:
-    """What is wrong with apps that are to exist from the start."""
-    problems = []
-    for name in names:
-        try:
-            checked_app_name(name)
-        except ApiError as exc:
-            problems.append(f"app {name[:80]!r}: {exc}")
-    return problems
-
-
-def _table_of(check: Any, body: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = check(body, "")
-    return found
-
-
-def _split(line: str) -> list[str]:
-    try:
-        return shlex.split(line)
-    except ValueError as exc:
-        raise invalid("cmd", f"cannot be split into words: {exc}") from exc

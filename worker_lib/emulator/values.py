@@ -1,4 +1,4 @@
-"""Durations and signals in every form that Fly's clients send them."""
+"""Go durations and signals, in every form that Fly's clients send."""
 
 from __future__ import annotations
 
@@ -13,25 +13,21 @@ _UNITS = {
     "ns": 1,
     "us": 1_000,
     "µs": 1_000,
-    "μs": 1_000,  # the Greek letter: Go reads both
+    "μs": 1_000,  # the Greek letter; Go reads both
     "ms": 1_000_000,
     "s": _SECOND,
     "m": 60 * _SECOND,
     "h": 3600 * _SECOND,
 }
-_DURATION = re.compile(r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)[^0-9.]+)+")
-_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]+)")
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")
 _LARGEST = 2**63 - 1
 _SHOWN = 40
 
-SIGNALS = {
-    name: getattr(signal, name)
-    for name in (
-        *("SIGABRT", "SIGALRM", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGKILL"),
-        *("SIGPIPE", "SIGQUIT", "SIGSEGV", "SIGTERM", "SIGTRAP", "SIGUSR1", "SIGUSR2"),
-    )
-}
+_NAMES = (
+    *("SIGABRT", "SIGALRM", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGKILL"),
+    *("SIGPIPE", "SIGQUIT", "SIGSEGV", "SIGTERM", "SIGTRAP", "SIGUSR1", "SIGUSR2"),
+)
+SIGNALS = {name: int(getattr(signal, name)) for name in _NAMES}
 """Source: the OpenAPI file, `SignalRequest.signal`."""
 
 
@@ -49,28 +45,15 @@ def nanoseconds(value: object) -> int:
     if isinstance(value, str):
         found = _parsed(value)
     else:
-        found = int(value) if abs(value) <= _LARGEST else None
-    if found is None or abs(found) > _LARGEST:
+        found = int(value) if abs(value) <= _LARGEST else _LARGEST + 1
+    if abs(found) > _LARGEST:
         raise _not_a_duration(str(value))
     return found
 
 
 def seconds(value: object) -> float:
-    """The same in seconds."""
+    """The seconds in a Go duration; raises as `nanoseconds` does."""
     return nanoseconds(value) / _SECOND
-
-
-def query_seconds(text: str) -> float:
-    """The seconds in a query parameter, where a bare number is seconds or more.
-
-    The OpenAPI file calls a bare number of `restart` seconds, while fly-go sends
-    nanoseconds there. Fewer than a million nanoseconds make no grace at all, so a
-    number below that is seconds.
-    """
-    if text.isdecimal() and len(text) <= len(str(_LARGEST)):
-        number = int(text)
-        return number / _SECOND if number >= 1_000_000 else float(number)
-    return seconds(text)
 
 
 def go_duration(value: int) -> str:
@@ -87,30 +70,30 @@ def go_duration(value: int) -> str:
     return f"{sign}{hours}h{text}" if hours else sign + text
 
 
-def _parsed(text: str) -> int | None:
-    if text.lstrip("+-") == "0" and len(text) <= 2:
+def _parsed(text: str) -> int:
+    rest = text[1:] if text[:1] in ("+", "-") else text
+    parts = _PART.findall(rest)
+    if rest == "0":
         return 0
-    if not _DURATION.fullmatch(text):
-        return None
-    parts = _PART.findall(text)
-    if any(unit not in _UNITS for _, unit in parts):
-        return None
-    total = sum(int(Decimal(number) * _UNITS[unit]) for number, unit in parts)
+    if not parts or "".join(number + unit for number, unit in parts) != rest:
+        raise _not_a_duration(text)
+    total = 0
+    for number, unit in parts:
+        if not unit:
+            raise _not_a_duration(text, "missing unit in duration")
+        if unit not in _UNITS:
+            unknown = f'unknown unit "{unit[:_SHOWN]}" in duration'
+            raise _not_a_duration(text, unknown)
+        total += int(Decimal(number) * _UNITS[unit])
     return -total if text.startswith("-") else total
 
 
-def _not_a_duration(text: str) -> ApiError:
-    why = "invalid duration"
-    unknown = [unit for _, unit in _PART.findall(text) if unit not in _UNITS]
-    if _NUMBER.fullmatch(text):
-        why = "missing unit in duration"
-    elif _DURATION.fullmatch(text) and unknown:
-        why = f'unknown unit "{unknown[0][:_SHOWN]}" in duration'
+def _not_a_duration(text: str, why: str = "invalid duration") -> ApiError:
     return ApiError(400, f'invalid_argument: time: {why} "{text[:_SHOWN]}"')
 
 
 def _decimal(value: int, unit: int) -> str:
-    """A number of units with the digits after the point that it needs."""
+    """A number of units, without zeros at the end of its fraction."""
     whole, part = divmod(value, unit)
     digits = f"{part:0{len(str(unit)) - 1}d}".rstrip("0") if part else ""
     return f"{whole}.{digits}" if digits else str(whole)
@@ -124,14 +107,9 @@ def signal_number(value: object) -> int:
 
     Source: the OpenAPI file gives names; fly-go, machine_types.go, sends integers.
     """
-    text = str(value).upper()
-    found = SIGNALS.get(text, SIGNALS.get(f"SIG{text}"))
-    if (
-        isinstance(value, int | str)
-        and not isinstance(value, bool)
-        and text.isdecimal()
-    ):
-        found = next((one for one in SIGNALS.values() if str(int(one)) == text), None)
+    text = str(value).upper() if type(value) in (int, str) else ""
+    numbers = {str(number): number for number in SIGNALS.values()}
+    found = SIGNALS.get(text) or SIGNALS.get(f"SIG{text}") or numbers.get(text)
     if found is None:
         names = ", ".join(SIGNALS)
         raise ApiError(
@@ -139,4 +117,4 @@ def signal_number(value: object) -> int:
             f"invalid_argument: unknown signal {str(value)[:_SHOWN]!r}; "
             f"valid are {names}",
         )
-    return int(found)
+    return found

@@ -102,8 +102,14 @@ class Guest:
             )
         memory = suffix if memory_mb is None else memory_mb
         if memory is None:
-            return cls(kind, cpus, cpus * _LIMITS[kind].least_mb)
+            return cls.smallest(kind, cpus)
         return cls(kind, cpus, _megabytes(memory))
+
+    @classmethod
+    def smallest(cls, cpu_kind: str, cpus: int) -> Guest:
+        """Return the size with the least memory that Fly offers for these CPUs."""
+        limits = _LIMITS.get(cpu_kind)
+        return cls(cpu_kind, cpus, cpus * limits.least_mb if limits else 0)
 
     @staticmethod
     def is_name(text: str) -> bool:

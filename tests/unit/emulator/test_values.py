@@ -7,10 +7,10 @@ import signal
 import pytest
 
 from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.validation import query_grace
 from worker_lib.emulator.values import (
     go_duration,
     nanoseconds,
-    query_seconds,
     seconds,
     signal_number,
 )
@@ -57,7 +57,7 @@ def test_a_number_in_a_query_is_seconds_or_nanoseconds(
     expected: float, text: str
 ) -> None:
     """The OpenAPI file and fly-go mean different units by it."""
-    assert expected == pytest.approx(query_seconds(text))
+    assert expected == pytest.approx(query_grace(text))
 
 
 @pytest.mark.parametrize(

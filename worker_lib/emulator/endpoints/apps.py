@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.messages import ApiError, Reply
-from worker_lib.emulator.validation import checked_app, checked_secrets
+from worker_lib.emulator.validation import checked, checked_app_name, checked_secrets
 from worker_lib.emulator.views import app_view, secret_view
 
 if TYPE_CHECKING:
@@ -22,9 +22,13 @@ def create(backend: Backend, request: Request) -> Reply:
 
     The reply is the app: fly-go, flaps/flaps_apps.go, decodes it as one.
     """
-    name, org, network = checked_app(request.json())
+    body = request.json()
+    name = checked_app_name(body.get("name") or body.get("app_name"))
+    given = checked("app", body)
     with backend.fleet.lock:
-        app = backend.fleet.add_app(name, org=org, network=network)
+        app = backend.fleet.add_app(
+            name, org=given.get("org_slug", ""), network=given.get("network", "")
+        )
         view = app_view(app, 0) | {"created_at": app.created_at}
     return Reply(status=201, body=view)
 

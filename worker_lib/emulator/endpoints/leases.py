@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from worker_lib.emulator.backend import NONCE_HEADER
 from worker_lib.emulator.endpoints.machines import new_lease
 from worker_lib.emulator.messages import ApiError, Reply
-from worker_lib.emulator.validation import checked_lease
+from worker_lib.emulator.validation import checked
 
 if TYPE_CHECKING:
     from worker_lib.emulator.backend import Backend
@@ -24,7 +24,7 @@ _DEFAULT_TTL = 30
 
 def acquire(backend: Backend, request: Request) -> Reply:
     """Take a lease, or refresh one's own by sending its nonce."""
-    given = checked_lease(request.json() | _query(request))
+    given = checked("lease", request.json() | _query(request))
     nonce = request.headers.get(NONCE_HEADER, "")
     with backend.fleet.lock:
         machine = backend.changeable(request)

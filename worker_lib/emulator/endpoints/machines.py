@@ -13,10 +13,10 @@ from worker_lib.emulator.environment import check_secrets
 from worker_lib.emulator.machine_config import checked_config
 from worker_lib.emulator.messages import ApiError, Reply
 from worker_lib.emulator.placement import candidates
-from worker_lib.emulator.schema import whole
+from worker_lib.emulator.schema import integer
 from worker_lib.emulator.state import MachineLease
 from worker_lib.emulator.validation import (
-    checked_launch,
+    checked,
     checked_name,
     requested_target,
 )
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from worker_lib.emulator.state import App, Machine
 
 _DEFAULT_EVENTS, _MOST_EVENTS = 20, 50
-_LIMIT = whole(1, _MOST_EVENTS)
+_LIMIT = integer(1, _MOST_EVENTS)
 _METADATA_PREFIX = "metadata."
 
 
 def create(backend: Backend, request: Request) -> Reply:
     """Make a machine; the reply says `created`, the boot has begun by then."""
     body = request.json()
-    given = checked_launch(body)
+    given = checked("launch", body)
     config = checked_config(given.get("config"))
     name = checked_name(given["name"]) if given.get("name") else ""
     wanted = candidates(given.get("region") or backend.options.region)
@@ -170,7 +170,7 @@ def get(backend: Backend, request: Request) -> Reply:
 
 def update(backend: Backend, request: Request) -> Reply:
     """Replace the whole config."""
-    given = checked_launch(request.json())
+    given = checked("launch", request.json())
     with backend.fleet.lock:
         machine = backend.changeable(request)
         _check_update(machine, given)
