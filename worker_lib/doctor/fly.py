@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.doctor.findings import Finding, failed, ok, unknown, warning
-from worker_lib.doctor.fly_facts import FlyFacts, Reply, parts_of_image
 from worker_lib.errors import RateLimited
+from worker_lib.fly.images import parse_image
 from worker_lib.fly.naming import METADATA_OWNER, METADATA_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from worker_lib.doctor.fly_facts import FlyFacts, Reply
     from worker_lib.settings import Settings
 
 __all__ = [
@@ -171,7 +172,7 @@ def check_image(image: str, known: Iterable[Reply]) -> Finding:
         image: The value of `WORKER_IMAGE`.
         known: Machines of the apps that may use it.
     """
-    name, parts = "image", parts_of_image(image)
+    name, parts = "image", parse_image(image)
     if parts is None:
         text = f"{image!r} is not the name of an image"
         return failed(name, text, "copy it from: fly image show -a <web app>")

@@ -6,12 +6,12 @@ Source of the paths: Fly's OpenAPI file 1.0 (`/apps`, `/apps/{app_name}/secrets`
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_lib.errors import ConfigError, MachinesApiError, Problem, RateLimited
+from worker_lib.fly.images import image_app
 from worker_lib.machines.address import segment
 from worker_lib.machines.transport import Transport
 
@@ -20,20 +20,13 @@ if TYPE_CHECKING:
 
     from worker_lib.settings import Settings
 
-__all__ = ["FlyFacts", "Reply", "image_app", "parts_of_image", "read_fly"]
+__all__ = ["FlyFacts", "Reply", "read_fly"]
 
 _REPLY_TIMEOUT = 5.0
 # Seconds that all requests together wait where Fly limits their rate.
 _LONGEST_WAIT = 20.0
 _PAUSE = 1.0
 _Json = TypeVar("_Json", dict[str, Any], list[Any])
-_FLY_REGISTRY = "registry.fly.io"
-_IMAGE = re.compile(
-    r"(?:(?P<registry>[a-z0-9-]+(?:[.:][a-z0-9.:-]+)+)/)?"
-    r"(?P<repository>[a-z0-9._-]+(?:/[a-z0-9._-]+)*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,21 +145,6 @@ class _Reader:
         except MachinesApiError as error:
             return Reply(error=error, at=self._clock())
         return Reply(body=body, at=at, date=answer.response.headers.get("Date", ""))
-
-
-def parts_of_image(image: str) -> dict[str, str] | None:
-    """Return registry, repository, tag and digest, each "" if it is not there.
-
-    None if `image` is not the name of an image.
-    """
-    found = _IMAGE.fullmatch(image)
-    return found.groupdict("") if found else None
-
-
-def image_app(image: str) -> str:
-    """Return the app that an image of Fly's registry was built for, or ""."""
-    parts = parts_of_image(image) or {}
-    return parts["repository"] if parts.get("registry") == _FLY_REGISTRY else ""
 
 
 def _org(app: Reply) -> str:

@@ -58,7 +58,6 @@ _REMEDIES: tuple[tuple[type[BaseException], str], ...] = (
 # Seconds between two checks whether the machine has failed.
 _CHECK_EVERY = 1.0
 _UNSTARTED = frozenset({"failed", "launch_failed"})
-_ENDED = _UNSTARTED | {"stopped", "destroying", "destroyed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +133,7 @@ class _Boots:
             new = [one for one in self._listed() if one.id not in self._before]
         except MachinesApiError:
             return None  # without it a failure is only noticed later
-        ended = [one for one in new if one.state in _ENDED]
+        ended = [one for one in new if one.has_ended]
         sure = [one for one in ended if one.id in self._seen_ended]
         self._seen_ended = {one.id for one in ended}
         return self._with_events(sure[0]) if sure and ended == new else None

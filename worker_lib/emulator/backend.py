@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from worker_lib.emulator.runtimes import Runtime
     from worker_lib.emulator.state import Machine
 
-NONCE_HEADER = "fly-machine-lease-nonce"
+
+LEASE_NONCE_HEADER = "fly-machine-lease-nonce"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class Backend:
         lease = machine.lease
         if lease is None or lease.expires_at <= time.time():
             return machine
-        if request.headers.get(NONCE_HEADER) != lease.nonce:
+        if request.headers.get(LEASE_NONCE_HEADER) != lease.nonce:
             raise ApiError(
                 409,
                 f"failed_precondition: machine ID {machine.id} lease currently held by "

@@ -288,9 +288,8 @@ class Engine:
     def _fail_to_launch(
         self, machine: Machine, request: dict[str, Any] | None = None
     ) -> None:
-        status = "launch_failed"
         machine.record(
-            Event(type="launch", status=status, source="flyd", request=request)
+            Event(type="launch", status="launch_failed", source="flyd", request=request)
         )
         self._destroy(machine)
 

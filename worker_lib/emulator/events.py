@@ -15,6 +15,7 @@ from worker_lib.emulator.identifiers import ulid
 
 if TYPE_CHECKING:
     from worker_lib.emulator.runtimes import Exit
+    from worker_lib.fly.states import MachineState
 
 
 def now_text() -> str:
@@ -32,7 +33,7 @@ class Event:
     """
 
     type: str
-    status: str
+    status: MachineState
     source: str
     request: dict[str, Any] | None = None
     id: str = field(default_factory=ulid)

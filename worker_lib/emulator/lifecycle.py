@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from worker_lib.emulator.options import EmulatorOptions
     from worker_lib.emulator.runtimes import Instance
     from worker_lib.emulator.state import Machine
+    from worker_lib.fly.states import MachineState
 
 _IDLE = frozenset({"stopped", "suspended", "failed"})
 _BUSY = frozenset({"stopping", "suspending", "replacing", "restarting"})
@@ -198,7 +199,7 @@ class Lifecycle:
             self._engine.shut_down(grace)
 
 
-def _record(machine: Machine, kind: str, status: str) -> None:
+def _record(machine: Machine, kind: str, status: MachineState) -> None:
     machine.record(Event(type=kind, status=status, source="user"))
 
 

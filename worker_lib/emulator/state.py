@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from worker_lib.emulator.runtimes import Instance
+    from worker_lib.fly.states import MachineState
 
 Intent = Literal["none", "stop", "restart", "destroy"]
 """What follows the exit of a run that was told to end; `none`: it was not."""
-
-PERSISTENT = frozenset({"started", "stopped", "suspended", "failed", "destroyed"})
-"""States that last; `settled` waits for any. Source: "Machine states"."""
 
 MAX_EVENTS = 200
 _GUEST = ("cpu_kind", "cpus", "memory_mb")
@@ -147,7 +145,7 @@ class Machine:
     changed: threading.Condition
     id: str = field(default_factory=machine_id)
     instance_id: str = field(default_factory=ulid)
-    state: str = "created"
+    state: MachineState = "created"
     cordoned: bool = False
     created_at: str = field(default_factory=now_text)
     updated_at: str = field(default_factory=now_text)
@@ -186,7 +184,7 @@ class Machine:
         )
         return next(seen, "")
 
-    def enter(self, state: str) -> None:
+    def enter(self, state: MachineState) -> None:
         """Change the state, and wake whoever waits for it."""
         self.state = state
         self.hangs = False

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from worker_lib.emulator.faults import FaultInjector, StateEffects
     from worker_lib.emulator.fleet import Fleet
     from worker_lib.emulator.state import Machine, Run
+    from worker_lib.fly.states import MachineState
 
     Action = Callable[[Machine], None]
     Disrupt = Callable[[Machine, Run, str], None]
@@ -59,7 +60,9 @@ class Transitions:
         effects = self._injector.on_state(machine.state, machine)
         self._apply(machine, effects, action, delay)
 
-    def pass_through(self, machine: Machine, state: str, action: Action) -> None:
+    def pass_through(
+        self, machine: Machine, state: MachineState, action: Action
+    ) -> None:
         """Do what follows a state that is entered only if a fault happens in it."""
         effects = self._injector.on_state(state, machine)
         if effects != NO_EFFECTS and machine.state != state:

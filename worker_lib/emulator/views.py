@@ -7,7 +7,6 @@ machine_types.go (`version`, `cordoned`).
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 import zlib
 from itertools import islice
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.environment import private_ip
 from worker_lib.emulator.visibility import FULL_VISIBILITY
+from worker_lib.fly.images import parse_image
 
 if TYPE_CHECKING:
     from worker_lib.emulator.runtimes import ProcessInfo
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from worker_lib.emulator.visibility import Visibility
 
 _SHOWN_EVENTS = 20
-_IMAGE = re.compile(
-    r"(?:(?P<registry>[^/]*[.:][^/]*)/)?(?P<repository>[^@:]+)"
-    r"(?::(?P<tag>[^@]+))?(?:@(?P<digest>.+))?"
-)
 _DIGEST_LENGTH = 16
 _INT32_MAX = 2**31 - 1
 
@@ -61,14 +57,14 @@ def machine_view(
 def events_view(
     machine: Machine, limit: int, *, lag: float = 0.0
 ) -> list[dict[str, Any]]:
-    """The latest events, the newest first; of `lag` seconds ago."""
+    """The latest `limit` events, newest first, as of `lag` seconds ago."""
     moment = (time.time() - lag) * 1000
     known = (e for e in reversed(machine.events) if not lag or e.timestamp <= moment)
     return [event.view() for event in islice(known, limit)]
 
 
 def _without_host(machine: Machine) -> dict[str, Any]:
-    """What is left of a view if the host does not answer.
+    """The part of a view that is known while the host does not answer.
 
     Source: fly-go, machine_types.go (`HostStatus`, `IncompleteConfig`, `GetConfig`).
     """
@@ -79,7 +75,7 @@ def _without_host(machine: Machine) -> dict[str, Any]:
 def org_machine_view(
     machine: Machine, *, summary: bool, visibility: Visibility
 ) -> dict[str, Any]:
-    """A machine in the list of an organisation."""
+    """A machine in the list of an organization."""
     kept = ("id", "name", "state", "region", "instance_id", "version", "private_ip")
     whole = machine_view(machine, summary=True, visibility=visibility)
     view = {key: whole[key] for key in (*kept, "created_at", "updated_at")}
@@ -91,9 +87,8 @@ def org_machine_view(
 
 
 def image_ref(image: str) -> dict[str, Any]:
-    """The parts of an image's name."""
-    found = _IMAGE.fullmatch(image)
-    parts = found.groupdict() if found else {"repository": image}
+    """The parts of an image's name, with Docker's defaults and a made-up digest."""
+    parts = parse_image(image) or {"repository": image}
     return {
         "registry": parts.get("registry") or "registry-1.docker.io",
         "repository": parts["repository"],
@@ -122,7 +117,7 @@ def app_view(app: App, machine_count: int) -> dict[str, Any]:
 
 
 def secret_view(app: App, name: str) -> dict[str, Any]:
-    """A secret without its value: a short digest tells versions apart."""
+    """A secret without its value; the short digest differs between values."""
     created_at, updated_at = app.secrets_changed[name]
     return {
         "name": name,
@@ -133,7 +128,7 @@ def secret_view(app: App, name: str) -> dict[str, Any]:
 
 
 def process_view(process: ProcessInfo) -> dict[str, Any]:
-    """A process; times in milliseconds, `rss` in bytes."""
+    """A process; times are milliseconds, `rss` is bytes."""
     return {
         "pid": process.pid,
         "command": process.command,

@@ -1,7 +1,7 @@
-"""Waits until a machine is in a state, without ever polling for it.
+"""Waits until a machine is in a state, without polling.
 
-Source: the OpenAPI file, `Machines_wait` (default and most 60 s); the texts of 400,
-404 and 408 as third parties have seen them; flyctl takes 404 for gone.
+Source: the OpenAPI file, `Machines_wait`; the texts of 400, 404 and 408 as third
+parties have seen them; flyctl takes 404 for gone.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.messages import ApiError
-from worker_lib.emulator.state import PERSISTENT
 from worker_lib.emulator.values import seconds
+from worker_lib.fly.protocol import MAX_WAIT
+from worker_lib.fly.states import PERSISTENT, WAITABLE
 
 if TYPE_CHECKING:
     from worker_lib.emulator.fleet import Fleet
     from worker_lib.emulator.messages import Request
     from worker_lib.emulator.state import Machine
 
-_STATES = ("started", "stopped", "suspended", "destroyed", "failed", "settled")
-_LEAST, _MOST = 1.0, 60.0
+_MIN_WAIT = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitFor:
-    """What somebody waits for.
+    """What a client waits for.
 
     Attributes:
         version: Only this version of the machine counts; "" for any.
-        after_event: A state that was entered after this event counts too, even if
-            it has passed again; "" for the present state only.
+        after_event: States entered since this event count too, even if the machine
+            has left them; "": the present state only.
         timeout: Seconds.
     """
 
     states: frozenset[str]
     version: str = ""
     after_event: str = ""
-    timeout: float = _MOST
+    timeout: float = MAX_WAIT
 
     @classmethod
     def of(cls, request: Request) -> WaitFor:
@@ -47,12 +47,12 @@ class WaitFor:
             ApiError: 400, a state is unknown or the timeout is out of bounds.
         """
         states = request.values("state") or ["started"]
-        unknown = [state for state in states if state not in _STATES]
+        unknown = [state for state in states if state not in WAITABLE]
         if unknown:
             raise ApiError(
                 400,
                 f'invalid_argument: unknown state "{unknown[0]}"; '
-                f"valid are {', '.join(_STATES)}",
+                f"valid are {', '.join(WAITABLE)}",
             )
         return cls(
             states=frozenset(states),
@@ -62,7 +62,7 @@ class WaitFor:
         )
 
     def reached_by(self, machine: Machine) -> str:
-        """The wanted state that the machine is in, or "" if it is in none."""
+        """The wanted state that the machine is in; "" if it is in none."""
         if self.version and machine.instance_id != self.version:
             return ""
         if self._wants(machine.state):
@@ -79,7 +79,7 @@ class WaitFor:
 
 
 def wait(fleet: Fleet, machine: Machine, wanted: WaitFor) -> dict[str, Any]:
-    """Block until the machine is where it is wanted; needs the fleet's lock held.
+    """Block until the machine is in a wanted state; needs the fleet's lock held.
 
     Raises:
         ApiError: 404, it was destroyed instead; 408, not in time; 503, the
@@ -93,7 +93,7 @@ def wait(fleet: Fleet, machine: Machine, wanted: WaitFor) -> dict[str, Any]:
             raise ApiError(503, "unavailable: the emulator is stopping")
         left = deadline - time.monotonic()
         if left <= 0:
-            raise _too_late(machine, wanted)
+            raise _timed_out(machine, wanted)
         machine.changed.wait(left)
     return {
         "ok": True,
@@ -103,7 +103,7 @@ def wait(fleet: Fleet, machine: Machine, wanted: WaitFor) -> dict[str, Any]:
     }
 
 
-def _too_late(machine: Machine, wanted: WaitFor) -> ApiError:
+def _timed_out(machine: Machine, wanted: WaitFor) -> ApiError:
     states = ",".join(sorted(wanted.states))
     return ApiError(
         408,
@@ -114,10 +114,10 @@ def _too_late(machine: Machine, wanted: WaitFor) -> ApiError:
 
 def _timeout(text: str) -> float:
     if not text:
-        return _MOST
+        return MAX_WAIT
     plain = text.replace(".", "", 1).removeprefix("-").isdecimal()
     timeout = float(text) if plain else seconds(text)
-    if not _LEAST <= timeout <= _MOST:
+    if not _MIN_WAIT <= timeout <= MAX_WAIT:
         raise ApiError(
             400,
             "invalid_argument: invalid WaitMachineRequest.Timeout: "

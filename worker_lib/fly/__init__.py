@@ -1,8 +1,11 @@
-"""Facts about Fly that its API's client and the emulator share, with their sources.
+"""Facts about Fly that the client of its API and the emulator share, with sources.
 
-- `guest`: sizes of machines, and which are allowed.
-- `regions`: their codes and names.
+- `guest`: sizes of machines, and which ones Fly offers.
+- `regions`: their codes, names and aliases.
 - `prices`: what a running machine costs.
-- `exits`: how a machine that cannot work says why.
+- `states`: the states of a machine.
+- `images`: names of images.
+- `protocol`: names and limits of the API.
+- `exits`: exit codes by which a machine says why it cannot work.
 - `naming`: how our machines are named and marked.
 """

@@ -7,7 +7,7 @@ the method sends to.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import (
     ConfigError,
@@ -15,6 +15,7 @@ from worker_lib.errors import (
     MachinesApiError,
     MachineWaitTimeout,
 )
+from worker_lib.fly.protocol import MAX_WAIT
 from worker_lib.machines.address import segment
 from worker_lib.machines.errors import existing_machine_id
 from worker_lib.machines.transport import Transport
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import requests
 
 __all__ = ["MachinesApi"]
-
-_LONGEST_WAIT: Final = 60
 
 
 class MachinesApi:
@@ -176,7 +175,7 @@ class MachinesApi:
         Source: Fly's OpenAPI file, "Wait for State" (default 60); the clamp is
         fly-go's, flaps/flaps_machines_wait.go; 404 and 408 as in flyctl.
         """
-        seconds = int(min(max(timeout, 1), _LONGEST_WAIT))
+        seconds = int(min(max(timeout, 1), MAX_WAIT))
         try:
             self._wait(machine_id, seconds)
             return self.get_machine(machine_id)

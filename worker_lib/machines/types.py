@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from worker_lib.fly.states import ENDED, GONE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["ExitEvent", "Machine", "MachineEvent"]
-
-_GONE = frozenset({"destroyed", "destroying", "launch_failed", "replaced", "migrated"})
-_ENDED = _GONE | {"stopped", "failed"}
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:
@@ -164,7 +163,7 @@ class Machine:
     @property
     def is_gone(self) -> bool:
         """Whether it is destroyed or on its way there, never to run again."""
-        return self.state in _GONE
+        return self.state in GONE
 
     @property
     def has_ended(self) -> bool:
@@ -172,7 +171,7 @@ class Machine:
 
         A state that is not known here is no evidence of an end.
         """
-        return self.state in _ENDED
+        return self.state in ENDED
 
     @property
     def exit_event(self) -> ExitEvent | None:

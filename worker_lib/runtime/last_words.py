@@ -15,10 +15,10 @@ import socket
 import sys
 
 from worker_lib.fly.exits import METADATA_LAST_WORDS
+from worker_lib.fly.protocol import MACHINE_SOCKET, MACHINE_SOCKET_VARIABLE
 
 __all__ = ["tell"]
 
-_SOCKET = "/.fly/api"
 _MAX_CHARACTERS = 200
 # Seconds: a machine that ends must not wait long for this.
 _TIMEOUT = 2.0
@@ -31,7 +31,7 @@ def tell(text: str) -> None:
         text: No secret; shortened to 200 printable characters in the metadata.
     """
     print(f"worker_lib: {text}", file=sys.stderr, flush=True)
-    path = os.environ.get("WORKER_LIB_MACHINE_API") or _SOCKET
+    path = os.environ.get(MACHINE_SOCKET_VARIABLE) or MACHINE_SOCKET
     app, machine = os.environ.get("FLY_APP_NAME"), os.environ.get("FLY_MACHINE_ID")
     if not app or not machine:
         return

@@ -8,7 +8,7 @@ import pytest
 
 from worker_lib.doctor import clocks, configuration, fly, probe, server, signing
 from worker_lib.doctor.findings import failed, ok, passed, unknown, warning
-from worker_lib.doctor.fly_facts import FlyFacts, Reply, image_app, parts_of_image
+from worker_lib.doctor.fly_facts import FlyFacts, Reply
 from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.errors import (
     JobFailed,
@@ -277,16 +277,6 @@ def test_an_image_is_known_by_a_machine_made_of_it(
     machine = {"id": "a", "image_ref": {**home, **ref}}
 
     assert verdict == fly.check_image(image, [Reply(body=[machine])]).verdict
-
-
-def test_the_app_of_an_image_is_read_off_its_name() -> None:
-    """Only Fly's registry names apps."""
-    assert "web" == image_app("registry.fly.io/web:v1")
-    assert "" == image_app("ghcr.io/web:v1")
-    assert "" == image_app("not a name")
-    parts = parts_of_image("localhost:5000/a/b:c")
-    assert parts is not None
-    assert ("localhost:5000", "a/b", "c") == (*list(parts.values())[:3],)
 
 
 HERE = {"python": "3.11.7", "cloudpickle": "3.1.2", "worker_lib": "0.1.0"}

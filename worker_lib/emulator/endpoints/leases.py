@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.backend import NONCE_HEADER
+from worker_lib.emulator.backend import LEASE_NONCE_HEADER
 from worker_lib.emulator.endpoints.machines import new_lease
 from worker_lib.emulator.messages import ApiError, Reply
 from worker_lib.emulator.validation import checked
@@ -25,7 +25,7 @@ _DEFAULT_TTL = 30
 def acquire(backend: Backend, request: Request) -> Reply:
     """Take a lease, or refresh one's own by sending its nonce."""
     given = checked("lease", request.json() | _query(request))
-    nonce = request.headers.get(NONCE_HEADER, "")
+    nonce = request.headers.get(LEASE_NONCE_HEADER, "")
     with backend.fleet.lock:
         machine = backend.changeable(request)
         held = machine.lease

@@ -7,6 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.runtimes.owner import Owner
+from worker_lib.fly.protocol import MACHINE_SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +22,6 @@ OWNER_LABEL = f"{_LABEL}emulator"
 """The emulator's process, as `Owner` writes it."""
 
 _NANO = 1_000_000_000
-# Where Fly has the socket of its API. Source: "Suspend and resume a Machine".
-_SOCKET = "/.fly/api"
 _TMP = "/tmp"  # noqa: S108 - of the container
 
 
@@ -96,7 +95,7 @@ def _binds(options: DockerOptions, socket: str) -> dict[str, dict[str, str]]:
     """What is seen in the container; a socket that is to be read can be used, too."""
     paths = {str(path): str(path) for path in options.mounts}
     if socket:
-        paths[socket] = _SOCKET
+        paths[socket] = MACHINE_SOCKET
     readable = {path: {"bind": there, "mode": "ro"} for path, there in paths.items()}
     writable = {
         str(path): {"bind": str(path), "mode": "rw"} for path in options.writable

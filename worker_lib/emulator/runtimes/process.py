@@ -32,6 +32,7 @@ from worker_lib.emulator.runtimes.orphans import (
     machines_dir,
     mark,
 )
+from worker_lib.fly.protocol import MACHINE_SOCKET_VARIABLE
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -330,7 +331,7 @@ class ProcessRuntime:
 
 def _environment(spec: LaunchSpec, image: HostImage, root: Path) -> dict[str, str]:
     own = {"WORKER_LIB_MACHINE_ROOT": str(root)} if spec.files else {}
-    own |= {"WORKER_LIB_MACHINE_API": spec.socket} if spec.socket else {}
+    own |= {MACHINE_SOCKET_VARIABLE: spec.socket} if spec.socket else {}
     return {**image.env, **own, **spec.env}
 
 

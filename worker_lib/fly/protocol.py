@@ -1,0 +1,24 @@
+"""Names and limits of the Machines API that its clients and servers share."""
+
+from __future__ import annotations
+
+__all__ = [
+    "MACHINE_SOCKET",
+    "MACHINE_SOCKET_VARIABLE",
+    "MAX_WAIT",
+]
+
+MAX_WAIT = 60
+"""Seconds that `GET /wait` blocks, by default and at most.
+
+Source: the OpenAPI file, `Machines_wait`; fly-go, flaps/flaps_machines_wait.go.
+"""
+
+MACHINE_SOCKET = "/.fly/api"
+"""The unix socket in a machine that leads to the API, without a token.
+
+Source: "Suspend and resume a Machine".
+"""
+
+MACHINE_SOCKET_VARIABLE = "WORKER_LIB_MACHINE_API"
+"""Where a machine finds that socket if it is elsewhere: set by the emulator."""
