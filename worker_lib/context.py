@@ -65,7 +65,7 @@ class CurrentJob:
         self.attempt = attempt
         self.task = task
         self.generation = generation
-        self.headers = dict(headers or ())
+        self.headers: dict[str, str] = dict(headers or ())
         self._report = report
 
     def __repr__(self) -> str:

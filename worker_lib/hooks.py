@@ -268,7 +268,7 @@ def load(module: str) -> None:
         return
     try:
         __import__(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         why = f": {error}" if isinstance(error, ImportError) else ""
         raise ConfigError(
             f"WORKER_LIB_HOOKS={module}: that module cannot be imported "
@@ -282,7 +282,7 @@ def load_on_machine(module: str) -> None:
     _on_machine = True
     try:
         load(module)
-    except (ConfigError, SystemExit) as error:
+    except ConfigError as error:
         _print(f"jobs run without the hooks of {module}: {error}")
 
 

@@ -57,6 +57,7 @@ from worker_lib import (
     WorkerLibError,
     current_job,
     fly_task,
+    hooks,
 )
 from worker_lib.context import CurrentJob
 from worker_lib.errors import FailureKind, Problem
@@ -266,3 +267,26 @@ def passing_on(fn: Callable[[int], int]) -> None:
     assert_type(fly_task(fn).delay(1), Job[int])
     assert_type(fly_task(queue="low")(fn)(1), int)
     del take
+
+
+@hooks.before_enqueue
+def inject(event: hooks.Event) -> None:
+    """Set a header."""
+    event.headers["traceparent"] = event.job_id
+    event.headers["number"] = 1  # type: ignore[assignment]  # headers are text
+
+
+@hooks.before_run
+@hooks.after_run
+def count(event: hooks.Event) -> int:
+    """Return something, which nobody wants."""
+    return event.attempt
+
+
+@hooks.on_end  # type: ignore[type-var]  # a hook takes one argument
+def no_hook() -> None:
+    """Take no event."""
+
+
+assert_type(count(hooks.Event("caller", "j1")), int)
+assert_type(current_job().headers, dict[str, str])

@@ -13,6 +13,7 @@ from worker_lib.client.client import default_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -169,12 +170,23 @@ def test_headers_are_text_of_some_length(
     assert logged == len(caplog.records)
 
 
-def test_a_module_of_hooks_that_is_missing_is_told_at_the_first_call(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import no_such_part", "ModuleNotFoundError: No module named 'no_such_part'"),
+        ("raise ValueError('CANARY')", "ValueError"),
+        ("raise SystemExit(3)", "SystemExit"),
+    ],
+)
+def test_a_module_of_hooks_that_fails_is_told_at_the_first_call(
+    code: str, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Before anything is stored or started, with the variable and the remedy."""
     monkeypatch.setattr(client_module, "_default", None)
-    monkeypatch.setenv("WORKER_LIB_HOOKS", "no_such.module")
+    monkeypatch.setenv("WORKER_LIB_HOOKS", "failing_hooks")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "failing_hooks.py").write_text(code)
 
-    with pytest.raises(ConfigError, match=r"WORKER_LIB_HOOKS=no_such.module.*unset it"):
+    told = f"WORKER_LIB_HOOKS=failing_hooks: .*\\({reason}\\): correct .* or unset it"
+    with pytest.raises(ConfigError, match=told):
         default_client()
