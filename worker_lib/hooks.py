@@ -21,16 +21,17 @@ hook                side     when, and where
 `on_lost`           caller   this process swept, and found a machine gone with a job
 ==================  =======  =====================================================
 
-A task that makes calls is their caller. What killed the process of a task (a crash,
-memory, a time-out that the task ignored) leaves nobody to call `after_run` there: the
-caller's `on_end` tells of it. `on_retry` and `on_end` on a machine come before Redis
-has taken the report, so a cancel at that moment may still win.
+A task that makes calls is their caller. A call that could not be loaded was never run,
+and a process that was killed (a crash, memory, a time-out that the task ignored) calls
+nothing any more: only the caller's `on_end` tells of both. On a machine `on_retry` and
+`on_end` come before Redis has taken the report, so a cancel at that moment may still
+win.
 
 Hooks are called in the order of registration, those of `after_` in reverse. One that
-raises is noted (its name, the class and the line; never the message) and changes
-nothing else. One that hangs counts against the task's timeout on a machine, and holds
-up the call elsewhere. On the caller's side KeyboardInterrupt passes, so that Ctrl-C
-works, and hooks may be called from several threads at once.
+raises changes nothing else: its name, the class and the line are noted, never the
+message. One that hangs is under the task's timeout on a machine, and holds up the call
+elsewhere. On the caller's side KeyboardInterrupt passes, so that Ctrl-C works, and
+hooks may be called from several threads at once.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def test_a_failure_is_told_with_its_exception_on_both_sides(
     [
         (hooked.hangs, ["before_run", "after_run", "on_end"], "timeout"),
         (hooked.exits_hard, ["before_run"], "exit"),
-        (hooked.gives_a_generator, ["before_run", "after_run", "on_end"], "refused"),
+        (hooked.gives_a_generator, ["before_run", "after_run", "on_end"], "error"),
     ],
 )
 def test_the_caller_is_told_of_every_end(
