@@ -12,7 +12,13 @@ import jobs
 import pytest
 from waiting import until
 
-from worker_lib import JobCancelled, MachineNotFound, Unauthorized, WaitTimeout
+from worker_lib import (
+    JobCancelled,
+    MachineNotFound,
+    Unauthorized,
+    WaitTimeout,
+    launcher,
+)
 from worker_lib.client import client as client_module
 from worker_lib.client import waiters
 from worker_lib.emulator import FaultRule
@@ -74,9 +80,12 @@ def test_an_unknown_app_is_told_to_who_waits(
 
 
 def test_an_api_that_cannot_be_reached_is_waited_for(
-    make_emulator: Callable[..., Emulator], make_client: Callable[..., Client]
+    make_emulator: Callable[..., Emulator],
+    make_client: Callable[..., Client],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It may be back any moment: the job waits, and says what for."""
+    monkeypatch.setattr(launcher, "_backoff", lambda _attempt: 0.1)
     make_client(make_emulator(), api_hostname="http://127.0.0.1:9")
     began = time.monotonic()
     job = jobs.add.delay(1, 2)
@@ -211,9 +220,9 @@ def test_idle_means_idle(
     for job in [works.delay(str(ledger)) for _ in range(5)]:
         job.result(timeout=20)
     until(lambda: all(one["state"] == "destroyed" for one in emulator.machines()))
-    time.sleep(2.5)  # the longest that a process looks after jobs that are done
+    time.sleep(1)  # the longest that a process looks after jobs that are done
     before = _commands(own_server), emulator.requests()["total"]
-    time.sleep(3)
+    time.sleep(2)
 
     assert before == (_commands(own_server), emulator.requests()["total"])
 
@@ -229,11 +238,11 @@ def test_nothing_is_asked_until_the_next_deadline_and_then_once(
     later = jobs.add.options(delay="1h").delay(1, 2)
     until(lambda: own_server.ask("INFO", "clients")["blocked_clients"])
     before = _commands(own_server)
-    time.sleep(5)
+    time.sleep(2)
     assert before == _commands(own_server)
 
     looks = _looks(client)
-    soon = jobs.add.options(delay="3s").delay(3, 4)
+    soon = jobs.add.options(delay="1s").delay(3, 4)
     until(lambda: "succeeded" == soon.status)
     assert 1 <= len(looks) <= 5
     assert "scheduled" == later.status
@@ -250,8 +259,8 @@ def test_the_longer_a_result_is_waited_for_the_less_is_asked(
 ) -> None:
     """Each look is twice as long after the one before, up to a limit."""
     for module in (client_module, waiters):
-        monkeypatch.setattr(module, "MAX_BLOCK", 0.2)
-        monkeypatch.setattr(module, "LONGEST_BLOCK", 1.6)
+        monkeypatch.setattr(module, "MAX_BLOCK", 0.05)
+        monkeypatch.setattr(module, "LONGEST_BLOCK", 0.4)
     make_client(make_emulator(redis_url=own_server.url), redis_url=own_server.url)
     job = jobs.add.options(delay="1h").delay(1, 2)
 
@@ -268,7 +277,7 @@ def test_the_longer_a_result_is_waited_for_the_less_is_asked(
     before = _looks_at_jobs(own_server)
     waiter = threading.Thread(target=waited)
     waiter.start()
-    time.sleep(5)
+    time.sleep(1.25)
     looks = _looks_at_jobs(own_server) - before
     job.cancel()
     waiter.join(10)

@@ -10,7 +10,7 @@ import jobs
 import pytest
 from waiting import until
 
-from worker_lib import Job, MachineError, WorkerLibError, launcher, sweep
+from worker_lib import Job, MachineError, WorkerLibError, launcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,15 +27,10 @@ def creates(emulator: Emulator) -> int:
     return int(emulator.requests()["actions"].get("create", 0))
 
 
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_FIRST_HOLD", 0.1)
-
-
 def stays_at(emulator: Emulator, job: Job[int], number: int) -> None:
     """See that no more machines are asked for, long after the longest pause."""
     until(lambda: "after 5 such machines in a row" in what_is_told(job), within=50)
-    time.sleep(3)
+    time.sleep(2)
     assert number == creates(emulator)
 
 

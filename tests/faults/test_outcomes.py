@@ -58,7 +58,7 @@ def test_a_full_redis_does_not_cost_a_large_outcome_its_machine(
     leave_room(own_server, 3_000_000)
     job = fly_task(large(str(marks), 6_000_000)).delay()
     until(marks.exists)
-    time.sleep(5)
+    time.sleep(3)
     assert "running" == job.status
     own_server.ask("CONFIG", "SET", "maxmemory", "0")
 

@@ -47,7 +47,7 @@ def client(
     """A client and machines that meet over TLS."""
     emulator = make_emulator(redis_url=proxy.url)
     emulator.set_secrets("tests", {"SSL_CERT_FILE": proxy.certificate})
-    return make_client(emulator, redis_url=proxy.url, lease_ttl=3.0)
+    return make_client(emulator, redis_url=proxy.url, lease_ttl=1.5)
 
 
 def test_session_tickets_are_no_reply(proxy: TlsProxy) -> None:
@@ -107,7 +107,7 @@ def test_the_lease_is_renewed(client: Client, ledger: Ledger, tmp_path: Path) ->
     gate = tmp_path / "gate"
     job = jobs.works.delay(str(ledger), gate=str(gate), value=5)
     (started,) = until(lambda: ledger.starts)
-    until(lambda: time.monotonic() > started.at + 7)
+    until(lambda: time.monotonic() > started.at + 3.5)
     gate.touch()
 
     assert 5 == job.result(timeout=20)
