@@ -108,7 +108,7 @@ def describe(
         "max_attempts": info.max_attempts,
         "due_in": None if info.due_at is None else max(0.0, info.due_at - time.time()),
         "trouble": info.trouble and (_NOT_PUBLIC if public else info.trouble),
-        "progress": asdict(info.progress) if info.progress else None,
+        "progress": info.progress._asdict() if info.progress else None,
         "attempts": [_attempt(attempt) for attempt in info.attempts],
         "result": result,
         "error": error,

@@ -78,9 +78,13 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # each subclass has its own
         shown = ", ".join(f"{name}={value!r}" for name, value in pairs)
         return f"{type(self).__name__}({shown})"
 
+    def _asdict(self) -> dict[str, Any]:
+        """Return the items by name."""
+        return dict(zip(self._fields, self, strict=True))
+
     def _replace(self, **changes: Any) -> Self:
         """Return the same with some items changed."""
-        return type(self)(**{**dict(zip(self._fields, self, strict=True)), **changes})
+        return type(self)(**{**self._asdict(), **changes})
 
 
 class Generic:

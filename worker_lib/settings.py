@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from worker_lib import checks
+from worker_lib import checks, labels
 from worker_lib.checks import unknown_name
 from worker_lib.errors import ConfigError, Problem
 
@@ -27,6 +27,9 @@ _INTERNAL = frozenset(
         *("WORKER_LIB_MACHINE_ROOT", "WORKER_LIB_MACHINE_API"),
     }
 )
+
+# Machines are told the order of queues; they read no setting of it.
+_CHECKS = {**checks.SETTINGS, "queues": labels.queue_order}
 
 
 def _env(*names: str, secret: bool = False, default: Any = "") -> Any:
@@ -53,6 +56,9 @@ class Settings:
         namespace: `WORKER_LIB_NAMESPACE`. First part of every Redis key.
         max_machines: `WORKER_LIB_MAX_MACHINES`. Machines of one pool at the same
             time, for tasks that do not say.
+        queues: `WORKER_LIB_QUEUES`. The order in which machines serve queues, for
+            tasks that do not say: `high,default,low`, all of one before the next, or
+            by weight, as `high=5,default=2,low=1`; others come last.
         max_payload_bytes: `WORKER_LIB_MAX_PAYLOAD`. The largest call or result, in
             bytes, after compression.
         result_ttl: `WORKER_LIB_RESULT_TTL`. How long outcomes are kept.
@@ -93,6 +99,7 @@ class Settings:
     old_secret: str = _env("WORKER_LIB_SECRET_OLD", secret=True)
     namespace: str = _env("WORKER_LIB_NAMESPACE", default=checks.NAMESPACE)
     max_machines: int = _env("WORKER_LIB_MAX_MACHINES", default=10)
+    queues: str = _env("WORKER_LIB_QUEUES", default=labels.QUEUES)
     max_payload_bytes: int = _env(
         "WORKER_LIB_MAX_PAYLOAD", default=checks.MAX_PAYLOAD_BYTES
     )
@@ -123,7 +130,7 @@ class Settings:
             if raw is None:
                 continue
             try:
-                check: Check[Any] = checks.SETTINGS.get(one.name, checks.stripped)
+                check: Check[Any] = _CHECKS.get(one.name, checks.stripped)
                 values[one.name] = check(raw, source)
             except ConfigError as error:
                 problems.extend(error.problems)

@@ -221,6 +221,12 @@ def fly_task(fn: Callable[P, R], /) -> Task[P, R]: ...
 def fly_task(
     *,
     queue: str = ...,
+    priority: int = ...,
+    tags: Mapping[str, str] = ...,
+    key: str = ...,
+    unique_for: float | str | timedelta = ...,
+    expires: float | str | timedelta | None = ...,
+    queues: str = ...,
     machine: str = ...,
     memory_mb: int | None = ...,
     region: str | Sequence[str] = ...,

@@ -22,8 +22,9 @@ from worker_lib.calls.plan import Plan
 from worker_lib.settings import Settings
 from worker_lib.store.connection import Connection
 from worker_lib.store.keys import key_prefix, new_job_id
-from worker_lib.store.machine import MachineStore
-from worker_lib.store.store import NewJob, Store
+from worker_lib.store.machine import MachineStore, Report
+from worker_lib.store.new_job import NewJob
+from worker_lib.store.store import Store
 
 from .figures import Figure, Note
 from .limits import BareRedis, per_second
@@ -62,7 +63,7 @@ def _ends(socket_path: str) -> _Ends:
     settings = Settings(redis_url=url, secret=_SECRET, namespace=_NAMESPACE)
     seals = Codec(_SECRET, _NAMESPACE, max_bytes=settings.max_payload_bytes)
     store = Store(Connection(url, key_prefix(_NAMESPACE)), _NAMESPACE)
-    plan = Plan.of(noop.spec.undelayed, settings, seals)
+    plan = Plan.of(noop.spec.shared, settings, seals)
     return _Ends(settings=settings, codec=seals, plan=plan, store=store)
 
 
@@ -73,24 +74,18 @@ def _new_job(ends: _Ends) -> NewJob:
     place = codec.call_place(
         name, pool=plan.pool, timeout=options.timeout, policy=plan.policy
     )
+    record = {
+        **plan.record,
+        "task": name,
+        "timeout": options.timeout,
+        "call": ends.codec.seal(body, kind=codec.CALL, job_id=job_id, fence=place),
+    }
     return NewJob(
         id=job_id,
-        task=name,
-        pool=plan.pool,
+        record=record,
         pool_spec=plan.spec,
-        queue=options.queue,
-        rank=plan.rank,
-        timeout=options.timeout,
-        result_ttl=plan.result_ttl,
-        pending_ttl=ends.settings.pending_ttl,
-        policy=plan.policy,
-        call=ends.codec.seal(body, kind=codec.CALL, job_id=job_id, fence=place),
-        code_hash="",
-        code=b"",
-        delay=0.0,
+        queues=plan.queues,
         max_machines=1,
-        linger=0.0,
-        may_launch=True,
     )
 
 
@@ -110,7 +105,7 @@ def _drain(ends: _Ends, slot: str) -> int:
         sealed = ends.codec.seal(
             value, kind=codec.OUTCOME, job_id=job.id, fence=job.fence
         )
-        job = machine.finish(job, "succeeded", outcome=sealed)[1].job
+        job = machine.finish(job, Report("succeeded", outcome=sealed))[1].job
         done += 1
     machine.close()
     return done
@@ -301,6 +296,6 @@ def _about(eyes: redis.Redis, ends: _Ends, jobs: int) -> Note:
         "server, one call at a time over a unix socket, so compare only runs in which "
         "EVALSHA 'return 1' cost the same; "
         f"argument and result of {len(_ARGUMENT)} bytes, sealed "
-        f"call of {len(_new_job(ends).call)} bytes"
+        f"call of {len(str(_new_job(ends).record['call']))} characters"
     )
     return Note(name="server measured with", text=text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -122,11 +121,11 @@ def _marks(info: JobInfo, life: Life | None = None) -> list[str]:
 
 
 def _after(info: JobInfo, status: Any, *attempts: Attempt) -> JobInfo:
-    return dataclasses.replace(info, status=status, attempts=attempts)
+    return info._replace(status=status, attempts=attempts)
 
 
 RUNNING = Attempt(number=1, machine_id="m1", region="ams", boot_s=0.4, started_at=10.0)
-ENDED = dataclasses.replace(RUNNING, ended_at=12.5, outcome="succeeded")
+ENDED = RUNNING._replace(ended_at=12.5, outcome="succeeded")
 
 
 @pytest.mark.parametrize(
@@ -140,17 +139,17 @@ ENDED = dataclasses.replace(RUNNING, ended_at=12.5, outcome="succeeded")
         ("succeeded", (ENDED,), "past past past past past"),
         (
             "failed",
-            (dataclasses.replace(ENDED, outcome="error"),),
+            (ENDED._replace(outcome="error"),),
             "past past past failed past",
         ),
         (
             "cancelled",
-            (dataclasses.replace(ENDED, outcome="cancelled"),),
+            (ENDED._replace(outcome="cancelled"),),
             "past past past cancelled past",
         ),
         (
             "queued",
-            (dataclasses.replace(ENDED, outcome="lost"),),
+            (ENDED._replace(outcome="lost"),),
             "past now todo todo todo",
         ),
     ],
@@ -175,9 +174,7 @@ def test_figures_are_boot_run_and_cost(info: JobInfo) -> None:
 
 def test_a_machine_that_was_up_already_is_not_counted_as_new(info: JobInfo) -> None:
     """It was created for an earlier job."""
-    told = steps(
-        _after(info, "running", dataclasses.replace(RUNNING, boot_s=None)), None
-    )
+    told = steps(_after(info, "running", RUNNING._replace(boot_s=None)), None)
 
     assert "for an earlier job" == told[1].note
     assert "was up already" == told[2].note
@@ -186,8 +183,8 @@ def test_a_machine_that_was_up_already_is_not_counted_as_new(info: JobInfo) -> N
 
 def test_a_machine_that_waited_for_a_retry_is_this_jobs_own(info: JobInfo) -> None:
     """It booted for the first attempt; the second only runs."""
-    failed = dataclasses.replace(ENDED, outcome="error")
-    again = dataclasses.replace(ENDED, number=2, boot_s=None, started_at=14.0)
+    failed = ENDED._replace(outcome="error")
+    again = ENDED._replace(number=2, boot_s=None, started_at=14.0)
     waiting = Life.of(_machine(state="started", events=EVENTS[1:]))
 
     told = steps(_after(info, "retrying", failed), waiting)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 from typing import TYPE_CHECKING, Any, cast
@@ -63,8 +62,8 @@ def _event(name: str, **data: object) -> str:
 
 def test_each_change_is_told_once_and_the_end_is_named(queued: JobInfo) -> None:
     """So that the browser does not come back after it."""
-    running = dataclasses.replace(queued, status="running")
-    done = dataclasses.replace(queued, status="succeeded")
+    running = queued._replace(status="running")
+    done = queued._replace(status="succeeded")
 
     assert [
         "retry: 1000",
@@ -78,7 +77,7 @@ def test_each_change_is_told_once_and_the_end_is_named(queued: JobInfo) -> None:
 
 def test_the_end_comes_after_the_machine_has_gone(queued: JobInfo) -> None:
     """With what the page then knows of its life."""
-    done = dataclasses.replace(queued, status="succeeded")
+    done = queued._replace(status="succeeded")
     waited: list[str] = []
 
     heard = _heard(
@@ -98,7 +97,7 @@ def test_the_end_comes_after_the_machine_has_gone(queued: JobInfo) -> None:
 
 def test_a_machine_that_goes_while_the_end_is_told_is_told_of(queued: JobInfo) -> None:
     """What counts is what the page was told, not what is so a moment later."""
-    done = dataclasses.replace(queued, status="succeeded")
+    done = queued._replace(status="succeeded")
     looks = iter([False, True])
 
     heard = _heard(Watched([done]), gone=lambda: next(looks))

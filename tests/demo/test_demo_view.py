@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -48,7 +47,7 @@ def _told(
     *,
     public: bool = False,
 ) -> dict[str, Any]:
-    ended = dataclasses.replace(info, status=status)
+    ended = info._replace(status=status)
     return describe(
         cast("Job[Any]", Ended(outcome)), ended, "x", Lives(), public=public
     )
@@ -89,7 +88,7 @@ def test_the_public_learns_what_failed_and_nothing_of_the_servers(
         remote_type="ValueError",
         remote_traceback='File "/app/worker/tasks.py", line 9',
     )
-    waiting = dataclasses.replace(info, trouble="POST /v1/apps/secret-app: 401")
+    waiting = info._replace(trouble="POST /v1/apps/secret-app: 401")
 
     assert "/app/worker" in _told(info, "failed", error)["error"]["trace"]
     told = _told(info, "failed", error, public=True)
@@ -133,7 +132,7 @@ def test_files_of_a_stand_in_that_stopped_are_not_linked(
 
 def test_results_of_other_programs_are_not_read(info: JobInfo) -> None:
     """They are pickles that no page of ours asked for."""
-    other = dataclasses.replace(info, task="__main__:add", status="succeeded")
+    other = info._replace(task="__main__:add", status="succeeded")
     job = describe(
         cast("Job[Any]", Ended(AssertionError("was read"))),
         other,

@@ -85,8 +85,8 @@ class Attacker:
 
     def move(self, job: Job[Any], pool: str) -> None:
         """Have a job wait for the machines of another pool."""
-        self._redis.zrem(f"{self._prefix}:ready:{job.info().pool}", job.id)
-        self._redis.zadd(f"{self._prefix}:ready:{pool}", {job.id: 0})
+        self._redis.zrem(f"{self._prefix}:ready:{job.info().pool}:default", job.id)
+        self._redis.zadd(f"{self._prefix}:ready:{pool}:default", {job.id: 0})
         self.plant(job, pool=pool.encode())
 
     def outcome(self, job: Job[Any]) -> bytes:

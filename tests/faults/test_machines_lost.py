@@ -431,7 +431,9 @@ def _make_due(client: Client, job: Job[int]) -> None:
 
     prefix = key_prefix(client.settings.namespace)
     with redis.Redis.from_url(client.settings.redis_url) as connection:
-        connection.zadd(f"{prefix}:due:{job.info().pool}", {job.id: 1})
+        pool = job.info().pool
+        connection.zadd(f"{prefix}:due:{pool}", {job.id: 1})
+        connection.hset(f"{prefix}:pool:{pool}", "due_at", "1")
 
 
 def _alive(emulator: Emulator) -> list[str]:

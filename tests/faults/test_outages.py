@@ -16,7 +16,7 @@ from worker_lib.calls import codec, pickling
 from worker_lib.client.client import Client
 from worker_lib.store import connection as connection_module
 from worker_lib.store.keys import key_prefix
-from worker_lib.store.machine import MachineStore
+from worker_lib.store.machine import MachineStore, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ class Scene:
         envelope = self.client._codec.seal(
             pickling.dump_value(3), kind=codec.OUTCOME, job_id=job.id, fence=job.fence
         )
-        assert machine.finish(job, "succeeded", outcome=envelope)[0]
+        assert machine.finish(job, Report("succeeded", outcome=envelope))[0]
         machine.close()
 
     def slot(self, url: str) -> str:

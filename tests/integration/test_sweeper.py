@@ -204,9 +204,9 @@ def test_the_first_machine_that_claims_ends_the_count(fly: Fly) -> None:
     first = claimed(verbs)
 
     assert job == first.id
-    assert {"spec", "max", "linger"} == pool(fly).keys()
+    assert not {"stopped", "failed_boots", "hold_until"} & pool(fly).keys()
     assert "" == trouble(fly, other)
-    verbs.finish(first, "succeeded")
+    verbs.report(first, "succeeded")
     assert fly.rig.slots() == {slot}
 
 
@@ -302,7 +302,7 @@ def test_an_idle_machine_that_lives_is_left_alone(fly: Fly) -> None:
     """It lingers; that is what it was told."""
     _, slot, machine = launched(fly, linger=60.0)
     verbs = fly.rig.machine(slot, machine)
-    verbs.finish(claimed(verbs), "succeeded")
+    verbs.report(claimed(verbs), "succeeded")
     fly.rig.pass_time(95)
     sweep(fly)
 
@@ -314,7 +314,7 @@ def test_an_idle_machine_that_is_gone_gives_its_slot_back(fly: Fly) -> None:
     """Nobody waits, so nothing takes its place."""
     _, slot, machine = launched(fly, linger=60.0)
     verbs = fly.rig.machine(slot, machine)
-    verbs.finish(claimed(verbs), "succeeded")
+    verbs.report(claimed(verbs), "succeeded")
     fly.api.destroy_machine(machine)
     fly.rig.pass_time(95)
     sweep(fly)
@@ -431,7 +431,7 @@ def test_a_machine_that_renews_its_lease_during_the_look_up_lives(
         fly.rig.status(job.id),
         fly.rig.record(job.id)["lost"],
     )
-    assert machine.finish(job, "succeeded")[0]
+    assert machine.report(job, "succeeded")[0]
 
 
 def test_a_machine_that_claims_during_the_look_up_lives(
@@ -454,7 +454,7 @@ def test_an_idle_machine_that_takes_a_job_during_the_look_up_lives(
     """It was called, did not come in time, and is there now."""
     _, slot, machine_id = launched(fly, linger=60.0)
     machine = fly.rig.machine(slot, machine_id)
-    machine.finish(claimed(machine), "succeeded")
+    machine.report(claimed(machine), "succeeded")
     job, _ = fly.rig.enqueue(linger=60.0)
     fly.rig.pass_time(11)
     while_looked_up(fly, monkeypatch, lambda: machine.claim("stay"))
@@ -732,7 +732,7 @@ def test_a_sweeper_ends_when_nothing_is_left_to_look_after(
     made.attend("j1", -1)
     until(lambda: [f"wl-{stored.slot}"] == fly.names())
     machine = fly.rig.machine(stored.slot)
-    machine.finish(claimed(machine), "succeeded")
+    machine.report(claimed(machine), "succeeded")
     fly.rig.redis.rpush(fly.rig.key("calls"), "look")
 
     until(

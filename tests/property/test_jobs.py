@@ -25,27 +25,33 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from worker_lib.job import FINAL
+from worker_lib.job import FINAL, MOVES
 from worker_lib.store import machine as worker_module
 from worker_lib.store import store as store_module
 from worker_lib.store.connection import Connection
 from worker_lib.store.keys import key_prefix, new_slot_id
-from worker_lib.store.machine import MachineStore
-from worker_lib.store.store import NewJob, Store
+from worker_lib.store.machine import MachineStore, Report
+from worker_lib.store.new_job import NewJob
+from worker_lib.store.store import Store
 from worker_lib.store.wire import Wire
 
 if TYPE_CHECKING:
     import pytest
 
-    from worker_lib.store.machine import Claim, ClaimedJob, Mood
+    from worker_lib.store.machine import Claim, ClaimedJob, Intent
     from worker_lib.store.replies import Check
 
 MAX = {"short": 2, "lingers": 1}
 LINGER = {"short": 0.0, "lingers": 60.0}
-STOPPED: Any = {"outcome": b"stopped", "error": "stopped", "kind": "lost"}
+STOPPED = Report("failed", outcome=b"stopped", error="stopped", kind="lost")
+QUEUES = ("high", "default", "other")
 PICK = st.integers(0, 10**6)
-MOODS = st.sampled_from(["stay", "stay", "stay", "rested", "leave"])
+INTENTS = st.sampled_from(["stay", "stay", "stay", "leave_if_idle", "leave"])
 ENDS = st.sampled_from(["succeeded", "failed", "retrying"])
+
+
+# Every move that was seen, by status before and after.
+SEEN: set[tuple[str, str]] = set()
 
 
 @dataclass
@@ -54,6 +60,7 @@ class Known:
 
     pool: str
     once: bool = False
+    status: str = ""
     fences: list[int] = field(default_factory=list)
     holder: str = ""
     final: Any = None
@@ -86,6 +93,9 @@ class Jobs(RuleBasedStateMachine):
         self.store = Store(self.connection, name)
         self.wire = Wire(url, self.prefix)
         self.redis: Any = redis.Redis.from_url(url, decode_responses=True)
+        listener: Any = self.redis.pubsub
+        self.news = listener()
+        self.news.psubscribe(self.key("changed", "*"))
         self.jobs: dict[str, Known] = {}
         self.machines: list[Machine] = []
         self.old: list[tuple[Machine, ClaimedJob]] = []
@@ -106,38 +116,40 @@ class Jobs(RuleBasedStateMachine):
     @initialize(calls=st.lists(st.sampled_from([*MAX]), min_size=1, max_size=4))
     def begin(self, calls: list[str]) -> None:
         for pool in calls:
-            self.enqueue(pool, 1, late=False)
+            self.enqueue(pool, "default", 0, late=False)
 
     @rule(
         pool=st.sampled_from([*MAX]),
-        rank=st.integers(0, 2),
+        queue=st.sampled_from(QUEUES),
+        priority=st.integers(-1, 1),
         late=st.booleans(),
         once=st.booleans(),
     )
-    def enqueue(self, pool: str, rank: int, late: bool, once: bool = False) -> None:
+    def enqueue(
+        self, pool: str, queue: str, priority: int, late: bool, once: bool = False
+    ) -> None:
         job = NewJob(
             id=f"j{len(self.jobs):03}",
-            task="m:f",
-            pool=pool,
+            record={
+                "task": "m:f",
+                "pool": pool,
+                "queue": queue,
+                "priority": priority,
+                "timeout": 5.0,
+                "ttl": 600.0,
+                "pending": 86400.0,
+                "policy": json.dumps({"on_lost": "fail" if once else "retry"}),
+                "call": b"call",
+            },
             pool_spec=b"{}",
-            queue="default",
-            rank=rank,
-            timeout=5.0,
-            result_ttl=600.0,
-            pending_ttl=86400.0,
-            policy=json.dumps(
-                {"max_attempts": 3, "on_lost": "fail" if once else "retry"}
-            ),
-            call=b"call",
-            code_hash="",
-            code=b"",
             delay=20.0 if late else 0.0,
             max_machines=MAX[pool],
             linger=LINGER[pool],
-            may_launch=True,
+            queues="high,default",
         )
         stored = self.store.enqueue(job)
-        self.jobs[job.id] = Known(pool, once)
+        self.jobs[job.id] = Known(pool, once, stored.status)
+        SEEN.add(("", stored.status))
         assert ("scheduled" if late else "queued") == stored.status
         assert self.store.enqueue(job).status == stored.status
 
@@ -163,6 +175,35 @@ class Jobs(RuleBasedStateMachine):
         assert (known.final is None) is self.store.cancel(job)
         self.end(job, "cancelled")
 
+    @precondition(lambda self: self.jobs)
+    @rule(
+        pick=PICK,
+        queue=st.sampled_from(QUEUES),
+        delay=st.sampled_from([None, 0.0, 20.0]),
+        first=st.booleans(),
+    )
+    def edit(self, pick: int, queue: str, delay: float | None, first: bool) -> None:
+        """Move a job that waits to another queue, time or place in line."""
+        job = sorted(self.jobs)[pick % len(self.jobs)]
+        record = self.redis.hgetall(self.key("job", job))
+        verdict = self.store.edit(
+            job,
+            fence=record.get("fence", "0"),
+            queue=queue,
+            priority=pick % 3,
+            delay=delay,
+            first=first,
+        )
+        waits = record["status"] in {"queued", "scheduled", "retrying"}
+        assert verdict == ("changed" if waits else record["status"])
+
+    @rule(queue=st.sampled_from(QUEUES), pause=st.booleans())
+    def pause(self, queue: str, pause: bool) -> None:
+        if pause:
+            self.store.pause(queue)
+        else:
+            self.store.resume(queue)
+
     # What launchers and machines do.
 
     @rule(pick=PICK, refused=st.booleans())
@@ -186,7 +227,7 @@ class Jobs(RuleBasedStateMachine):
         """Have it told to stop before its first claim."""
         self.come_up(pick, "leave")
 
-    def come_up(self, pick: int, mood: Mood) -> None:
+    def come_up(self, pick: int, intent: Intent) -> None:
         slots = self.slots()
         if slots:
             slot = slots[pick % len(slots)]
@@ -201,7 +242,7 @@ class Jobs(RuleBasedStateMachine):
             verbs.wire = self.wire
             machine = Machine(verbs, slot)
             self.machines.append(machine)
-            self.took(machine, verbs.claim(mood))
+            self.took(machine, verbs.claim(intent))
 
     @precondition(lambda self: self.machines)
     @rule(pick=PICK)
@@ -223,8 +264,8 @@ class Jobs(RuleBasedStateMachine):
             self.machines.append(Machine(verbs, before.slot))
             self.took(self.machines[-1], claim)
             return
-        lost = int(self.redis.hget(self.key("job", job.id), "lost"))
-        assert verbs.release(job, charge=True, **STOPPED)
+        lost = int(self.redis.hget(self.key("job", job.id), "lost") or 0)
+        assert verbs.release(job, STOPPED, charge=True)
         if self.jobs[job.id].once or lost == 2:
             self.end(job.id, "failed")
         for machine in self.machines:
@@ -232,18 +273,18 @@ class Jobs(RuleBasedStateMachine):
                 self.lost(machine)
 
     @precondition(lambda self: self.machines)
-    @rule(pick=PICK, mood=MOODS)
-    def claim(self, pick: int, mood: Mood) -> None:
+    @rule(pick=PICK, intent=INTENTS)
+    def claim(self, pick: int, intent: Intent) -> None:
         machine = self.machines[pick % len(self.machines)]
-        self.took(machine, machine.verbs.claim(mood))
+        self.took(machine, machine.verbs.claim(intent))
 
     @precondition(lambda self: self.holding())
-    @rule(pick=PICK, status=ENDS, mood=MOODS, wait=st.sampled_from([3.0, 50.0]))
-    def finish(self, pick: int, status: str, mood: Mood, wait: float) -> None:
+    @rule(pick=PICK, status=ENDS, intent=INTENTS, wait=st.sampled_from([3.0, 50.0]))
+    def finish(self, pick: int, status: str, intent: Intent, wait: float) -> None:
         holding = self.holding()
         machine = holding[pick % len(holding)]
         assert machine.holds is not None
-        self.report(machine, machine.holds, status, mood, wait)
+        self.report(machine, machine.holds, status, intent, wait)
 
     @precondition(lambda self: any(one.said for one in self.machines))
     @rule(pick=PICK)
@@ -253,7 +294,8 @@ class Jobs(RuleBasedStateMachine):
         machine = spoke[pick % len(spoke)]
         assert machine.said is not None
         job, status = machine.said
-        _, claim = machine.verbs.finish(job, status, outcome=b"again", retry_in=3.0)
+        report = Report(status, outcome=b"again", retry_in=3.0)
+        _, claim = machine.verbs.finish(job, report)
         self.took(machine, claim)
 
     @precondition(lambda self: self.old)
@@ -284,7 +326,7 @@ class Jobs(RuleBasedStateMachine):
         job = machine.holds
         mine = self.is_held(machine, job)
 
-        assert mine is machine.verbs.release(job, **STOPPED)
+        assert mine is machine.verbs.release(job, STOPPED)
         if mine and self.jobs[job.id].once:
             self.end(job.id, "failed")
         elif mine:
@@ -299,8 +341,9 @@ class Jobs(RuleBasedStateMachine):
             for member in self.redis.zrange(self.key(name), 0, -1):
                 self.redis.zincrby(self.key(name), -seconds, member)
         for pool in MAX:
-            if self.redis.hexists(self.key("pool", pool), "hold_until"):
-                self.redis.hincrbyfloat(self.key("pool", pool), "hold_until", -seconds)
+            for name in ("hold_until", "due_at"):
+                if self.redis.hexists(self.key("pool", pool), name):
+                    self.redis.hincrbyfloat(self.key("pool", pool), name, -seconds)
 
     @rule(dead=st.booleans())
     def sweep(self, dead: bool) -> None:
@@ -331,9 +374,9 @@ class Jobs(RuleBasedStateMachine):
         if loss.is_lost and not gone:
             assert f"m:{check.slot}" in self.redis.zrange(self.key("timers"), 0, -1)
         if job and self.jobs[job].once:
-            if lost < int(self.redis.hget(self.key("job", job), "lost")):
+            if lost < int(self.redis.hget(self.key("job", job), "lost") or 0):
                 self.end(job, "failed")
-        elif job and lost < int(self.redis.hget(self.key("job", job), "lost")) < 3:
+        elif job and lost < int(self.redis.hget(self.key("job", job), "lost") or 0) < 3:
             assert self.fence(job) > int(check.fence), "the old holder still holds it"
         for machine in self.machines:
             gone = not self.redis.exists(self.key("slot", check.slot))
@@ -348,7 +391,7 @@ class Jobs(RuleBasedStateMachine):
         return [one for one in self.machines if one.holds]
 
     def fence(self, job: str) -> int:
-        return int(self.redis.hget(self.key("job", job), "fence"))
+        return int(self.redis.hget(self.key("job", job), "fence") or 0)
 
     def is_held(self, machine: Machine, job: ClaimedJob) -> bool:
         about = self.redis.hgetall(self.key("job", job.id))
@@ -378,19 +421,17 @@ class Jobs(RuleBasedStateMachine):
             machine.holds = None
 
     def report(
-        self, machine: Machine, job: ClaimedJob, status: str, mood: Mood, wait: float
+        self,
+        machine: Machine,
+        job: ClaimedJob,
+        status: str,
+        intent: Intent,
+        wait: float,
     ) -> None:
         mine = self.is_held(machine, job)
         same = self.fence(job.id) == int(job.fence)
-        ok, claim = machine.verbs.finish(
-            job,
-            status,
-            outcome=b"out",
-            error="e",
-            kind="error",
-            retry_in=wait,
-            mood=mood,
-        )
+        report = Report(status, outcome=b"out", error="e", kind="error", retry_in=wait)
+        ok, claim = machine.verbs.finish(job, report, intent=intent)
         assert ok is same
         if machine.holds is job:
             machine.holds = None
@@ -419,12 +460,13 @@ class Jobs(RuleBasedStateMachine):
             record, out = self.stored(job)
             status = record["status"]
             places = {
-                "ready": self.redis.zscore(self.key("ready", known.pool), job),
-                "due": self.redis.zscore(self.key("due", known.pool), job),
+                queue: self.redis.zscore(self.key("ready", known.pool, queue), job)
+                for queue in QUEUES
             }
+            places["due"] = self.redis.zscore(self.key("due", known.pool), job)
             found = {place for place, score in places.items() if score is not None}
             expected = {
-                "queued": {"ready"},
+                "queued": {record.get("queue", "default")},
                 "scheduled": {"due"},
                 "retrying": {"due"},
             }.get(status, set())
@@ -433,8 +475,8 @@ class Jobs(RuleBasedStateMachine):
                 assert known.final == (record, out), "a final job changed"
             else:
                 assert known.final is None, "a final job came back"
-            assert int(record["fence"]) >= max(known.fences, default=0)
-            assert int(record["lost"]) <= 3
+            assert int(record.get("fence", 0)) >= max(known.fences, default=0)
+            assert int(record.get("lost", 0)) <= 3
             if status == "running":
                 slot = self.redis.hgetall(self.key("slot", record["slot"]))
                 assert (job, record["fence"]) == (slot["job"], slot["fence"])
@@ -457,13 +499,36 @@ class Jobs(RuleBasedStateMachine):
             for slot in slots:
                 assert f"s:{slot}" in timers
                 assert pool == self.redis.hget(self.key("slot", slot), "pool")
-            if self.redis.exists(self.key("ready", pool)):
+            if self.may_run(pool):
                 assert slots or f"p:{pool}" in timers, "nobody will look"
             if self.redis.exists(self.key("due", pool)):
                 assert f"p:{pool}" in timers, "nobody will look"
 
+    @invariant()
+    def jobs_move_as_the_table_says(self) -> None:
+        """What the scripts announce are moves, each of them one of the table."""
+        while (message := self.news.get_message(timeout=0)) is not None:
+            if message["type"] != "pmessage" or message["data"] == "trouble":
+                continue
+            known = self.jobs.get(message["channel"].rpartition(":")[2])
+            if known is not None and message["data"] != known.status:
+                SEEN.add((known.status, message["data"]))
+                known.status = message["data"]
+        for job, known in self.jobs.items():
+            assert known.status == self.redis.hget(self.key("job", job), "status")
+
+    def may_run(self, pool: str) -> bool:
+        paused = set(self.redis.hkeys(self.key("paused")))
+        return any(
+            self.redis.exists(self.key("ready", pool, queue))
+            for queue in QUEUES
+            if queue not in paused
+        )
+
     def teardown(self) -> None:
         """Whatever has happened: machines that work bring everything to its end."""
+        for queue in QUEUES:
+            self.store.resume(queue)
         for _ in range(20):
             if not self.redis.exists(self.key("timers")):
                 break
@@ -474,11 +539,13 @@ class Jobs(RuleBasedStateMachine):
             for stray in found.strays:
                 self.store.forget_stray(stray.slot)
             for slot in self.slots():
-                self.come_up(self.slots().index(slot), "rested")
+                self.come_up(self.slots().index(slot), "leave_if_idle")
             while holding := self.holding():
                 for machine in holding:
                     assert machine.holds is not None
-                    self.report(machine, machine.holds, "succeeded", "rested", 3.0)
+                    self.report(
+                        machine, machine.holds, "succeeded", "leave_if_idle", 3.0
+                    )
         self.every_job_is_in_exactly_one_place()
         assert [] == [job for job, known in self.jobs.items() if known.final is None]
         assert ([], 0) == (self.slots(), self.redis.exists(self.key("timers")))
@@ -487,6 +554,7 @@ class Jobs(RuleBasedStateMachine):
         self.connection.close()
         self.store.close()
         self.wire.close()
+        self.news.close()
         self.redis.close()
 
 
@@ -505,3 +573,4 @@ def test_whatever_happens_each_job_ends_once_and_nothing_is_left_over(
             suppress_health_check=list(HealthCheck),
         ),
     )
+    assert {(move.source, move.target) for move in MOVES} >= SEEN

@@ -10,15 +10,18 @@ import redis
 
 from worker_lib.calls.codec import SPEC as SPEC_KIND
 from worker_lib.calls.codec import Codec
+from worker_lib.job import FIELDS
 from worker_lib.store.keys import key_prefix, new_job_id
-from worker_lib.store.machine import ClaimedJob, MachineStore
-from worker_lib.store.store import NewJob, Store
+from worker_lib.store.machine import Claim, ClaimedJob, MachineStore, Report
+from worker_lib.store.new_job import NewJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker_lib.settings import Settings
+    from worker_lib.store.machine import Intent
     from worker_lib.store.replies import Stored
+    from worker_lib.store.store import Store
 
 POLICY = {
     "max_attempts": 3,
@@ -31,33 +34,55 @@ POLICY = {
 }
 SPEC = {"image": "local", "regions": [], "guest": {}, "env": {}}
 # What a machine says that is stopped while it runs a job.
-STOPPED: Any = {"outcome": b"stopped", "error": "stopped", "kind": "lost"}
+STOPPED = Report("failed", outcome=b"stopped", error="stopped", kind="lost")
 FINAL = ("succeeded", "failed", "cancelled", "expired")
 
 
+RECORD = {
+    "task": "jobs:add",
+    "pool": "pool",
+    "timeout": 5.0,
+    "ttl": 60.0,
+    "pending": 600.0,
+    "call": b"the call",
+}
+_OTHER_NAMES = {"result_ttl": "ttl", "pending_ttl": "pending", "code_hash": "code"}
+
+
 def new_job(**changes: Any) -> NewJob:
-    """Return a call that differs from others in its id, and as told."""
+    """Return a call that differs from others in its id, and as told.
+
+    What is told may be fields of its record, too; `code` is the code, `code_hash` the
+    field.
+    """
     policy = {**POLICY, **changes.pop("policy", {})}
+    record: dict[str, Any] = {**RECORD, "policy": json.dumps(policy), "max_attempts": 3}
+    for name in list(changes):
+        field = _OTHER_NAMES.get(name, name)
+        if field in FIELDS and name not in {"tags", "code", "retry_of"}:
+            record[field] = changes.pop(name)
     plain = NewJob(
         id=new_job_id(),
-        task="jobs:add",
-        pool="pool",
+        record=record,
         pool_spec=json.dumps(SPEC).encode(),
-        queue="default",
-        rank=1,
-        timeout=5.0,
-        result_ttl=60.0,
-        pending_ttl=600.0,
-        policy=json.dumps(policy),
-        call=b"the call",
-        code_hash="",
-        code=b"",
-        delay=0.0,
+        queues="high,default,low",
         max_machines=2,
-        linger=0.0,
-        may_launch=True,
     )
     return replace(plain, **changes)
+
+
+class RigMachine(MachineStore):
+    """The verbs of a machine, and shorter ways to report."""
+
+    def report(
+        self, job: ClaimedJob, status: str, *, intent: Intent = "stay", **told: Any
+    ) -> tuple[bool, Claim]:
+        """Report how a job ended."""
+        return self.finish(job, Report(status, **told), intent=intent)
+
+    def give_back(self, job: ClaimedJob, *, charge: bool = False) -> bool:
+        """Hand a job back, as a machine that is stopped does."""
+        return self.release(job, STOPPED, charge=charge)
 
 
 class StoreRig:
@@ -71,7 +96,7 @@ class StoreRig:
         self.redis: Any = redis.Redis.from_url(
             settings.redis_url, decode_responses=True, encoding_errors="replace"
         )
-        self._machines: list[MachineStore] = []
+        self._machines: list[RigMachine] = []
 
     def close(self) -> None:
         """Close every connection."""
@@ -82,15 +107,17 @@ class StoreRig:
     def enqueue(self, **changes: Any) -> tuple[str, Stored]:
         """Store a call; return its id and what became of it."""
         job = new_job(**changes)
-        spec = self.codec.seal(job.pool_spec, kind=SPEC_KIND, job_id=job.pool)
+        spec = self.codec.seal(
+            job.pool_spec, kind=SPEC_KIND, job_id=str(job.of("pool"))
+        )
         job = replace(job, pool_spec=spec)
         return job.id, self.store.enqueue(job)
 
     def machine(
         self, slot: str, machine_id: str = "", *, lease_ttl: float = 30.0
-    ) -> MachineStore:
+    ) -> RigMachine:
         """Return the verbs of a machine that holds this slot."""
-        made = MachineStore(
+        made = RigMachine(
             self.settings.redis_url,
             self.settings.namespace,
             slot=slot,
@@ -101,7 +128,7 @@ class StoreRig:
         self._machines.append(made)
         return made
 
-    def running(self, **changes: Any) -> tuple[MachineStore, ClaimedJob]:
+    def running(self, **changes: Any) -> tuple[RigMachine, ClaimedJob]:
         """Return a machine and the job that it holds."""
         _, stored = self.enqueue(**changes)
         machine = self.machine(stored.slot)
@@ -112,9 +139,14 @@ class StoreRig:
         return ":".join((self.prefix, *parts))
 
     def record(self, job: str) -> dict[str, str]:
-        """Return a job's record."""
+        """Return a job's record, with the defaults of what it has not."""
         found: dict[str, str] = self.redis.hgetall(self.key("job", job))
-        return found
+        defaults = {field.name: field.default for field in FIELDS.values()}
+        return {**defaults, **found} if found else {}
+
+    def fields(self, job: str) -> set[str]:
+        """Return the names of the fields that a job's record has."""
+        return set(self.redis.hkeys(self.key("job", job)))
 
     def status(self, job: str) -> str:
         """Return a job's status."""
@@ -130,9 +162,9 @@ class StoreRig:
         found: dict[str, str] = self.redis.hgetall(self.key("slot", slot))
         return found
 
-    def ready(self, pool: str = "pool") -> list[str]:
-        """Return the jobs that may run now, the next one first."""
-        found: list[str] = self.redis.zrange(self.key("ready", pool), 0, -1)
+    def ready(self, pool: str = "pool", queue: str = "default") -> list[str]:
+        """Return the jobs of a queue that may run now, the next one first."""
+        found: list[str] = self.redis.zrange(self.key("ready", pool, queue), 0, -1)
         return found
 
     def timers(self) -> dict[str, float]:
@@ -173,7 +205,7 @@ class StoreRig:
                     self.redis.zincrby(key, -seconds, member)
             for field in (
                 *("at", "hold_until", "failed_at", "trouble_at", "trouble_until"),
-                *("launched_at", "owed_at", "latched"),
+                *("launched_at", "owed_at", "latched", "due_at"),
             ):
                 if name.startswith(("bucket", "pool:", "slot:")) and self.redis.hexists(
                     key, field

@@ -92,6 +92,15 @@ def test_the_defaults_are_the_smallest_machine_and_one_attempt() -> None:
     [
         ("queue", "low", "low"),
         ("machine", "shared-cpu-2x", "shared-cpu-2x"),
+        ("queue", "mail-2.eu", "mail-2.eu"),
+        ("priority", -5, -5),
+        ("tags", {"tenant": "x"}, (("tenant", "x"),)),
+        ("tags", {}, ()),
+        ("key", "nightly", "nightly"),
+        ("key", None, ""),
+        ("expires", "10m", 600.0),
+        ("expires", None, None),
+        ("queues", "mail=2, bulk=1", "mail=2,bulk=1"),
         ("memory_mb", 512, 512),
         ("region", ["ams", "fra"], ("ams", "fra")),
         ("region", (), ()),
@@ -118,8 +127,9 @@ def test_every_option_is_in_that_table_or_belongs_to_one_call() -> None:
     """A new option needs a line above."""
     names = set(inspect.signature(TaskOptions).parameters)
 
-    assert {"delay"} == names - {
-        *("queue", "machine", "memory_mb", "region", "timeout", "retry"),
+    assert {"delay", "unique_for"} == names - {
+        *("queue", "priority", "tags", "key", "expires", "queues"),
+        *("machine", "memory_mb", "region", "timeout", "retry"),
         *("max_machines", "result_ttl", "env", "on_lost", "linger"),
     }
 
@@ -127,8 +137,16 @@ def test_every_option_is_in_that_table_or_belongs_to_one_call() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"queue": "hihg"}, "queue='hihg': did you mean 'high'?"),
-        ({"queue": ["high"]}, "queue=['high']: did you mean 'high'?"),
+        ({"queue": "a b"}, "queue='a b' is no name of a queue"),
+        ({"queue": ["high"]}, "is no name of a queue"),
+        ({"priority": 101}, "priority=101: use a whole number"),
+        ({"tags": ["x"]}, "tags= takes names and texts"),
+        ({"tags": {"tenant": 7}}, "the value of tag 'tenant' is a text"),
+        ({"key": ""}, "key= is a text"),
+        ({"unique_for": "1h"}, "unique_for= needs key="),
+        ({"key": "k", "unique_for": "soon"}, "unique_for='soon' is not a duration"),
+        ({"expires": 0}, "expires=0: it must be 0.1 s or more"),
+        ({"queues": "a,a"}, "queues names a queue twice"),
         ({"on_lost": "retyr"}, "did you mean 'retry'?"),
         ({"machine": "shared-cpu-3x"}, "shared-cpu-3x does not exist"),
         ({"machine": 2}, "machine=2: use a preset"),

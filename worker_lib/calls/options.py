@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from worker_lib import labels
 from worker_lib.checks import (
     choice,
     duration,
@@ -21,10 +22,8 @@ from worker_lib.retry import Retry
 if TYPE_CHECKING:
     from worker_lib.checks import Check
 
-__all__ = ["QUEUES", "TaskOptions"]
+__all__ = ["TaskOptions"]
 
-# In the order in which they are served.
-QUEUES = ("high", "default", "low")
 _NO_RETRY = Retry(max_attempts=1)
 
 
@@ -33,7 +32,17 @@ class TaskOptions:
     """How calls of a task are run; every value checked.
 
     Attributes:
-        queue: `high`, `default` or `low`; a machine takes all of one before the next.
+        queue: Any name of 1 to 64 letters, digits, `-`, `_` or `.`.
+        priority: -100 to 100; among waiting jobs of a queue the higher is first.
+        tags: By which jobs are looked up; at most 16.
+        key: Makes the call unique: while a job of this task and key is queued or
+            runs, a further call returns that job. "" for none.
+        unique_for: Seconds since the first call during which a further call returns
+            its job even if it has ended; needs `key`.
+        expires: Seconds that a call may wait for its start before it ends `expired`;
+            None for the setting.
+        queues: The order in which this pool's machines serve queues, as `high,low`
+            or `high=5,low=1`; "" for the setting.
         machine: Fly's preset, such as `shared-cpu-1x` or `performance-2x`.
         memory_mb: Megabytes; None for the preset's own.
         region: Regions to try in turn; () for the app's own.
@@ -48,6 +57,12 @@ class TaskOptions:
     """
 
     queue: str = "default"
+    priority: int = 0
+    tags: tuple[tuple[str, str], ...] = ()
+    key: str = ""
+    unique_for: float = 0.0
+    expires: float | None = None
+    queues: str = ""
     machine: str = "shared-cpu-1x"
     memory_mb: int | None = None
     region: tuple[str, ...] = ()
@@ -66,9 +81,10 @@ class TaskOptions:
         return Guest.parse(self.machine, self.memory_mb)
 
     @property
-    def undelayed(self) -> TaskOptions:
-        """The same without `delay`: what all calls with these options share."""
-        return dataclasses.replace(self, delay=0.0) if self.delay else self
+    def shared(self) -> TaskOptions:
+        """The same without what is said of a single call."""
+        own = any(getattr(self, name) != value for name, value in _OF_ONE_CALL.items())
+        return dataclasses.replace(self, **_OF_ONE_CALL) if own else self
 
     def replace(self, **changes: Any) -> TaskOptions:
         """Return these options with some changed, every change checked.
@@ -82,8 +98,17 @@ class TaskOptions:
                 raise ConfigError(unknown_name("option", name, names))
         clean = {name: _CHECKS[name](value, name) for name, value in changes.items()}
         changed = dataclasses.replace(self, **clean)
+        if changed.unique_for and not changed.key:
+            raise ConfigError(
+                "unique_for= needs key=, which says what is unique: write "
+                ".options(key=..., unique_for=...)"
+            )
         _ = changed.guest
         return changed
+
+
+def _queues(value: Any, name: str) -> str:
+    return labels.queue_order(value, name) if value else ""
 
 
 def _regions(value: Any, name: str) -> tuple[str, ...]:
@@ -123,7 +148,13 @@ def _environment(value: Any, name: str) -> tuple[tuple[str, str], ...]:
 
 
 _CHECKS: dict[str, Check[Any]] = {
-    "queue": choice(*QUEUES),
+    "queue": labels.queue_name,
+    "priority": labels.priority,
+    "tags": lambda value, name: labels.tag_pairs(value or {}, name),
+    "key": labels.job_key,
+    "unique_for": duration(0.0),
+    "expires": optional(duration(0.1)),
+    "queues": _queues,
     "machine": text("a preset, as 'shared-cpu-1x'"),
     "memory_mb": _memory,
     "region": _regions,
@@ -135,4 +166,9 @@ _CHECKS: dict[str, Check[Any]] = {
     "on_lost": choice("retry", "fail"),
     "linger": duration(0.0),
     "delay": duration(0.0),
+}
+_OF_ONE_CALL: dict[str, Any] = {
+    one.name: one.default
+    for one in dataclasses.fields(TaskOptions)
+    if one.name in {"delay", "priority", "tags", "key", "unique_for", "expires"}
 }

@@ -7,10 +7,9 @@ limits. Its id is a digest of those, so that every process finds the same pool.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.calls.codec import SPEC, content_hash
-from worker_lib.calls.options import QUEUES
 from worker_lib.retry import CRASHES
 
 if TYPE_CHECKING:
@@ -29,17 +28,17 @@ class Plan(NamedTuple):
         spec: The pool as sealed JSON, for whoever launches its machines: what runs
             where is not for those to say who can merely write to Redis.
         policy: JSON that machines and sweeps read: attempts, backoff, `on_lost`.
-        rank: Place of the queue, 0 first.
+        queues: The order in which the pool's machines serve queues.
         max_machines: Of this pool at the same time.
-        result_ttl: Seconds.
+        record: What the options say in the record of each job.
     """
 
     pool: str
     spec: bytes
     policy: str
-    rank: int
+    queues: str
     max_machines: int
-    result_ttl: float
+    record: dict[str, str | float]
 
     @classmethod
     def of(cls, options: TaskOptions, settings: Settings, codec: Codec) -> Plan:
@@ -48,30 +47,36 @@ class Plan(NamedTuple):
         Raises:
             PayloadTooLarge: `env` is larger than a call may be.
         """
-        most = options.max_machines or settings.max_machines
-        spec = _spec(options, settings, most).encode()
-        pool = content_hash(spec)[:12]
+        spec = _spec(options, settings)
+        body = json.dumps(spec, sort_keys=True).encode()
+        pool, policy = content_hash(body)[:12], _policy(options)
         return cls(
             pool=pool,
-            spec=codec.seal(spec, kind=SPEC, job_id=pool),
-            policy=_policy(options),
-            rank=QUEUES.index(options.queue),
-            max_machines=most,
-            result_ttl=options.result_ttl or settings.result_ttl,
+            spec=codec.seal(body, kind=SPEC, job_id=pool),
+            policy=policy,
+            queues=spec["queues"],
+            max_machines=spec["max"],
+            record={
+                "pool": pool,
+                "policy": policy,
+                "max_attempts": options.retry.max_attempts,
+                "ttl": options.result_ttl or settings.result_ttl,
+                "pending": settings.pending_ttl,
+            },
         )
 
 
-def _spec(options: TaskOptions, settings: Settings, most: int) -> str:
+def _spec(options: TaskOptions, settings: Settings) -> dict[str, Any]:
     regions = options.region or ((settings.region,) if settings.region else ())
-    spec = {
+    return {
         "image": settings.image,
         "regions": list(regions),
         "guest": options.guest.as_config(),
         "env": _env(options, settings),
-        "max": most,
+        "max": options.max_machines or settings.max_machines,
         "linger": options.linger,
+        "queues": options.queues or settings.queues,
     }
-    return json.dumps(spec, sort_keys=True)
 
 
 def _env(options: TaskOptions, settings: Settings) -> dict[str, str]:

@@ -37,6 +37,7 @@ from worker_lib.errors import (
     StoreUnavailable,
     WaitTimeout,
 )
+from worker_lib.job import FIELDS
 from worker_lib.launcher import Launcher, rebuild
 from worker_lib.settings import Settings
 from worker_lib.store.connection import (
@@ -46,8 +47,9 @@ from worker_lib.store.connection import (
     Connection,
 )
 from worker_lib.store.keys import key_prefix, new_job_id
+from worker_lib.store.new_job import NewJob
 from worker_lib.store.replies import Outcome, Seen
-from worker_lib.store.store import NewJob, Store
+from worker_lib.store.store import Store
 from worker_lib.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ _MAX_NAME = 200
 # The next deadline of somebody else's job is not known, but has hardly passed.
 _FIRST_LOOK = 1.0
 _MAX_PLANS = 256
+# Options that stand in a job's record as they are.
+_OPTIONS = {field.name: field.option for field in FIELDS.values() if field.option}
 
 
 class Client:
@@ -130,7 +134,7 @@ class Client:
         job_id: str,
         headers: dict[str, str] | None,
     ) -> Job[R]:
-        plan = self._plan(task.spec.undelayed, self._env_digest())
+        plan = self._plan(task.spec.shared, self._env_digest())
         generation = self._nesting.admit(task.name)
         try:
             call = pickling.Call(
@@ -150,8 +154,8 @@ class Client:
         next_in = stored.next_in
         if stored.status != "scheduled":  # a lease may begin at any moment
             next_in = min(next_in, self.settings.lease_ttl)
-        self.sweeper.attend(new.id, next_in)
-        return Job(new.id, self, fresh=not stored.trouble)
+        self.sweeper.attend(stored.job_id, next_in)
+        return Job(stored.job_id, self, fresh=not stored.trouble)
 
     def outcome(
         self, job_id: str, timeout: float | None, *, fresh: bool = False
@@ -306,21 +310,25 @@ class Client:
             timeout=options.timeout,
             policy=plan.policy,
         )
+        own = {name: getattr(options, of) for name, of in _OPTIONS.items()}
+        record = {
+            **plan.record,
+            **own,
+            "task": shown,
+            "code": code_hash,
+            "call": self._codec.seal(body, kind=codec.CALL, job_id=job_id, fence=place),
+        }
+        if options.expires is not None:
+            record["pending"] = options.expires
         return NewJob(
             id=job_id,
-            task=shown,
-            pool=plan.pool,
-            pool_spec=plan.spec,
-            queue=options.queue,
-            rank=plan.rank,
-            timeout=options.timeout,
-            result_ttl=plan.result_ttl,
-            pending_ttl=self.settings.pending_ttl,
-            policy=plan.policy,
-            call=self._codec.seal(body, kind=codec.CALL, job_id=job_id, fence=place),
-            code_hash=code_hash,
+            record=record,
+            tags=dict(options.tags),
             code=code,
             delay=options.delay,
+            unique_for=options.unique_for,
+            pool_spec=plan.spec,
+            queues=plan.queues,
             max_machines=plan.max_machines,
             linger=options.linger,
             may_launch=self._may_launch,

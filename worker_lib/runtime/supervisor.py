@@ -11,17 +11,16 @@ from worker_lib.runtime.outage import GRACE_FOR_JOBS
 from worker_lib.runtime.process import ChildProcess
 from worker_lib.runtime.watch import Ended, Watch, died
 from worker_lib.store.backoff import Backoff
-from worker_lib.store.machine import Claim
+from worker_lib.store.machine import Claim, Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from worker_lib.runtime.frames import Frames, Progress
     from worker_lib.runtime.outage import Outage
     from worker_lib.runtime.stop import Stop
-    from worker_lib.store.machine import ClaimedJob, MachineStore, Mood
+    from worker_lib.store.machine import ClaimedJob, Intent, MachineStore
 
 __all__ = ["Supervisor"]
 
@@ -82,8 +81,8 @@ class Supervisor:
                 self._child.kill()
             self._store.close()
 
-    def _claim(self, mood: Mood) -> Claim:
-        step = lambda: self._store.claim(self._mood(mood))  # noqa: E731 - typed
+    def _claim(self, intent: Intent) -> Claim:
+        step = lambda: self._store.claim(self._intent(intent))  # noqa: E731 - typed
         return self._outage.retry(step) or Claim("empty")
 
     def _work(self, job: ClaimedJob) -> Claim:
@@ -115,13 +114,9 @@ class Supervisor:
 
     def _release(self, job: ClaimedJob, text: str, *, charge: bool = False) -> None:
         ended = Ended("failed", "lost", text)
-        words: dict[str, Any] = {
-            "outcome": self._seal(job, ended, ""),
-            "error": text,
-            "kind": ended.kind,
-            "charge": charge,
-        }
-        step = lambda: self._store.release(job, **words)  # noqa: E731 - typed
+        outcome = self._seal(job, ended, "")
+        report = Report("failed", outcome=outcome, error=text, kind="lost")
+        step = lambda: self._store.release(job, report, charge=charge)  # noqa: E731
         self._outage.retry(step, grace=GRACE_FOR_JOBS)
 
     def _watch(self, child: ChildProcess, job: ClaimedJob) -> Ended:
@@ -162,17 +157,19 @@ class Supervisor:
         if status == "failed":
             retry_in = _retry_in(job, ended)
             status = "failed" if retry_in < 0 else "retrying"
-        words: dict[str, Any] = {
-            "outcome": b"",
-            "error": ended.error,
-            "kind": ended.kind or "",
-            "output": "" if status == "succeeded" else output,
-            "retry_in": max(0.0, retry_in),
-        }
+        outcome = b""
         if status != "retrying":
-            words["outcome"] = ended.envelope or self._seal(job, ended, output)
+            outcome = ended.envelope or self._seal(job, ended, output)
+        report = Report(
+            status,
+            outcome=outcome,
+            error=ended.error,
+            kind=ended.kind or "",
+            tail="" if status == "succeeded" else output,
+            retry_in=max(0.0, retry_in),
+        )
         done = self._outage.retry(
-            lambda: self._store.finish(job, status, mood=self._mood("stay"), **words),
+            lambda: self._store.finish(job, report, intent=self._intent("stay")),
             grace=GRACE_FOR_JOBS,
             meanwhile=self._renewal(job),
         )
@@ -213,7 +210,7 @@ class Supervisor:
         if woken or time.monotonic() < self._idle_until:
             return self._claim("stay")
         self._idle_until = math.inf
-        return self._claim("rested")
+        return self._claim("leave_if_idle")
 
     def _is_woken(self, until: float) -> bool:
         while (left := until - time.monotonic()) > 0 and not self._stop.asked:
@@ -226,9 +223,9 @@ class Supervisor:
                 return True
         return False
 
-    def _mood(self, mood: Mood) -> Mood:
+    def _intent(self, intent: Intent) -> Intent:
         over = self._stop.asked or time.monotonic() > self._leave_at
-        return "leave" if over else mood
+        return "leave" if over else intent
 
     def _fork(self) -> ChildProcess:
         self._store.known_code = ""

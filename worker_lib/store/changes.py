@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bell", "Changes"]
 
-# What the scripts announce besides: news that changes nothing for who waits.
-_PASSING = b"1"
+# What the scripts announce besides: it changes nothing for who waits.
+_PASSING = frozenset({b"scheduled", b"queued", b"running", b"retrying"})
 
 
 class Bell:
@@ -111,7 +111,7 @@ class Changes:
     def _read(self) -> list[str]:
         kind, *rest = self._connection.read_response(disconnect_on_error=False)
         self._asked = self._asked and kind != b"pong"
-        is_news = kind == b"message" and rest[1] != _PASSING
+        is_news = kind == b"message" and rest[1] not in _PASSING
         if not (is_news or kind == b"subscribe"):
             return []
         return [rest[0].decode().removeprefix(self._prefix)]

@@ -36,7 +36,7 @@ from worker_lib.store.wire import pack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker_lib.store.scripts import Script
+    from worker_lib.store.scripts import Script, Word
 
 __all__ = ["ANSWER_TIMEOUT", "LONGEST_BLOCK", "MAX_BLOCK", "Connection"]
 
@@ -92,13 +92,17 @@ class Connection:
         """Whether Redis has ever answered: if so, its silence is likely to pass."""
         return self._quick.reached or self._blocking.reached
 
-    def run(self, script: Script, *args: Any, patience: float = 0.0) -> Any:
+    def run(
+        self, script: Script, *rest: Word, patience: float = 0.0, **named: Word
+    ) -> Any:
         """Run a script and return its reply; sent again once if the reply was lost.
 
         Args:
+            script: Takes these arguments, by its own names, then the rest.
             patience: Seconds to wait for the reply; 0 as long as usual.
         """
-        command = (b"EVALSHA", script.sha, 1, self._prefix, *args)
+        words = script.words(rest, named)
+        command = (b"EVALSHA", script.sha, 1, self._prefix, *words)
         began = time.monotonic()
         try:
             return self._quick.call(command, patience)

@@ -10,16 +10,17 @@ from worker_lib.store.wire import Wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal, NamedTuple, TypeAlias
+    from typing import Any, Literal, NamedTuple, TypeAlias
 
     from worker_lib.store.wire import Reply
 
-    # `rested`: it has lingered long enough; `leave`: it takes no further job.
-    Mood: TypeAlias = Literal["stay", "rested", "leave"]
+    # `leave_if_idle`: it has lingered long enough; `leave`: it takes no further job.
+    Intent: TypeAlias = Literal["stay", "leave_if_idle", "leave"]
+    Verdict: TypeAlias = Literal["job", "interrupted", "idle", "empty", "gone"]
 else:
     from worker_lib.records import NamedTuple
 
-__all__ = ["Claim", "ClaimedJob", "MachineStore"]
+__all__ = ["Claim", "ClaimedJob", "MachineStore", "Report"]
 
 # Meanwhile nobody looks at the job's timeout, so a frozen Redis must not hold up long.
 _BEAT_PATIENCE = 2.0
@@ -64,9 +65,37 @@ class Claim(NamedTuple):
         wait: With `idle`.
     """
 
-    verdict: str
+    verdict: Verdict
     job: ClaimedJob | None = None
     wait: float = 0.0
+
+
+class Report(NamedTuple):
+    """How an attempt ended, as its machine tells.
+
+    Attributes:
+        status: `succeeded`, `failed` or `retrying`.
+        outcome: Signed; b"" with `retrying`.
+        error: One line on what went wrong, or "".
+        kind: As `JobFailed.kind`; "" if it succeeded.
+        tail: The last lines it printed, if it failed.
+        output: All that it printed, sealed; b"" if that is nothing.
+        exit_code: Of the child, if it died; negative for a signal.
+        peak_mb: Most memory it used, in megabytes; None if unknown.
+        cpu_s: Seconds of CPU it used; None if unknown.
+        retry_in: Seconds until the next attempt, with `retrying`.
+    """
+
+    status: str
+    outcome: bytes = b""
+    error: str = ""
+    kind: str = ""
+    tail: str = ""
+    output: bytes = b""
+    exit_code: int | None = None
+    peak_mb: float | None = None
+    cpu_s: float | None = None
+    retry_in: float = 0.0
 
 
 class MachineStore:
@@ -93,8 +122,8 @@ class MachineStore:
     ) -> None:
         prefix = key_prefix(namespace)
         self.wire = Wire(url, prefix)
-        self._bell = Wire(url, prefix)
-        self._bell_key = f"{prefix}:ctl:{slot}"
+        self._channel = Wire(url, prefix)
+        self._channel_key = f"{prefix}:ctl:{slot}"
         self._slot = slot
         self._machine_id = machine_id
         self._region = region
@@ -103,27 +132,25 @@ class MachineStore:
         self._nonce = new_slot_id()
         self.known_code = ""
 
-    def claim(self, mood: Mood) -> Claim:
+    def claim(self, intent: Intent = "stay") -> Claim:
         """Ask for a job; the one that is held already, if there is one."""
-        return _claim(self.wire.run(script("claim"), *self._claim_words(mood)))
+        reply = self.wire.run(
+            script("claim"),
+            slot=self._slot,
+            machine=self._machine_id,
+            region=self._region,
+            lease=self._lease,
+            known_code=self.known_code,
+            intent=intent,
+            nonce=self._nonce,
+            near=_NEAR,
+        )
+        return _claim(_array(reply))
 
     def finish(
-        self,
-        job: ClaimedJob,
-        status: str,
-        *,
-        outcome: bytes = b"",
-        error: str = "",
-        kind: str = "",
-        output: str = "",
-        retry_in: float = 0.0,
-        mood: Mood = "stay",
+        self, job: ClaimedJob, report: Report, *, intent: Intent = "stay"
     ) -> tuple[bool, Claim]:
         """Report how a job ended, and take the next one in the same step.
-
-        Args:
-            status: `succeeded`, `failed` or `retrying`.
-            retry_in: Seconds, with `retrying`.
 
         Returns:
             Whether the report was accepted (False: somebody else holds the job by
@@ -131,51 +158,54 @@ class MachineStore:
         """
         reply = self.wire.run(
             script("finish"),
-            self._slot,
-            job.id,
-            job.fence,
-            status,
-            outcome,
-            error,
-            kind,
-            output,
-            retry_in,
-            self._lease,
-            self.known_code,
-            mood,
-            _NEAR,
+            slot=self._slot,
+            job=job.id,
+            fence=job.fence,
+            status=report.status,
+            retry_in=report.retry_in,
+            lease=self._lease,
+            known_code=self.known_code,
+            intent=intent,
+            near=_NEAR,
+            **_told(report),
         )
         verdict, *rest = _array(reply)
         return verdict == b"ok", _claim(rest)
 
     def heartbeat(self, job: ClaimedJob, progress: str = "") -> bool:
         """Renew the lease; False if the job is no longer ours."""
-        words = (self._slot, job.id, job.fence, self._lease, progress)
-        reply = self.wire.run(script("heartbeat"), *words, patience=_BEAT_PATIENCE)
+        reply = self.wire.run(
+            script("heartbeat"),
+            patience=_BEAT_PATIENCE,
+            slot=self._slot,
+            job=job.id,
+            fence=job.fence,
+            lease=self._lease,
+            progress=progress,
+        )
         return reply == 1
 
-    def release(
-        self,
-        job: ClaimedJob,
-        *,
-        outcome: bytes,
-        error: str,
-        kind: str,
-        charge: bool = False,
-    ) -> bool:
+    def release(self, job: ClaimedJob, report: Report, *, charge: bool = False) -> bool:
         """Hand a job back, no attempt charged, and give the slot back; idempotent.
 
         Args:
-            outcome: Signed failure, for a job that may not run twice.
-            error: What it tells, one line.
-            kind: As `JobFailed.kind`.
+            job: As it was claimed.
+            report: Of the attempt; its outcome is for a job that may not run twice.
             charge: Count a lost machine; too many of them end the job.
 
         Returns:
             Whether the job was still ours.
         """
-        words = (self._slot, job.id, job.fence, new_slot_id(), int(charge), MAX_LOST)
-        reply = self.wire.run(script("release"), *words, outcome, error, kind)
+        reply = self.wire.run(
+            script("release"),
+            slot=self._slot,
+            job=job.id,
+            fence=job.fence,
+            slot_candidate=new_slot_id(),
+            charge=int(charge),
+            most_lost=MAX_LOST,
+            **_told(report),
+        )
         return reply == 1
 
     def listen(self) -> int:
@@ -183,10 +213,10 @@ class MachineStore:
 
         One command for the machine's whole life, however long that is.
         """
-        if self._bell.fileno() < 0:
-            self._bell.connect(_BEAT_PATIENCE)
-            self._bell.send(b"BLPOP", self._bell_key, b"0")
-        return self._bell.fileno()
+        if self._channel.fileno() < 0:
+            self._channel.connect(_BEAT_PATIENCE)
+            self._channel.send(b"BLPOP", self._channel_key, b"0")
+        return self._channel.fileno()
 
     def heard(self) -> str:
         """Return the word: `c`, the job was cancelled; `w`, there is work.
@@ -199,12 +229,12 @@ class MachineStore:
                 longer, as after a failover; `listen` begins anew.
         """
         try:
-            if not self._bell.has_reply():
+            if not self._channel.has_reply():
                 return ""
-            reply = _array(self._bell.receive())
-            self._bell.send(b"BLPOP", self._bell_key, b"0")
+            reply = _array(self._channel.receive())
+            self._channel.send(b"BLPOP", self._channel_key, b"0")
         except StoreError as error:
-            self._bell.close()
+            self._channel.close()
             if isinstance(error, StoreUnavailable):
                 raise
             raise StoreUnavailable(str(error), reason="refused") from error
@@ -213,57 +243,63 @@ class MachineStore:
 
     def descriptors(self) -> tuple[int, ...]:
         """Return what is open, which is nobody else's business."""
-        both = (self.wire.fileno(), self._bell.fileno())
+        both = (self.wire.fileno(), self._channel.fileno())
         return tuple(one for one in both if one >= 0)
 
     def hurry(self) -> None:
         """Wait no longer than two seconds for any answer from now on."""
-        self.wire.longest = self._bell.longest = _HURRIED
+        self.wire.longest = self._channel.longest = _HURRIED
 
     def close(self) -> None:
         """Close both connections."""
         self.wire.close()
-        self._bell.close()
+        self._channel.close()
 
-    def _claim_words(self, mood: Mood) -> tuple[str | float, ...]:
-        return (
-            self._slot,
-            self._machine_id,
-            self._region,
-            self._lease,
-            self.known_code,
-            mood,
-            self._nonce,
-            _NEAR,
-        )
+
+def _told(report: Report) -> dict[str, Any]:
+    return {
+        "outcome": report.outcome,
+        "output": report.output,
+        "error": report.error,
+        "cause": report.kind,
+        "tail": report.tail,
+        "exit_code": _number(report.exit_code),
+        "peak_mb": _number(report.peak_mb),
+        "cpu_s": _number(report.cpu_s),
+    }
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
 
 
 def _array(reply: Reply) -> list[Reply]:
     return reply if isinstance(reply, list) else []
 
 
-def _claim(reply: Reply) -> Claim:
-    verdict, *rest = [_bytes(part) for part in _array(reply)]
-    if verdict in {b"job", b"interrupted"}:
-        return Claim(verdict.decode(), job=_job(rest))
-    if verdict == b"idle":
-        return Claim("idle", wait=float(rest[0]))
-    return Claim(verdict.decode())
+def _claim(reply: list[Reply]) -> Claim:
+    verdict: Any = _bytes(reply[0]).decode()
+    if verdict in {"job", "interrupted"}:
+        return Claim(verdict, job=_job(_array(reply[1])))
+    if verdict == "idle":
+        return Claim(verdict, wait=float(_bytes(reply[1])))
+    return Claim(verdict)
 
 
-def _job(parts: list[bytes]) -> ClaimedJob:
-    job_id, fence, attempt, timeout, task, code_hash, code, policy, call, lost = parts
+def _job(pairs: list[Reply]) -> ClaimedJob:
+    parts = [_bytes(part) for part in pairs]
+    got = {name.decode(): value for name, value in zip(*[iter(parts)] * 2, strict=True)}
     return ClaimedJob(
-        id=job_id.decode(),
-        fence=fence.decode(),
-        attempt=int(attempt),
-        timeout=float(timeout),
-        task=task.decode(),
-        code_hash=code_hash.decode(),
-        code=code,
-        policy=policy,
-        call=call,
-        lost=int(lost),
+        id=got["id"].decode(),
+        fence=got["fence"].decode(),
+        attempt=int(got["attempt"]),
+        timeout=float(got["timeout"]),
+        task=got["task"].decode(),
+        code_hash=got["code_hash"].decode(),
+        code=got["code"],
+        policy=got["policy"],
+        call=got["call"],
+        lost=int(got["lost"]),
     )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from worker_lib.job import Attempt, JobInfo, Progress
+from worker_lib.job import FIELDS, JobInfo, JobStatus, info_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "SHOWN",
     "Check",
     "FailedBoot",
+    "Found",
     "Launch",
     "Loss",
     "Outcome",
+    "QueueSeen",
     "Seen",
     "Stored",
     "Stray",
@@ -23,20 +26,30 @@ __all__ = [
     "Unfinished",
     "check_of",
     "outcome_of",
+    "queue_of",
     "seen_of",
 ]
+
+# What a look asks for: all but what only machines need.
+SHOWN = tuple(
+    field.name
+    for field in FIELDS.values()
+    if field.kept not in {"unless_succeeded", "not_final"}
+)
 
 
 class Stored(NamedTuple):
     """What became of a `NewJob`.
 
     Attributes:
+        job_id: Its own, or that of the job which holds the same key.
         slot: To launch, or "".
         trouble: Why its pool can have no machine at present, as JSON, or "".
         next_in: Seconds to the next deadline of any job; negative if it passed.
     """
 
-    status: str
+    job_id: str
+    status: JobStatus
     slot: str
     trouble: str
     next_in: float
@@ -125,6 +138,33 @@ class Unfinished(NamedTuple):
     life: float
 
 
+class QueueSeen(NamedTuple):
+    """A queue of all pools.
+
+    Attributes:
+        waiting: Jobs that could run now, were there machines and no pause.
+        paused_at: Seconds since the epoch; None if it is not paused.
+        next_created_at: When the job that is next was stored; None without one.
+    """
+
+    name: str
+    waiting: int
+    paused_at: float | None
+    next_created_at: float | None
+
+
+class Found(NamedTuple):
+    """A part of a list of jobs.
+
+    Attributes:
+        job_ids: Those that fit, newest first.
+        cursor: Where the next part goes on; None if there is none.
+    """
+
+    job_ids: list[str]
+    cursor: tuple[str, str] | None
+
+
 class Outcome(NamedTuple):
     """How a job ended; the envelope is b"" where nothing was returned."""
 
@@ -159,69 +199,29 @@ def outcome_of(element: bytes) -> Outcome:
 
 
 def seen_of(job_id: str, reply: Sequence[Any]) -> Seen:
-    """Return a job as a look found it."""
-    *fields, outcome, trouble, reason, pool_lost = reply
-    text = [str(one, "utf-8", "replace") for one in fields]
-    policy = json.loads(text[5])
-    info = JobInfo(
-        id=job_id,
-        status=text[0],  # type: ignore[arg-type]  # the scripts write no other
-        task=text[1],
-        queue=text[2],
-        pool=text[3],
-        attempt=int(text[4]),
-        max_attempts=policy["max_attempts"],
-        lost=int(text[6]),
-        created_at=float(text[7]),
-        started_at=_number(text[8]),
-        ended_at=_number(text[9]),
-        due_at=_number(text[10]),
-        progress=Progress(**json.loads(text[11])) if text[11] else None,
-        machine_id=text[12],
-        region=text[13],
-        attempts=_attempts(text),
-        error=text[15],
-        trouble=_trouble(trouble or reason),
-    )
+    """Return a job as a look found it, `SHOWN` being what was asked for."""
+    values, outcome, trouble, reason, pool_lost = reply
+    record = {
+        name: str(value, "utf-8", "replace") or FIELDS[name].default
+        for name, value in zip(SHOWN, values, strict=True)
+    }
     return Seen(
-        info,
+        info_of(job_id, record, _trouble(trouble or reason)),
         outcome_of(outcome) if outcome else None,
         trouble.decode(),
         pool_lost=bool(pool_lost),
     )
 
 
-def _attempts(text: Sequence[str]) -> tuple[Attempt, ...]:
-    closed = [_attempt(json.loads(line)) for line in text[14].split("\n")[:-1]]
-    if text[0] == "running":
-        closed.append(
-            Attempt(
-                number=int(text[4]),
-                machine_id=text[12],
-                region=text[13],
-                boot_s=_number(text[16]),
-                started_at=float(text[8]),
-            )
-        )
-    return tuple(closed)
-
-
-def _attempt(line: dict[str, Any]) -> Attempt:
-    return Attempt(
-        number=line["n"],
-        machine_id=line["machine"],
-        region=line["region"],
-        boot_s=line["boot"] if line["boot"] >= 0 else None,
-        started_at=line["started"],
-        ended_at=line["ended"],
-        outcome=line["outcome"],
-        error=line["error"],
-        output=line["output"],
+def queue_of(reply: Sequence[Any]) -> QueueSeen:
+    """Return a queue as the scripts tell of it."""
+    name, waiting, paused_at, next_at = reply
+    return QueueSeen(
+        name=name.decode(),
+        waiting=int(waiting),
+        paused_at=float(paused_at) if paused_at else None,
+        next_created_at=float(next_at) if next_at else None,
     )
-
-
-def _number(text: str) -> float | None:
-    return float(text) if text else None
 
 
 def _trouble(reason: bytes) -> str:

@@ -2,39 +2,64 @@
 
 Redis runs a script whole or not at all, on its own clock, so there is no moment at
 which a job is between two places. Every script can be sent again after a lost reply.
+
+A verb names its arguments in its first statement, `local slot, job = unpack(ARGV)`; it
+is called with the same names, so nothing is matched by position across files. What
+comes after them (ids, or fields and values) is called `rest`.
 """
 
 from __future__ import annotations
 
 import os
 
+from worker_lib.job import FIELDS, MOVES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    Word: TypeAlias = bytes | str | float
+
 __all__ = ["Script", "script"]
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "lua")
-# What a verb shares with others besides `_common`.
+_POOLS = ("_common", "_pools")
+_LISTS = (*_POOLS, "_lists")
+_MOVES = (*_LISTS, "_table", "_moves")
+# What a verb shares with others, in front of its own text.
 _PARTS = {
-    "enqueue": ("_rights",),
-    **dict.fromkeys(("cancel", "look", "release"), ("_moves",)),
-    **dict.fromkeys(("claim", "finish"), ("_moves", "_claim")),
-    **dict.fromkeys(("lose", "sweep"), ("_moves", "_machines")),
-    **dict.fromkeys(("created", "refuse", "stray"), ("_machines",)),
+    **dict.fromkeys(("queues", "pause"), _POOLS),
+    **dict.fromkeys(("launch", "refuse"), (*_POOLS, "_machines")),
+    **dict.fromkeys(("created", "stray"), (*_POOLS, "_machines")),
+    "enqueue": (*_LISTS, "_rights"),
+    **dict.fromkeys(("cancel", "delete", "edit", "look", "release"), _MOVES),
+    **dict.fromkeys(("claim", "finish"), (*_MOVES, "_claim")),
+    **dict.fromkeys(("lose", "sweep"), (*_MOVES, "_machines")),
 }
+_HEAD = b" = unpack(ARGV)\n"
+# Of a job's end: the script has them at hand.
+_WRITTEN = frozenset(
+    {"status", "ended", "cause", "error", "tail", "exit_code", "peak_mb", "cpu_s"}
+)
 _loaded: dict[str, Script] = {}
 
 
 class Script:
-    """One verb: its source, and the digest by which Redis knows it.
+    """One verb: its source, its arguments, and the digest by which Redis knows it.
 
     Attributes:
         name: The verb.
         source: The Lua text, what it shares with others put in front.
+        arguments: Their names, in order.
     """
 
-    __slots__ = ("_sha", "name", "source")
+    __slots__ = ("_sha", "arguments", "name", "source")
 
-    def __init__(self, name: str, source: bytes) -> None:
+    def __init__(self, name: str, shared: bytes, verb: bytes) -> None:
         self.name = name
-        self.source = source
+        self.source = shared + verb
+        self.arguments = _arguments(verb)
         self._sha = b""
 
     @property
@@ -47,15 +72,68 @@ class Script:
             self._sha = digest.hexdigest().encode()
         return self._sha
 
+    def words(self, rest: tuple[Word, ...], named: dict[str, Word]) -> list[Word]:
+        """Return arguments in the order in which the script takes them.
+
+        Raises:
+            TypeError: names are missing, or unknown.
+        """
+        if len(named) != len(self.arguments):
+            wrong = set(named) ^ set(self.arguments)
+            raise TypeError(f"{self.name}: missing or unknown: {sorted(wrong)}")
+        try:
+            return [*(named[name] for name in self.arguments), *rest]
+        except KeyError as error:
+            raise TypeError(f"{self.name}: missing argument {error}") from None
+
 
 def script(name: str) -> Script:
     """Return the script of this verb; read from disk once."""
     if name not in _loaded:
-        parts = ("_common", *_PARTS.get(name, ()), name)
-        _loaded[name] = Script(name, b"".join(map(_read, parts)))
+        parts = _PARTS.get(name, ("_common",))
+        shared = b"".join(_table() if one == "_table" else _read(one) for one in parts)
+        _loaded[name] = Script(name, shared, _read(name))
     return _loaded[name]
 
 
 def _read(part: str) -> bytes:
     with open(os.path.join(_FOLDER, part + ".lua"), "rb") as file:
         return file.read()
+
+
+def _arguments(verb: bytes) -> tuple[str, ...]:
+    head, found, _ = verb.partition(_HEAD)
+    if not found or not head.startswith(b"local ") or b"=" in head:
+        return ()
+    names = head[len(b"local ") :].decode().split(",")
+    return tuple(name.strip() for name in names)
+
+
+def _table() -> bytes:
+    """Return the tables of `worker_lib.job` as Lua.
+
+    They are made anew whenever a script runs, so what few runs need stands in a
+    function.
+    """
+    moves = " ".join(f"{move.source}>{move.target}" for move in MOVES)
+    waits, ends = _kept("attempt", "running"), _kept("not_final", "due", "running")
+    kept = (name for name in _kept("always", "attempt") if name not in _WRITTEN)
+    return (
+        f"local MOVES = ' {moves} '\n"
+        f"local KEPT = {_list(kept)}\n"
+        "local function dropped(to)\n"
+        f"  if to == 'retrying' then return {_list(waits)} end\n"
+        f"  if to == 'queued' then return {_list([*waits, *_kept('due')])} end\n"
+        "  if to == 'failed' or to == 'cancelled' or to == 'expired' then\n"
+        f"    return {_list(ends)}\n"
+        "  end\n"
+        "end\n"
+    ).encode()
+
+
+def _kept(*how: str) -> list[str]:
+    return [field.name for field in FIELDS.values() if field.kept in how]
+
+
+def _list(names: Iterable[str]) -> str:
+    return "{" + ", ".join(map(repr, names)) + "}"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import StoreError
+from worker_lib.job import FINAL
 from worker_lib.logs import get_logger
 from worker_lib.store.calls import Calls
 from worker_lib.store.changes import Changes
 from worker_lib.store.keys import job_channel, key_prefix, new_slot_id
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.replies import (
+    SHOWN,
     FailedBoot,
+    Found,
     Launch,
     Loss,
     Stored,
@@ -23,6 +25,7 @@ from worker_lib.store.replies import (
     Unfinished,
     check_of,
     outcome_of,
+    queue_of,
     seen_of,
 )
 from worker_lib.store.requirements import (
@@ -34,12 +37,14 @@ from worker_lib.store.requirements import (
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from worker_lib.store.connection import Connection
-    from worker_lib.store.replies import Check, Outcome, Seen
+    from worker_lib.store.new_job import NewJob
+    from worker_lib.store.replies import Check, Outcome, QueueSeen, Seen
+    from worker_lib.store.scripts import Word
 
-__all__ = ["NewJob", "Store"]
+__all__ = ["Store"]
 
 log = get_logger("store")
 
@@ -54,39 +59,6 @@ _MAX_CANDIDATES = 20
 # A little under the 1 per second that Fly allows, since its clock is not ours.
 CREATES_PER_SECOND = 0.95
 CREATE_BURST = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """A call to store.
-
-    Attributes:
-        rank: Place of its queue, 0 first.
-        pool_spec: Sealed description of the pool's machines.
-        policy: JSON that machines and sweeps read: attempts, backoff, `on_lost`.
-        pending_ttl: Seconds that it may wait for a machine before it expires.
-        call: Signed arguments.
-        code: Signed function; b"" if it travels by name, as `code_hash` then says.
-        may_launch: Whether this process can ask for machines.
-    """
-
-    id: str
-    task: str
-    pool: str
-    pool_spec: bytes
-    queue: str
-    rank: int
-    timeout: float
-    result_ttl: float
-    pending_ttl: float
-    policy: str
-    call: bytes
-    code_hash: str
-    code: bytes
-    delay: float
-    max_machines: int
-    linger: float
-    may_launch: bool
 
 
 class Store:
@@ -107,6 +79,8 @@ class Store:
     def enqueue(self, job: NewJob) -> Stored:
         """Store a call and decide whether a machine is owed; idempotent.
 
+        Stores nothing where a job holds its key: what that one is, is returned.
+
         The first call of a process also checks what this user of Redis may do, and
         warns once if the server evicts.
 
@@ -114,19 +88,22 @@ class Store:
             StoreUnavailable: nothing is known to be stored.
             StoreError: the user lacks a right that jobs need; nothing was stored.
         """
-        known = job.code_hash in self._codes_known
+        code_hash = str(job.of("code"))
+        known = code_hash in self._codes_known
         reply = self._enqueue(job, b"" if known else job.code)
         if reply[0] == b"code":
             reply = self._enqueue(job, job.code)
         if reply[0] == b"rights":
             raise StoreError(self._rights_missing(reply[1:]))
-        if job.code_hash:
-            self._remember_code(job.code_hash)
-        status, slot, trouble, next_in, policy = (part.decode() for part in reply[1:])
+        if code_hash:
+            self._remember_code(code_hash)
+        job_id, status, slot, trouble, next_in, policy = (
+            part.decode() for part in reply[1:]
+        )
         if not self._checked:
             self._checked = True
             _warn_of_eviction(policy)
-        return Stored(status, slot, trouble, float(next_in))
+        return Stored(job_id, status, slot, trouble, float(next_in))
 
     def launch(
         self,
@@ -149,14 +126,14 @@ class Store:
         """
         reply = self._connection.run(
             script("launch"),
-            slot,
-            CREATES_PER_SECOND,
-            CREATE_BURST,
-            look_in,
-            who,
-            new_slot_id(),
-            probe_for,
             *waiting,
+            slot=slot,
+            rate=CREATES_PER_SECOND,
+            burst=CREATE_BURST,
+            look_in=look_in,
+            who=who,
+            question=new_slot_id(),
+            probe_for=probe_for,
         )
         verdict = reply[0].decode()
         if verdict == "wait":
@@ -168,11 +145,13 @@ class Store:
 
     def is_launching(self, slot: str) -> bool:
         """Say whether the machine of `slot` was launched and has not claimed yet."""
-        return bool(self._connection.run(script("launching"), slot))
+        return bool(self._connection.run(script("launching"), slot=slot))
 
     def created(self, slot: str, machine_id: str) -> bool:
         """Keep the id of a slot's machine; False if the slot is gone meanwhile."""
-        return bool(self._connection.run(script("created"), slot, machine_id))
+        return bool(
+            self._connection.run(script("created"), slot=slot, machine=machine_id)
+        )
 
     def refuse(
         self,
@@ -196,12 +175,22 @@ class Store:
         Returns:
             False if nothing was done, since the machine came all the same.
         """
-        words = (slot, reason, hold, int(tell), who, int(unsure))
-        return bool(self._connection.run(script("refuse"), *words))
+        done = self._connection.run(
+            script("refuse"),
+            slot=slot,
+            reason=reason,
+            hold=hold,
+            tell=int(tell),
+            who=who,
+            unsure=int(unsure),
+        )
+        return bool(done)
 
     def cancel(self, job_id: str) -> bool | None:
         """End a job; False if it was final already, None if there is none."""
-        done = self._connection.run(script("cancel"), job_id, new_slot_id())
+        done = self._connection.run(
+            script("cancel"), job=job_id, canceller=new_slot_id()
+        )
         return None if done < 0 else bool(done)
 
     @property
@@ -215,7 +204,9 @@ class Store:
         Args:
             patience: Seconds to wait for the answer; 0 as long as usual.
         """
-        replies = self._connection.run(script("look"), *job_ids, patience=patience)
+        replies = self._connection.run(
+            script("look"), *job_ids, patience=patience, fields=",".join(SHOWN)
+        )
         return [
             seen_of(job_id, reply) if reply else None
             for job_id, reply in zip(job_ids, replies, strict=True)
@@ -223,7 +214,122 @@ class Store:
 
     def recent(self, limit: int) -> list[str]:
         """Return the ids of the newest jobs, newest first."""
-        return [one.decode() for one in self._connection.run(script("recent"), limit)]
+        return self.find(budget=limit).job_ids
+
+    def find(
+        self,
+        *,
+        status: str = "",
+        queue: str = "",
+        task: str = "",
+        tag: str = "",
+        since: float = 0.0,
+        cursor: tuple[str, str] | None = None,
+        budget: int = 1000,
+    ) -> Found:
+        """Return a part of the jobs that fit, newest first.
+
+        Args:
+            status: "" for any, as the next three.
+            queue: Its name.
+            task: `module:name`.
+            tag: `name=value`.
+            since: Seconds since the epoch, by Redis's clock.
+            cursor: Of the part before; None for the first.
+            budget: Looks at so many jobs of the list; the part has that many at most.
+        """
+        index = f"tag:{tag}" if tag else "jobs"
+        if not tag and status in FINAL - {"succeeded"}:
+            index = f"ended:{status}"
+        created, after = cursor or ("+inf", "")
+        reply = self._connection.run(
+            script("list"),
+            index=index,
+            created_from=created,
+            after=after,
+            since=since,
+            status=status,
+            queue=queue,
+            task=task,
+            budget=budget,
+        )
+        created, after, *job_ids = (part.decode() for part in reply)
+        return Found(job_ids, (created, after) if created else None)
+
+    def record(self, job_id: str) -> dict[str, bytes]:
+        """Return the whole record of a job, its sealed call included; {} if none."""
+        pairs = self._connection.run(script("record"), job=job_id)
+        return {
+            name.decode(): value
+            for name, value in zip(pairs[::2], pairs[1::2], strict=True)
+        }
+
+    def edit(
+        self,
+        job_id: str,
+        *,
+        fence: str,
+        queue: str,
+        priority: int,
+        delay: float | None = None,
+        first: bool = False,
+        fields: Mapping[str, Word] | None = None,
+    ) -> str:
+        """Change a job that waits, as a whole or not at all.
+
+        Args:
+            job_id: The job.
+            fence: Of the record that was read: if it is another now, nothing is done.
+            queue: Where it waits afterwards.
+            priority: In that queue.
+            delay: Seconds from now; 0: it may run now; None: as it was.
+            first: Before all others of its queue.
+            fields: Of its record, to be stored as they are.
+
+        Returns:
+            `changed`, `gone`, or the status that it has by now.
+        """
+        words = [word for pair in (fields or {}).items() for word in pair]
+        verdict = self._connection.run(
+            script("edit"),
+            *words,
+            job=job_id,
+            fence=fence,
+            queue=queue,
+            priority=priority,
+            delay="" if delay is None else delay,
+            first=int(first),
+        )
+        return str(verdict, "utf-8")
+
+    def delete(self, job_id: str) -> str:
+        """Forget a job; one that waits is cancelled first.
+
+        Returns:
+            `deleted`, `gone`, or `running`.
+        """
+        verdict = self._connection.run(
+            script("delete"), job=job_id, canceller=new_slot_id()
+        )
+        return str(verdict, "utf-8")
+
+    def output(self, job_id: str) -> list[tuple[str, bytes]]:
+        """Return fence and sealed output of each attempt that printed something."""
+        chunks = self._connection.run(script("output"), job=job_id)
+        split = (chunk.split(b" ", 1) for chunk in chunks)
+        return [(fence.decode(), sealed) for fence, sealed in split]
+
+    def pause(self, queue: str) -> bool:
+        """Hold back the jobs of a queue; False if it was paused already."""
+        return bool(self._connection.run(script("pause"), queue=queue, pause=1))
+
+    def resume(self, queue: str) -> bool:
+        """Let the jobs of a queue run again; False if it was not paused."""
+        return bool(self._connection.run(script("pause"), queue=queue, pause=0))
+
+    def queues(self) -> list[QueueSeen]:
+        """Return all queues that have jobs or are paused, by name."""
+        return sorted(queue_of(one) for one in self._connection.run(script("queues")))
 
     def wait(self, job_id: str, timeout: float) -> Outcome | None:
         """Block until the job is final; None if woken for another reason, or late."""
@@ -267,13 +373,17 @@ class Store:
             rate: So many a second, all machines of the namespace together.
             burst: So many at once after a pause.
         """
-        granted: int = self._connection.run(script("nest"), wanted, rate, burst)
+        granted: int = self._connection.run(
+            script("nest"), wanted=wanted, rate=rate, burst=burst
+        )
         return granted
 
     def sweep(self) -> Sweep:
         """Take up what is overdue; another sweep leaves it alone for a while."""
         candidates = [new_slot_id() for _ in range(_MAX_CANDIDATES)]
-        first, *found = self._connection.run(script("sweep"), _SWEEP_LATCH, *candidates)
+        first, *found = self._connection.run(
+            script("sweep"), *candidates, latch=_SWEEP_LATCH
+        )
         launches = [one[1].decode() for one in found if one[0] == b"launch"]
         checks = [check_of(one) for one in found if one[0] == b"check"]
         strays = [
@@ -309,34 +419,36 @@ class Store:
         boot = failed_boot or FailedBoot()
         verdict, *slot = self._connection.run(
             script("lose"),
-            check.slot,
-            check.state,
-            check.machine_id,
-            check.fence,
-            int(gone),
-            envelope,
-            error,
-            kind,
-            MAX_LOST,
-            new_slot_id(),
-            boot.reason,
-            int(boot.tell),
-            boot.first_hold,
-            boot.most,
+            slot=check.slot,
+            state=check.state,
+            machine=check.machine_id,
+            fence=check.fence,
+            gone=int(gone),
+            outcome=envelope,
+            error=error,
+            cause=kind,
+            most_lost=MAX_LOST,
+            slot_candidate=new_slot_id(),
+            boot_reason=boot.reason,
+            tell=int(boot.tell),
+            first_hold=boot.first_hold,
+            most_boots=boot.most,
         )
         return Loss(verdict == b"lost", *(one.decode() for one in slot))
 
     def remember_stray(self, slot: str, machine_id: str) -> None:
         """Have a machine destroyed that no slot is kept for, now or later."""
-        self._connection.run(script("stray"), slot, machine_id, 1)
+        self._connection.run(script("stray"), slot=slot, machine=machine_id, remember=1)
 
     def forget_stray(self, slot: str) -> None:
         """Note that the machine of a freed slot is gone."""
-        self._connection.run(script("stray"), slot, "", "")
+        self._connection.run(script("stray"), slot=slot, machine="", remember=0)
 
     def extend(self, check: Check, seconds: float) -> None:
         """Look at this slot again after so many seconds, unless it was heard of."""
-        self._connection.run(script("extend"), check.slot, check.state, seconds)
+        self._connection.run(
+            script("extend"), slot=check.slot, state=check.state, seconds=seconds
+        )
 
     def orphans(self, slots: Sequence[str]) -> tuple[float, set[str]]:
         """Return Redis's time, and those slots that it knows nothing of."""
@@ -351,7 +463,7 @@ class Store:
             with_life: Look also for how long outcomes are kept.
         """
         running, near, later, life = self._connection.run(
-            script("unfinished"), soon, "1" if with_life else "0"
+            script("unfinished"), soon=soon, with_life=int(with_life)
         )
         return Unfinished(running, near, later, max(0, life) / 1000)
 
@@ -362,25 +474,12 @@ class Store:
     def _enqueue(self, job: NewJob, code: bytes) -> Any:
         return self._connection.run(
             script("enqueue"),
-            job.id,
-            job.task,
-            job.pool,
-            job.rank,
-            job.queue,
-            job.timeout,
-            job.result_ttl,
-            job.policy,
-            job.call,
-            job.code_hash,
-            code,
-            job.delay,
-            new_slot_id(),
-            job.pending_ttl,
-            _LAUNCH_GRACE if job.may_launch else 0,
-            job.max_machines,
-            job.linger,
-            job.pool_spec,
-            "" if self._checked else 1,
+            *job.pairs(),
+            **job.named(),
+            code=code,
+            slot_candidate=new_slot_id(),
+            launch_grace=_LAUNCH_GRACE if job.may_launch else 0,
+            check_rights=int(not self._checked),
         )
 
     def _remember_code(self, code_hash: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from worker_lib.store.address import Address
-    from worker_lib.store.scripts import Script
+    from worker_lib.store.scripts import Script, Word
 
     Reply: TypeAlias = "bytes | int | list[Reply] | None"
 
@@ -102,41 +102,44 @@ class Wire:
     def run(
         self,
         script: Script,
-        *args: bytes | str | float,
+        *rest: Word,
         patience: float = _ANSWER_TIMEOUT,
+        **named: Word,
     ) -> Reply:
         """Run a script and return its reply, which may take `patience` seconds.
+
+        Args:
+            script: Takes these arguments, by its own names, then the rest.
 
         Raises:
             StoreUnavailable: the reply did not come; the script may have run, and may
                 be sent again.
         """
+        words = script.words(rest, named)
         self.connect(min(_CONNECT_TIMEOUT, patience))
         if script.name not in self._known:
             # Sent whole, it need not be hashed here, and is known from then on.
-            return self._whole(patience, script, *args)
+            return self._whole(patience, script, words)
         self.used = True
-        self._send((b"EVALSHA", script.sha, b"1", self._prefix, *args), patience)
+        self._send((b"EVALSHA", script.sha, b"1", self._prefix, *words), patience)
         try:
             return self.receive(patience)
         except NoScript:
-            return self._whole(patience, script, *args)
+            return self._whole(patience, script, words)
 
-    def _whole(
-        self, patience: float, script: Script, *args: bytes | str | float
-    ) -> Reply:
+    def _whole(self, patience: float, script: Script, words: list[Word]) -> Reply:
         self.used = True
-        self._send((b"EVAL", script.source, b"1", self._prefix, *args), patience)
+        self._send((b"EVAL", script.source, b"1", self._prefix, *words), patience)
         reply = self.receive(patience)
         self._known.add(script.name)
         return reply
 
-    def send(self, *command: bytes | str | float) -> None:
+    def send(self, *command: Word) -> None:
         """Send one command."""
         self.used = True
         self._send(command, _ANSWER_TIMEOUT)
 
-    def _send(self, command: Sequence[bytes | str | float], timeout: float) -> None:
+    def _send(self, command: Sequence[Word], timeout: float) -> None:
         connection = self._open_socket()
         try:
             connection.settimeout(min(timeout, self.longest))
@@ -217,7 +220,7 @@ class Wire:
         return StoreUnavailable(f"the connection to Redis broke: {error or 'closed'}")
 
 
-def pack(command: Sequence[bytes | str | float]) -> bytes:
+def pack(command: Sequence[Word]) -> bytes:
     """Return a command as RESP, in one piece."""
     parts = [b"*%d\r\n" % len(command)]
     for word in command:

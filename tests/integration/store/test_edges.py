@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def test_any_text_of_a_task_can_be_looked_at(rig: StoreRig, text: str) -> None:
     """What people print has line ends that only Unicode knows."""
     machine, job = rig.running()
-    machine.finish(job, "failed", error=text, kind="error", output=text)
+    machine.report(job, "failed", error=text, kind="error", tail=text)
     (seen,) = rig.store.look(job.id)
     assert seen is not None
     assert (text, text) == (seen.info.error, seen.info.attempts[0].output)
@@ -52,12 +52,13 @@ def test_a_delay_longer_than_pending_ttl_is_kept(rig: StoreRig) -> None:
     assert rig.redis.pttl(rig.key("job", job)) > 1_000_000
 
 
-@pytest.mark.parametrize("key", ["ready:pool", "pool:pool", "code:h", "jobs"])
+@pytest.mark.parametrize("key", ["ready:pool:default", "pool:pool", "code:h", "jobs"])
 def test_what_a_job_needs_lives_as_long_as_the_job(rig: StoreRig, key: str) -> None:
     """Renewing half-way must not leave the newest job with half a life."""
     life = 14 * 86400
     rig.store.enqueue(new_job(code_hash="h", code=b"x", pending_ttl=float(life)))
     rig.redis.pexpire(rig.key(key), life * 1000 * 6 // 10)
+    rig.redis.hincrbyfloat(rig.key("pool", "pool"), "kept_until", -life * 1.4)
     rig.store.enqueue(new_job(code_hash="h", code=b"x", pending_ttl=float(life)))
     assert rig.redis.pttl(rig.key(key)) > life * 990
 
@@ -80,9 +81,9 @@ def test_a_cancel_sent_again_after_a_lost_reply_says_yes(rig: StoreRig) -> None:
     real = store._connection
 
     class Twice:
-        def run(self, *words: Any) -> Any:
-            real.run(*words)
-            return real.run(*words)
+        def run(self, *words: Any, **named: Any) -> Any:
+            real.run(*words, **named)
+            return real.run(*words, **named)
 
     store._connection = Twice()
     assert rig.store.cancel(job) is True

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_rig import STOPPED, StoreRig, claimed, new_job
+from store_rig import StoreRig, claimed, new_job
 
 from worker_lib.errors import StoreError
 from worker_lib.store.store import Store
@@ -80,22 +80,22 @@ def test_a_report_that_is_refused_can_be_sent_again(
     """And counts then."""
     machine, job = rig.running()
     rig.enqueue()
-    assert full(rig, lambda: machine.finish(job, status, outcome=b"x", retry_in=60.0))
+    assert full(rig, lambda: machine.report(job, status, outcome=b"x", retry_in=60.0))
 
-    assert machine.finish(job, status, outcome=b"x", retry_in=60.0)[0]
+    assert machine.report(job, status, outcome=b"x", retry_in=60.0)[0]
     assert status == rig.status(job.id)
 
 
-@pytest.mark.parametrize("mood", ["rested", "leave", "stay"])
+@pytest.mark.parametrize("intent", ["leave_if_idle", "leave", "stay"])
 def test_a_machine_that_leaves(
-    full: Callable[..., Any], rig: StoreRig, mood: Any
+    full: Callable[..., Any], rig: StoreRig, intent: Any
 ) -> None:
     """With and without a job that waits."""
     machine, job = rig.running(linger=10.0)
-    machine.finish(job, "succeeded")
-    full(rig, lambda: machine.claim(mood))
+    machine.report(job, "succeeded")
+    full(rig, lambda: machine.claim(intent))
     rig.enqueue(linger=10.0)
-    full(rig, lambda: machine.claim(mood))
+    full(rig, lambda: machine.claim(intent))
 
     assert rig.slots() or f"p:{'pool'}" in rig.timers()
 
@@ -104,9 +104,9 @@ def test_a_release(full: Callable[..., Any], rig: StoreRig) -> None:
     """The job is not lost, and neither is the slot that is owed."""
     machine, job = rig.running(max_machines=1)
     rig.enqueue(max_machines=1)
-    assert full(rig, lambda: machine.release(job, **STOPPED))
+    assert full(rig, lambda: machine.give_back(job))
 
-    assert machine.release(job, **STOPPED)
+    assert machine.give_back(job)
     assert "queued" == rig.status(job.id)
 
 
@@ -115,8 +115,8 @@ def test_a_release_of_a_cancelled_job(full: Callable[..., Any], rig: StoreRig) -
     machine, job = rig.running(max_machines=1)
     rig.enqueue(max_machines=1)
     rig.store.cancel(job.id)
-    full(rig, lambda: machine.release(job, **STOPPED))
-    machine.release(job, **STOPPED)
+    full(rig, lambda: machine.give_back(job))
+    machine.give_back(job)
 
     assert rig.slots()
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_rig import FINAL, STOPPED, claimed
+from store_rig import FINAL, claimed
 from waiting import until
 
 from worker_lib.store.replies import Check, Loss, Outcome
 
 if TYPE_CHECKING:
-    from store_rig import StoreRig
+    from store_rig import RigMachine, StoreRig
 
-    from worker_lib.store.machine import ClaimedJob, MachineStore
+    from worker_lib.store.machine import ClaimedJob
 
 
 def check(rig: StoreRig, slot: str) -> Check:
@@ -156,7 +156,7 @@ class TestClaim:
         rig.pass_time(3)
         machine = rig.machine(stored.slot)
         first = claimed(machine)
-        machine.finish(first, "succeeded")
+        machine.report(first, "succeeded")
         seen = rig.store.look(first.id, second)
 
         assert all(one is not None for one in seen)
@@ -181,7 +181,7 @@ class TestClaim:
     def test_an_empty_pool_sends_the_machine_home(self, rig: StoreRig) -> None:
         """Its slot is given back in the same step."""
         machine, job = rig.running()
-        ok, claim = machine.finish(job, "succeeded")
+        ok, claim = machine.report(job, "succeeded")
 
         assert (True, "empty") == (ok, claim.verdict)
         assert (set(), {}) == (rig.slots(), rig.timers())
@@ -192,7 +192,7 @@ class TestClaim:
         """What still waits is seen to by whoever has a token."""
         machine, job = rig.running(max_machines=1)
         waiting, _ = rig.enqueue(max_machines=1)
-        _, claim = machine.finish(job, "succeeded", mood="leave")
+        _, claim = machine.report(job, "succeeded", intent="leave")
 
         assert ("empty", set(), [waiting]) == (
             claim.verdict,
@@ -205,17 +205,17 @@ class TestClaim:
     def test_queues_are_served_in_order_and_each_first_in_first_out(
         self, rig: StoreRig
     ) -> None:
-        """All of `high` goes before any `default`, and that before any `low`."""
-        ranks = [2, 1, 0, 1, 2, 0, 0, 1]
-        jobs = [rig.enqueue(rank=rank)[0] for rank in ranks]
+        """All of `high` goes before any `default`, and that before any other."""
+        names = ("high", "default", "low", "an-other")
+        jobs = [rig.enqueue(queue=names[i])[0] for i in (2, 1, 0, 1, 2, 0, 0, 3)]
         (slot, *_) = rig.slots()
         machine, order = rig.machine(slot), []
         claim = machine.claim("stay")
         while claim.job is not None:
             order.append(claim.job.id)
-            _, claim = machine.finish(claim.job, "succeeded")
+            _, claim = machine.report(claim.job, "succeeded")
 
-        assert [jobs[i] for i in (2, 5, 6, 1, 3, 7, 0, 4)] == order
+        assert [jobs[i] for i in (2, 5, 6, 1, 3, 0, 4, 7)] == order
 
 
 class TestFinish:
@@ -224,7 +224,7 @@ class TestFinish:
     def test_a_success_is_stored_for_good(self, rig: StoreRig) -> None:
         """The outcome can be read any number of times; the call is forgotten."""
         machine, job = rig.running()
-        machine.finish(job, "succeeded", outcome=b"sealed")
+        machine.report(job, "succeeded", outcome=b"sealed")
         expected = Outcome("succeeded", "1", b"sealed")
 
         assert [expected] * 3 == [rig.store.wait(job.id, 1) for _ in range(3)]
@@ -236,13 +236,13 @@ class TestFinish:
             seen.info.error,
             seen.info.attempts[0].outcome,
         )
-        assert not {"call", "slot", "due", "progress"} & rig.record(job.id).keys()
+        assert not {"call", "slot", "due", "progress"} & rig.fields(job.id)
 
     def test_a_failure_keeps_what_a_person_needs(self, rig: StoreRig) -> None:
         """Error, kind, output and the call itself, to look at or to run again."""
         machine, job = rig.running()
-        machine.finish(
-            job, "failed", outcome=b"sealed", error="no", kind="exit", output="bye\n"
+        machine.report(
+            job, "failed", outcome=b"sealed", error="no", kind="exit", tail="bye\n"
         )
         (seen,) = rig.store.look(job.id)
 
@@ -264,7 +264,7 @@ class TestFinish:
     ) -> None:
         """What people print has line ends that only Unicode knows."""
         machine, job = rig.running()
-        machine.finish(job, "failed", error=text, kind="error", output=text)
+        machine.report(job, "failed", error=text, kind="error", tail=text)
         (seen,) = rig.store.look(job.id)
 
         assert seen is not None
@@ -276,7 +276,7 @@ class TestFinish:
         """Over a kilobyte, the second copy that waiters rotate is left out."""
         machine, job = rig.running()
         large = bytes(range(256)) * 8
-        machine.finish(job, "succeeded", outcome=large)
+        machine.report(job, "succeeded", outcome=large)
         waited = [rig.store.wait(job.id, 1) for _ in range(4)]
         expected = Outcome("succeeded", "1", large)
 
@@ -292,7 +292,7 @@ class TestFinish:
     def test_a_retry_waits_until_it_is_due(self, rig: StoreRig) -> None:
         """Then it goes back in line; the machine did not wait for it."""
         machine, job = rig.running()
-        ok, claim = machine.finish(
+        ok, claim = machine.report(
             job, "retrying", error="no", kind="error", retry_in=30.0
         )
         assert (True, "empty", "retrying") == (ok, claim.verdict, rig.status(job.id))
@@ -308,7 +308,7 @@ class TestFinish:
     def test_a_retry_that_is_near_is_waited_for(self, rig: StoreRig) -> None:
         """A machine costs less than a boot."""
         machine, job = rig.running()
-        _, claim = machine.finish(job, "retrying", retry_in=2.0)
+        _, claim = machine.report(job, "retrying", retry_in=2.0)
 
         assert "idle" == claim.verdict
         assert 1.9 < claim.wait <= 2.01
@@ -322,7 +322,7 @@ class TestFinish:
         slot = lose(rig, next(iter(rig.slots())))
         new = claimed(rig.machine(slot))
         before = rig.record(old.id)
-        ok, claim = late.finish(old, status, outcome=b"late", retry_in=1.0)
+        ok, claim = late.report(old, status, outcome=b"late", retry_in=1.0)
 
         assert (old.id, "1", "3") == (new.id, old.fence, new.fence)
         assert (False, "gone") == (ok, claim.verdict)
@@ -333,12 +333,12 @@ class TestFinish:
     def test_a_final_job_never_changes(self, rig: StoreRig, second: str) -> None:
         """Neither by its own holder nor by a cancel."""
         machine, job = rig.running()
-        machine.finish(job, "succeeded", outcome=b"first")
+        machine.report(job, "succeeded", outcome=b"first")
         before = rig.snapshot()
-        machine.finish(job, second, outcome=b"second", retry_in=1.0)
+        machine.report(job, second, outcome=b"second", retry_in=1.0)
 
         assert rig.store.cancel(job.id) is False
-        assert not machine.release(job, **STOPPED)
+        assert not machine.give_back(job)
         assert before == rig.snapshot()
 
     def test_finishing_hands_over_the_next_job_in_the_same_step(
@@ -347,7 +347,7 @@ class TestFinish:
         """One command per job is what a drained queue costs."""
         machine, first = rig.running(max_machines=1)
         second, _ = rig.enqueue(max_machines=1)
-        _, claim = machine.finish(first, "succeeded")
+        _, claim = machine.report(first, "succeeded")
 
         assert claim.job is not None
         assert (second, "1") == (claim.job.id, claim.job.fence)
@@ -358,7 +358,7 @@ class TestFinish:
         """A job that is retried a thousand times keeps the latest."""
         machine, job = rig.running()
         for _ in range(40):
-            machine.finish(job, "retrying", retry_in=1.0, output="x" * 4000)
+            machine.report(job, "retrying", retry_in=1.0, tail="x" * 4000)
             rig.pass_time(1.1)
             job = claimed(machine)
         (seen,) = rig.store.look(job.id)
@@ -366,7 +366,7 @@ class TestFinish:
         assert seen is not None
         assert 10 < len(seen.info.attempts) < 20
         assert 40 == seen.info.attempts[-2].number
-        assert len(rig.record(job.id)["attempts"]) < 70_000
+        assert len(rig.record(job.id)["past"]) < 70_000
 
 
 class TestHeartbeat:
@@ -395,7 +395,7 @@ class TestHeartbeat:
             seen.info.progress.message,
         )
 
-        machine.finish(job, "succeeded")
+        machine.report(job, "succeeded")
         (seen,) = rig.store.look(job.id)
         assert seen is not None
         assert seen.info.progress is None
@@ -406,7 +406,7 @@ class TestHeartbeat:
         rig.store.cancel(job.id)
 
         assert not machine.heartbeat(job, '{"done": 1, "total": null, "message": ""}')
-        assert "progress" not in rig.record(job.id)
+        assert not rig.record(job.id)["progress"]
 
 
 class TestCancel:
@@ -420,13 +420,13 @@ class TestCancel:
             return rig.enqueue()[0]
         machine, job = rig.running()
         if status == "retrying":
-            machine.finish(job, "retrying", retry_in=60.0)
+            machine.report(job, "retrying", retry_in=60.0)
         if status in {"succeeded", "failed"}:
-            machine.finish(job, status)
+            machine.report(job, status)
         if status == "cancelled":
             rig.store.cancel(job.id)
         if status == "expired":
-            machine.release(job, **STOPPED)
+            machine.give_back(job)
             rig.expire(job.id)
         assert status == rig.status(job.id)
         return job.id
@@ -468,7 +468,7 @@ class TestCancel:
         rig.store.cancel(job.id)
 
         assert "c" == until(machine.heard)
-        ok, claim = machine.finish(job, "succeeded", outcome=b"late")
+        ok, claim = machine.report(job, "succeeded", outcome=b"late")
         assert (False, "empty", "cancelled") == (
             ok,
             claim.verdict,
@@ -536,7 +536,7 @@ class TestLose:
         second, _ = rig.enqueue(max_machines=1)
         seen = check(rig, next(iter(rig.slots())))
         rig.redis.hset(rig.key("job", second), "fence", "7")
-        machine.finish(first, "succeeded")
+        machine.report(first, "succeeded")
         before = rig.snapshot()
 
         assert (False, "") == told(rig, seen)
@@ -574,7 +574,7 @@ class TestRelease:
         """Another machine is called for at once."""
         machine, job = rig.running()
 
-        assert machine.release(job, **STOPPED)
+        assert machine.give_back(job)
         assert ("queued", "0", "0", "2") == tuple(
             rig.record(job.id)[one] for one in ("status", "attempt", "lost", "fence")
         )
@@ -590,13 +590,13 @@ class TestRelease:
         machine, job = rig.running()
         rig.store.cancel(job.id)
 
-        assert not machine.release(job, **STOPPED)
+        assert not machine.give_back(job)
         assert ("cancelled", set()) == (rig.status(job.id), rig.slots())
 
 
-def finish_twice(machine: MachineStore, job: ClaimedJob) -> list[tuple[bool, Any]]:
+def finish_twice(machine: RigMachine, job: ClaimedJob) -> list[tuple[bool, Any]]:
     """Report the same end twice, as after a lost reply."""
-    return [machine.finish(job, "succeeded", outcome=b"x") for _ in range(2)]
+    return [machine.report(job, "succeeded", outcome=b"x") for _ in range(2)]
 
 
 def test_a_report_that_is_sent_again_does_not_take_a_second_job(

@@ -96,7 +96,7 @@ def test_a_report_and_a_cancel_at_once_leave_one_outcome(rig: StoreRig) -> None:
         machine, job = rig.running()
         (accepted, _), cancelled = at_once(
             [
-                partial(machine.finish, job, "succeeded", outcome=b"x"),
+                partial(machine.report, job, "succeeded", outcome=b"x"),
                 partial(rig.store.cancel, job.id),
             ]
         )
@@ -116,7 +116,7 @@ def test_a_report_and_a_loss_at_once_leave_one_of_them(rig: StoreRig) -> None:
         (seen,) = rig.store.sweep().checks
         (accepted, _), lost = at_once(
             [
-                partial(machine.finish, job, "succeeded", outcome=b"x"),
+                partial(machine.report, job, "succeeded", outcome=b"x"),
                 partial(
                     rig.store.lose,
                     seen,
@@ -149,7 +149,7 @@ def test_twenty_waiters_all_get_the_outcome(rig: StoreRig, size: int) -> None:
     with ThreadPoolExecutor(21) as threads:
         waiting = [threads.submit(wait) for _ in range(20)]
         waiters(rig, 20)
-        machine.finish(job, "succeeded", outcome=envelope)
+        machine.report(job, "succeeded", outcome=envelope)
         outcomes = {one.result(10) for one in waiting}
 
     assert {Outcome("succeeded", "1", envelope)} == outcomes
@@ -158,7 +158,7 @@ def test_twenty_waiters_all_get_the_outcome(rig: StoreRig, size: int) -> None:
 def test_who_comes_after_the_end_does_not_wait(rig: StoreRig) -> None:
     """The outcome is kept for `result_ttl`, not for those who were there."""
     machine, job = rig.running()
-    machine.finish(job, "succeeded", outcome=b"x")
+    machine.report(job, "succeeded", outcome=b"x")
 
     assert [b"x"] * 5 == [
         found.envelope for _ in range(5) if (found := rig.store.wait(job.id, 0.001))
@@ -183,7 +183,7 @@ def test_changes_are_told_from_the_subscription_on(rig: StoreRig) -> None:
     held = claimed(machine)
     next(changes)
     seen.append(rig.status(job))
-    machine.finish(held, "succeeded")
+    machine.report(held, "succeeded")
     next(changes)
     seen.append(rig.status(job))
     changes.close()  # type: ignore[attr-defined]  # it is a generator

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_rig import STOPPED, claimed, new_job
+from store_rig import claimed, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def enqueue_later(rig: StoreRig) -> Echo:
 def enqueue_with_an_idle_machine(rig: StoreRig) -> Echo:
     """Store a call that wakes a machine."""
     machine, job = rig.running(linger=60.0)
-    machine.finish(job, "succeeded")
+    machine.report(job, "succeeded")
     echo = on_store(rig)
     rig.store.enqueue(new_job(linger=60.0))
     return echo
@@ -161,7 +161,7 @@ def claim(rig: StoreRig) -> Echo:
 def claim_nothing(rig: StoreRig) -> Echo:
     """Find the line empty, and linger."""
     machine, job = rig.running(linger=60.0)
-    machine.finish(job, "succeeded")
+    machine.report(job, "succeeded")
     echo = on_machine(machine, rig)
     machine.claim("stay")
     return echo
@@ -173,7 +173,7 @@ def finish(rig: StoreRig) -> Echo:
     rig.enqueue(max_machines=1)
     rig.enqueue(max_machines=1)
     echo = on_machine(machine, rig)
-    machine.finish(job, "succeeded", outcome=b"x")
+    machine.report(job, "succeeded", outcome=b"x")
     return echo
 
 
@@ -182,7 +182,7 @@ def finish_to_retry(rig: StoreRig) -> Echo:
     machine, job = rig.running(max_machines=1)
     rig.enqueue(max_machines=1)
     echo = on_machine(machine, rig)
-    machine.finish(job, "retrying", error="no", kind="error", retry_in=60.0)
+    machine.report(job, "retrying", error="no", kind="error", retry_in=60.0)
     return echo
 
 
@@ -238,7 +238,7 @@ def end_of_a_machine(rig: StoreRig) -> Echo:
     """Report the last success."""
     machine, job = rig.running()
     echo = on_machine(machine, rig)
-    machine.finish(job, "succeeded", outcome=b"x")
+    machine.report(job, "succeeded", outcome=b"x")
     return echo
 
 
@@ -246,7 +246,7 @@ def release(rig: StoreRig) -> Echo:
     """Hand a job back."""
     machine, job = rig.running()
     echo = on_machine(machine, rig)
-    machine.release(job, **STOPPED)
+    machine.give_back(job)
     return echo
 
 

@@ -52,7 +52,7 @@ class TestOwed:
 
         assert "" == fourth.slot
         assert 3 == len(rig.slots())
-        machine.finish(first, "succeeded")
+        machine.report(first, "succeeded")
         assert 3 == len(rig.slots())
 
     def test_an_idle_machine_is_woken_in_place_of_a_new_one(
@@ -60,7 +60,7 @@ class TestOwed:
     ) -> None:
         """It hears of it at once, and is due back within ten seconds."""
         machine, job = rig.running(linger=60.0)
-        _, claim = machine.finish(job, "succeeded")
+        _, claim = machine.report(job, "succeeded")
         assert ("idle", 60.0) == (claim.verdict, claim.wait)
         machine.listen()
         other, stored = rig.enqueue(linger=60.0)
@@ -76,7 +76,7 @@ class TestOwed:
     ) -> None:
         """Woken once, it is idle no longer."""
         machine, job = rig.running(linger=60.0)
-        machine.finish(job, "succeeded")
+        machine.report(job, "succeeded")
         slots = [rig.enqueue(linger=60.0)[1].slot for _ in range(2)]
 
         assert [False, True] == [bool(slot) for slot in slots]
@@ -84,10 +84,10 @@ class TestOwed:
     def test_a_machine_lingers_once_and_then_leaves(self, rig: StoreRig) -> None:
         """Asking again when the time is over ends it; asking for work does not."""
         machine, job = rig.running(linger=60.0)
-        machine.finish(job, "succeeded")
+        machine.report(job, "succeeded")
 
         assert "idle" == machine.claim("stay").verdict
-        assert "empty" == machine.claim("rested").verdict
+        assert "empty" == machine.claim("leave_if_idle").verdict
         assert (set(), {}) == (rig.slots(), rig.timers())
 
     def test_pools_do_not_share_machines(self, rig: StoreRig) -> None:
@@ -120,7 +120,7 @@ class TestLaunch:
         """Another machine has taken the job meanwhile."""
         machine, job = rig.running(max_machines=2)
         _, stored = rig.enqueue(max_machines=2)
-        machine.finish(job, "succeeded")
+        machine.report(job, "succeeded")
 
         assert "unneeded" == rig.store.launch(stored.slot, 10.0, WHO).verdict
         assert stored.slot not in rig.slots()
@@ -205,7 +205,7 @@ class TestRefuse:
         slot = "5107"
         rig.redis.hset(rig.key("slot", slot), "pool", "pool")
         machine = rig.machine(slot)
-        machine.finish(claimed(machine), "succeeded", outcome=b"x")
+        machine.report(claimed(machine), "succeeded", outcome=b"x")
         outcome = rig.store.wait(job, 1)
         assert outcome is not None
         assert b"x" == outcome.envelope
@@ -220,7 +220,7 @@ class TestRefuse:
         machine = rig.machine(stored.slot)
         job = claimed(machine)
         if ends:
-            machine.finish(job, "succeeded")
+            machine.report(job, "succeeded")
         before = rig.snapshot()
 
         assert not rig.store.refuse(stored.slot, REASON, 30.0, who=WHO, tell=True)
@@ -274,7 +274,15 @@ class TestRefuse:
         assert seen is not None
         assert ("", "") == (seen.trouble, seen.info.trouble)
         left = set(rig.redis.hkeys(rig.key("pool", "pool")))
-        assert {"spec", "max", "linger"} == left
+        assert {
+            "spec",
+            "max",
+            "linger",
+            "rule",
+            "queues",
+            "paused",
+            "kept_until",
+        } == left
 
 
 class TestSweep:
@@ -346,7 +354,7 @@ class TestSweep:
     ) -> None:
         """Ten scheduled calls, one machine idle, room for three."""
         machine, job = rig.running(linger=60.0, max_machines=3)
-        machine.finish(job, "succeeded")
+        machine.report(job, "succeeded")
         for _ in range(10):
             rig.enqueue(delay=100.0, linger=60.0, max_machines=3)
         rig.redis.delete(rig.key("timers"))
@@ -391,7 +399,7 @@ class TestSweep:
 def test_a_word_for_a_machine_is_kept_until_it_listens(rig: StoreRig) -> None:
     """The wake-up may come between its claim and its listening."""
     machine, job = rig.running(linger=60.0)
-    machine.finish(job, "succeeded")
+    machine.report(job, "succeeded")
     rig.enqueue(linger=60.0)
     machine.listen()
 

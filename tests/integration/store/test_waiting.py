@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from store_rig import STOPPED, claimed
+from store_rig import claimed
 from waiting import until
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TestExpiry:
 
         assert seen is not None
         assert "expired" == seen.info.status
-        assert "pending_ttl" in seen.info.error
+        assert "WORKER_LIB_PENDING_TTL" in seen.info.error
 
     def test_a_job_that_runs_does_not_expire(self, rig: StoreRig) -> None:
         """Nor does the deadline of its waiting time stay behind."""
@@ -80,7 +80,7 @@ class TestExpiry:
     def test_each_hand_over_lets_it_wait_anew(self, rig: StoreRig) -> None:
         """A retry that is due later than the job might have waited at first."""
         machine, job = rig.running(pending_ttl=60.0)
-        machine.finish(job, "retrying", retry_in=7 * DAY)
+        machine.report(job, "retrying", retry_in=7 * DAY)
 
         assert life(rig, job.id) > 7 * DAY + 60
         assert 7 * DAY < rig.timers()[f"j:{job.id}"] <= 7 * DAY + 60
@@ -95,7 +95,7 @@ class TestExpiry:
         """It waits as if it had been stored now."""
         machine, job = rig.running(pending_ttl=60.0)
         rig.redis.pexpire(rig.key("job", job.id), 1000)
-        machine.release(job, **STOPPED)
+        machine.give_back(job)
 
         assert life(rig, job.id) > 60
         assert 58 < rig.timers()[f"j:{job.id}"] <= 60
@@ -107,7 +107,7 @@ class TestTwice:
     def test_a_machine_that_must_stop_ends_it(self, rig: StoreRig) -> None:
         """It is not handed back: the task had begun."""
         machine, job = rig.running(policy=ONCE)
-        assert machine.release(job, **STOPPED)
+        assert machine.give_back(job)
 
         assert "failed" == rig.status(job.id)
         outcome = rig.store.wait(job.id, 1.0)
@@ -126,7 +126,7 @@ class TestTwice:
         assert claim.job is not None
         assert ("interrupted", job.id) == (claim.verdict, claim.job.id)
         assert claim == again.claim("stay"), "the first reply may have been lost"
-        again.release(claim.job, charge=True, **STOPPED)
+        again.give_back(claim.job, charge=True)
         assert "failed" == rig.status(job.id)
 
     def test_a_restart_counts_as_a_lost_machine(self, rig: StoreRig) -> None:
@@ -136,7 +136,7 @@ class TestTwice:
             again = rig.machine(machine._slot)
             held = again.claim("stay").job
             assert held is not None
-            again.release(held, charge=True, **STOPPED)
+            again.give_back(held, charge=True)
             assert str(lost) == rig.record(job.id)["lost"]
             if lost < 3:
                 (slot,) = rig.slots()
@@ -158,16 +158,16 @@ class TestWaking:
     def idle(self, rig: StoreRig) -> str:
         """Return the slot of a machine that waits for a call."""
         machine, job = rig.running(linger=60.0)
-        assert "idle" == machine.finish(job, "succeeded")[1].verdict
+        assert "idle" == machine.report(job, "succeeded")[1].verdict
         return machine._slot
 
     def test_one_that_was_handed_back(self, rig: StoreRig) -> None:
         """By a machine that must stop."""
         first, job = rig.running(linger=60.0)
         second, other = rig.running(linger=60.0)
-        assert "idle" == second.finish(other, "succeeded")[1].verdict
+        assert "idle" == second.report(other, "succeeded")[1].verdict
         second.listen()
-        first.release(job, **STOPPED)
+        first.give_back(job)
 
         assert "w" == until(second.heard)
         assert {second._slot} == rig.slots()
@@ -176,7 +176,7 @@ class TestWaking:
         """The sweep needs no new machine for it."""
         _first, job = rig.running(linger=60.0)
         second, other = rig.running(linger=60.0)
-        second.finish(other, "succeeded")
+        second.report(other, "succeeded")
         second.listen()
         rig.pass_time(31.0)
         lost = [one for one in rig.store.sweep().checks if one.job_id == job.id]
@@ -192,9 +192,9 @@ class TestWaking:
         """Whoever moves it to the line also wakes a machine."""
         first, job = rig.running(linger=60.0)
         second, other = rig.running(linger=60.0)
-        second.finish(other, "succeeded")
+        second.report(other, "succeeded")
         second.listen()
-        first.finish(job, "retrying", retry_in=50.0, mood="leave")
+        first.report(job, "retrying", retry_in=50.0, intent="leave")
         unrelated, _ = rig.enqueue(delay=500.0, linger=60.0)
         rig.pass_time(51.0)
         rig.store.cancel(unrelated)
@@ -270,7 +270,7 @@ class TestCode:
         words = {"code_hash": "c0de", "code": b"sealed code"}
         machine, job = rig.running(**words)
         other, _ = rig.enqueue(**words)
-        machine.finish(job, "succeeded")
+        machine.report(job, "succeeded")
         assert self.needed(rig) > 600
 
         rig.store.cancel(other)
@@ -280,7 +280,7 @@ class TestCode:
         """It comes while the code is about to go."""
         words = {"code_hash": "c0de", "code": b"sealed code"}
         machine, job = rig.running(**words)
-        machine.finish(job, "succeeded")
+        machine.report(job, "succeeded")
         rig.enqueue(**words)
 
         assert self.needed(rig) > 600

@@ -15,14 +15,16 @@ end
 -- who wait for its jobs are woken to be told.
 local function hold_pool(pool, seconds, who, reason, tell)
   redis.call('HSET', key('pool', pool), 'hold_until', text(now + seconds),
-    'held_for', who, 'trouble_at', text(now), 'trouble_until', text(now + seconds),
+    'held_for', who, 'trouble_at', NOW, 'trouble_until', text(now + seconds),
     tell and 'trouble' or 'reason', reason)
   redis.call('HDEL', key('pool', pool), tell and 'reason' or 'trouble')
   look_at_pool(pool, now + seconds)
   if not tell then return end
-  for _, job in ipairs(redis.call('ZRANGE', key('ready', pool), 0, 99)) do
-    redis.call('RPUSH', key('out', job), '', '')
-    redis.call('PEXPIRE', key('out', job), 2000)
-    announce(job, 'trouble')
+  for queue in each(redis.call('HGET', key('pool', pool), 'queues') or '') do
+    for _, job in ipairs(redis.call('ZRANGE', ready_key(pool, queue), 0, 99)) do
+      redis.call('RPUSH', key('out', job), '', '')
+      redis.call('PEXPIRE', key('out', job), 2000)
+      announce(job, 'trouble')
+    end
   end
 end

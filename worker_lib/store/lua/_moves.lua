@@ -1,17 +1,16 @@
 -- How jobs move from one status to another; shared by the verbs that move them.
+-- MOVES, `dropped` and KEPT come from job.py: which moves there are, which fields a move
+-- into a status drops, and which remain of a job that succeeded.
 
-local function count(what)
-  local day = key('counts', math.floor(now / 86400))
-  if redis.call('HINCRBY', day, what, 1) == 1 then
-    redis.call('PEXPIRE', day, 40 * DAY_MS)
+-- The one place that writes a status. The pairs after it are written along.
+local function move(job, from, to, ...)
+  if not string.find(MOVES, ' ' .. from .. '>' .. to .. ' ', 1, true) then
+    error('no job moves from ' .. from .. ' to ' .. to)
   end
-end
-
-local function tell_slot(slot, what)
-  if slot and slot ~= '' and redis.call('EXISTS', key('slot', slot)) == 1 then
-    redis.call('RPUSH', key('ctl', slot), what)
-    redis.call('PEXPIRE', key('ctl', slot), 60000)
-  end
+  redis.call('HSET', key('job', job), 'status', to, ...)
+  local gone = dropped(to)
+  if gone then redis.call('HDEL', key('job', job), unpack(gone)) end
+  announce(job, to)
 end
 
 -- From now on the job waits, until `at` at most; its record outlives that moment, and
@@ -22,123 +21,153 @@ local function may_wait_until(job, at, timeout)
   set_timer('j:' .. job, at)
 end
 
--- Move what is due to the ready jobs, and wake a machine for each; returns the seconds
--- until more is due, or nil.
-local function promote(pool)
+-- Move what is due to the ready jobs, and wake a machine for each.
+local function promote(pool, about)
   local due = key('due', pool)
   for _, job in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now),
       'LIMIT', 0, 100)) do
-    local order = redis.call('HGET', key('job', job), 'order')
-    if order then
-      redis.call('HSET', key('job', job), 'status', 'queued')
-      redis.call('HDEL', key('job', job), 'due')
-      make_ready(pool, job, order)
-      wake_idle(pool)
-      announce(job)
+    local status, order, queue = read(key('job', job), 'status', 'order', 'queue')
+    queue = queue or 'default'
+    if status == 'scheduled' or status == 'retrying' then
+      move(job, status, 'queued')
+      make_ready(pool, about, queue, job, order)
+      if not is_in(about.paused, queue) then wake_idle(pool) end
     end
     redis.call('ZREM', due, job)
   end
-  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-  if not first[2] then
-    if redis.call('ZCARD', key('ready', pool)) == 0 then
-      redis.call('ZREM', TIMERS, 'p:' .. pool)
-    end
-    return nil
+  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
+  about.due_at = first and text(tonumber(first)) or false
+  if first then
+    redis.call('HSET', key('pool', pool), 'due_at', about.due_at)
+    look_at_pool(pool, tonumber(first))
+  else
+    redis.call('HDEL', key('pool', pool), 'due_at')
+    if count_ready(pool, about) == 0 then redis.call('ZREM', TIMERS, 'p:' .. pool) end
   end
-  look_at_pool(pool, tonumber(first[2]))
-  return math.max(0, tonumber(first[2]) - now)
 end
 
 -- One job less needs this code; the last one leaves it a while for calls to come.
 local function let_go_of_code(hash)
-  if hash == '' or redis.call('EXISTS', key('code', hash)) == 0 then return end
+  if redis.call('EXISTS', key('code', hash)) == 0 then return end
   if redis.call('HINCRBY', key('code', hash), 'jobs', -1) <= 0 then
     redis.call('PEXPIRE', key('code', hash), 600000)
   end
 end
 
--- The record's attempts with the running one closed, a JSON line each.
-local function closed_attempts(job, outcome, error, output)
-  local got = redis.call('HMGET', key('job', job), 'attempt', 'machine', 'region',
-    'boot', 'started', 'attempts')
-  local line = cjson.encode({n = tonumber(got[1]), machine = got[2] or '',
-    region = got[3] or '', boot = tonumber(got[4] or '') or -1,
-    started = tonumber(got[5]), ended = now, outcome = outcome,
-    error = error, output = output})
-  local lines = (got[6] or '') .. line .. '\n'
+-- The job that held a key is final: the key is free, unless it was given for a time.
+local function let_go_of_unique(job, task, wanted, unique_until)
+  local unique = P .. ':unique:' .. task .. ':' .. wanted
+  if redis.call('GET', unique) ~= job then return end
+  local left = tonumber(unique_until or '0') - now
+  if left > 0 then redis.call('PEXPIRE', unique, ms(left)) else redis.call('DEL', unique) end
+end
+
+-- What tells of an attempt that is over: as `Report` in machine.py.
+local ATTEMPT = {'cause', 'error', 'tail', 'exit_code', 'peak_mb', 'cpu_s'}
+
+-- The record's past attempts and the one under way, a JSON line each.
+local function closed_attempts(job, report)
+  local attempt, machine, region, boot, started, past = read(key('job', job), 'attempt',
+    'machine', 'region', 'boot', 'started', 'past')
+  local line = {attempt = attempt, machine = machine or '', region = region or '',
+    boot = boot or '', started = started, ended = NOW}
+  for _, name in ipairs(ATTEMPT) do line[name] = report[name] end
+  local lines = (past or '') .. cjson.encode(line) .. '\n'
   if #lines > 65536 then lines = string.gsub(lines, '^[^\n]*\n', '') end
   return lines
 end
 
--- The one way into a final status. `outcome` is '' where nothing was returned.
-local function finish(job, status, outcome, error, attempts)
+-- What a job that waits leaves when it moves on or ends.
+local function leave_line(job, pool, queue)
+  redis.call('ZREM', ready_key(pool, queue or 'default'), job)
+  redis.call('ZREM', key('due', pool), job)
+  redis.call('ZREM', TIMERS, 'j:' .. job)
+end
+
+-- The one way into a final status. `outcome` is '' where nothing was returned; `report`
+-- has what is known of the attempt that ended it, by the names of the record's fields.
+local function finish(job, status, outcome, report)
   local record, out = key('job', job), key('out', job)
-  local got = redis.call('HMGET', record, 'ttl', 'fence', 'attempts', 'status', 'pool',
-    'code')
-  local keep = ms(got[1] or '86400')
-  redis.call('HSET', record, 'status', status, 'ended', text(now), 'error', error,
-    'attempts', attempts or got[3] or '')
-  redis.call('HDEL', record, 'started', 'boot', 'progress', 'due', 'slot', 'lease',
-    'expires', status == 'succeeded' and 'call' or '')
-  local element = status .. ' ' .. (got[2] or '0') .. ' ' .. outcome
-  redis.call('DEL', out)
-  redis.call('RPUSH', out, element, #outcome > 1024 and '' or element)
+  local values = redis.call('HMGET', record, 'status', 'fence', 'pool', 'queue', 'ttl',
+    'code', 'key', 'unique_until', 'task', 'created', unpack(KEPT))
+  local from, fence, pool, queue, ttl, code, wanted, unique_until, task, created =
+    unpack(values, 1, 10)
+  local keep = ms(ttl or '86400')
+  -- First, as Redis refuses only the first write of a script when it is full.
+  local element = status .. ' ' .. (fence or '0') .. ' ' .. outcome
+  redis.call('LPUSH', out, #element > 64 and '' or element, element)
   redis.call('PEXPIRE', out, keep)
-  redis.call('PEXPIRE', record, keep + DAY_MS)
-  if got[4] ~= 'running' then
-    redis.call('ZREM', key('ready', got[5]), job)
-    redis.call('ZREM', key('due', got[5]), job)
-    redis.call('ZREM', TIMERS, 'j:' .. job)
+  local kept, n = {'ended', NOW}, 2
+  for name, value in pairs(report) do
+    if value ~= '' then kept[n + 1], kept[n + 2], n = name, value, n + 2 end
   end
-  let_go_of_code(got[6] or '')
-  count(status)
-  announce(job, status)
+  if status == 'succeeded' then
+    -- Written anew, a small record takes a third of the memory.
+    for i, name in ipairs(KEPT) do
+      local value = values[10 + i]
+      if value then kept[n + 1], kept[n + 2], n = name, value, n + 2 end
+    end
+    redis.call('DEL', record)
+  end
+  move(job, from, status, unpack(kept))
+  redis.call('PEXPIRE', record, keep + DAY_MS)
+  if from ~= 'running' then leave_line(job, pool, queue) end
+  if code then let_go_of_code(code) end
+  if wanted then let_go_of_unique(job, task, wanted, unique_until) end
+  if status ~= 'succeeded' then list_under(key('ended', status), job, created, keep) end
+end
+
+-- Keep what an attempt printed as long as its job.
+local function keep_output(job, fence, output)
+  if output == '' then return end
+  local log = key('log', job)
+  redis.call('RPUSH', log, fence .. ' ' .. output)
+  redis.call('LTRIM', log, -20, -1)
+  redis.call('PEXPIRE', log, math.max(1, redis.call('PTTL', key('job', job))))
 end
 
 -- A waiting job's time is over, unless it has moved on meanwhile.
 local function expire(job)
-  local got = redis.call('HMGET', key('job', job), 'status', 'expires', 'pool')
-  local waits = got[1] == 'queued' or got[1] == 'scheduled' or got[1] == 'retrying'
-  if not waits or not got[2] then
+  local status, expires, pool = read(key('job', job), 'status', 'expires', 'pool')
+  local waits = status == 'queued' or status == 'scheduled' or status == 'retrying'
+  if not waits or not expires then
     redis.call('ZREM', TIMERS, 'j:' .. job)
     return false
   end
-  if tonumber(got[2]) > now then
-    set_timer('j:' .. job, tonumber(got[2]))
+  if tonumber(expires) > now then
+    set_timer('j:' .. job, tonumber(expires))
     return false
   end
-  finish(job, 'expired', '', 'it waited longer than its pending_ttl')
-  promote(got[3])
+  finish(job, 'expired', '',
+    {error = 'it waited longer than expires= or WORKER_LIB_PENDING_TTL'})
+  promote(pool, read_pool(pool))
   return true
 end
 
 -- Have a job that was taken from its machine wait in line again.
-local function requeue(job, pool, attempts)
-  local record = key('job', job)
+local function requeue(job, pool, past)
+  local record, about = key('job', job), read_pool(pool)
   redis.call('HINCRBY', record, 'fence', 1)
   redis.call('HINCRBY', record, 'attempt', -1)
-  redis.call('HSET', record, 'status', 'queued', 'attempts', attempts)
-  redis.call('HDEL', record, 'started', 'boot', 'slot', 'progress')
-  local got = redis.call('HMGET', record, 'order', 'pending', 'timeout')
-  may_wait_until(job, now + tonumber(got[2]), tonumber(got[3]))
-  make_ready(pool, job, got[1])
-  wake_idle(pool)
-  announce(job)
+  move(job, 'running', 'queued', 'past', past)
+  local order, pending, timeout, queue = read(record, 'order', 'pending', 'timeout', 'queue')
+  queue = queue or 'default'
+  may_wait_until(job, now + tonumber(pending), tonumber(timeout))
+  make_ready(pool, about, queue, job, order)
+  if not is_in(about.paused, queue) then wake_idle(pool) end
 end
 
 -- Its machine is gone or was stopped while it ran: run the job again, or fail it.
--- `charge` counts a loss; `outcome`, `error` and `kind` tell how it fails if it must.
-local function interrupted(job, pool, most_lost, charge, outcome, error, kind)
+-- `charge` counts a loss; `outcome` and `report` tell how it fails if it must.
+local function interrupted(job, pool, most_lost, charge, outcome, report)
   local record = key('job', job)
-  local about = redis.call('HMGET', record, 'policy', 'lost')
-  local lost = tonumber(about[2] or '0')
+  local policy, lost = read(record, 'policy', 'lost')
+  lost = tonumber(lost or '0')
   if charge then lost = redis.call('HINCRBY', record, 'lost', 1) end
-  local fails = cjson.decode(about[1]).on_lost == 'fail'
-    or (charge and lost >= most_lost)
-  if fails then
-    finish(job, 'failed', outcome, error, closed_attempts(job, kind, error, ''))
+  if cjson.decode(policy).on_lost == 'fail' or (charge and lost >= most_lost) then
+    finish(job, 'failed', outcome, report)
   else
-    requeue(job, pool, closed_attempts(job, charge and kind or 'released', error, ''))
+    if not charge then report.cause = 'released' end
+    requeue(job, pool, closed_attempts(job, report))
   end
 end
-

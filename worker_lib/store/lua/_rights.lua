@@ -7,12 +7,14 @@ local function missing_rights()
   -- tried first, on a hash that is deleted in the end. Redis looks at the rights before it
   -- finds that most of these commands take no hash.
   local tried = {
-    {'HSET', 'f', '1'}, {'PEXPIRE', '1000'}, {'EXISTS'}, {'HDEL', 'g'}, {'HEXISTS', 'f'},
-    {'HGET', 'f'}, {'HINCRBY', 'f', '1'}, {'HMGET', 'f'}, {'INCR'}, {'LRANGE', '0', '0'},
-    {'PTTL'}, {'RPUSH', '1'}, {'SADD', '1'}, {'SCARD'}, {'SMEMBERS'}, {'SPOP'},
-    {'SRANDMEMBER'}, {'SREM', '1'}, {'ZADD', '1', '1'}, {'ZCARD'}, {'ZPOPMIN'},
+    {'HSET', 'f', '1'}, {'PEXPIRE', '1000'}, {'EXISTS'}, {'GET'}, {'HDEL', 'g'},
+    {'HEXISTS', 'f'}, {'HGET', 'f'}, {'HGETALL'}, {'HINCRBY', 'f', '1'}, {'HKEYS'},
+    {'HMGET', 'f'}, {'HSETNX', 'f', '1'}, {'LPUSH', '1'}, {'LRANGE', '0', '0'},
+    {'LTRIM', '0', '0'}, {'PTTL'}, {'RPUSH', '1'}, {'SADD', '1'}, {'SCARD'}, {'SMEMBERS'},
+    {'SPOP'}, {'SRANDMEMBER'}, {'SREM', '1'}, {'ZADD', '1', '1'}, {'ZCARD'}, {'ZPOPMIN'},
     {'ZRANGE', '0', '0'}, {'ZRANGEBYSCORE', '0', '0'}, {'ZREM', '1'},
-    {'ZREVRANGE', '0', '0'}, {'ZSCORE', '1'}, {'DEL'},
+    {'ZREVRANGE', '0', '0'}, {'ZREVRANGEBYSCORE', '0', '0'}, {'ZREVRANK', '1'},
+    {'ZSCORE', '1'}, {'SET', '1'}, {'DEL'},
   }
   local probe, missing = P .. ':probe', {}
   local function try(name, ...)

@@ -1,71 +1,117 @@
+local job, pool, task, queue, priority, delay, pending, timeout, key_wanted, unique_for,
+  tags, retry_of, code_hash, code, slot_candidate, launch_grace, max_machines, linger,
+  rule, spec, check_rights = unpack(ARGV)
+local first_field = 22  -- from there on, fields of the record and their values
 -- Store a call, put it in line, and decide whether one more machine is owed for it.
--- ARGV: job, task, pool, queue rank, queue, timeout, ttl, policy, call, code hash,
---   code, delay, slot candidate, pending ttl, seconds that a launcher may take (0: the
---   caller has no token), max machines, linger, sealed pool spec, '1' to check rights
--- Returns {'stored', status, slot or '', trouble, seconds to the next deadline,
+-- `launch_grace` is how many seconds its caller may take to launch it (0: the caller has
+-- no token), `tags` 'name=value' lines, `code` '' if this process takes it for stored.
+-- Returns {'stored', job, status, slot or '', trouble, seconds to the next deadline,
 --   eviction policy or ''}, {'code'} if the code is wanted, or {'rights', command,
 --   refusal ...} if this user of Redis may not do what jobs need: nothing was stored.
--- Asked twice, as after a lost reply, it stores nothing more and says the same.
+-- Asked twice, as after a lost reply, it stores nothing more and says the same. Where a
+-- job that holds the same key is not final yet, or the time is not over for which it was
+-- given, or where another call runs the job `retry_of` again, it says the same of that
+-- job.
+
+-- Order within a queue: by priority, then by arrival in steps of 20 microseconds. Both
+-- fit into the 53 bits of a score until the year 2040.
+local ORDER_EPOCH, ORDER_STEPS, PRIORITY_STEP = 1600000000, 50000, 2 ^ 45
+
 local policy = ''
-if ARGV[19] == '1' then
+if check_rights == '1' then
   local missing = missing_rights()
   if #missing > 0 then return {'rights', unpack(missing)} end
   policy = eviction_policy()
 end
-local job, pool, delay, pending = ARGV[1], ARGV[3], tonumber(ARGV[12]), ARGV[14]
-local record = key('job', job)
-local about = about_pool(pool)
-local function stored(status, slot, created)
+local about, delay, pending = read_pool(pool), tonumber(delay), tonumber(pending)
+local record, created = key('job', job), NOW
+
+local function stored(id, status, slot, since)
   local first = redis.call('ZRANGE', TIMERS, 0, 0, 'WITHSCORES')[2]
-  return {'stored', status, slot, trouble_in(about, created),
+  local trouble = trouble_in(pool, about, since)
+  return {'stored', id, status, slot, trouble,
     text(tonumber(first or now + 3600) - now), policy}
 end
-local known = redis.call('HMGET', record, 'status', 'created')
-if known[1] then
-  local mine = redis.call('HGET', key('slot', ARGV[13]), 'state') == 'owed'
-  return stored(known[1], mine and ARGV[13] or '', known[2])
+
+local function known(id)
+  local status, since = read(key('job', id), 'status', 'created')
+  if not status then return nil end
+  local mine = redis.call('HGET', key('slot', slot_candidate), 'state') == 'owed'
+  return stored(id, status, mine and slot_candidate or '', since)
 end
+
+local unique = key_wanted ~= '' and P .. ':unique:' .. task .. ':' .. key_wanted
+if unique then
+  local holder = redis.call('GET', unique)
+  local same = holder and known(holder)
+  if same then return same end
+end
+if retry_of ~= '' then
+  local other = redis.call('HGET', key('job', retry_of), 'retried_as')
+  local status = other and redis.call('HGET', key('job', other), 'status')
+  if status and not FINAL[status] then return known(other) end
+end
+if code_hash ~= '' and code == ''
+    and redis.call('HEXISTS', key('code', code_hash), 'body') == 0 then
+  return {'code'}
+end
+if redis.call('ZADD', JOBS, 'NX', created, job) == 0 then
+  local same = known(job)
+  if same then return same end
+end
+
 -- Longer than it may wait, and than an attempt that begins then.
-local keep = ms(pending + delay + ARGV[6]) + DAY_MS
-if ARGV[10] ~= '' then
-  local code = key('code', ARGV[10])
-  if ARGV[11] ~= '' then
-    redis.call('HSET', code, 'body', ARGV[11])
-  elseif redis.call('HEXISTS', code, 'body') == 0 then
-    return {'code'}
-  end
-  redis.call('HINCRBY', code, 'jobs', 1)
-  keep_alive(code, keep)
-end
-if about[1] ~= ARGV[18] then
-  redis.call('HSET', key('pool', pool), 'spec', ARGV[18], 'max', ARGV[16],
-    'linger', ARGV[17])
-end
-keep_alive(key('pool', pool), keep)
-local order = string.format('%.0f', tonumber(ARGV[4]) * 1e14
-  + redis.call('INCR', P .. ':order'))
-redis.call('HSET', record, 'task', ARGV[2], 'pool', pool, 'queue', ARGV[5],
-  'timeout', ARGV[6], 'ttl', ARGV[7], 'policy', ARGV[8], 'call', ARGV[9],
-  'code', ARGV[10], 'order', order, 'created', text(now), 'fence', '0',
-  'attempt', '0', 'lost', '0', 'pending', pending,
-  'expires', text(now + delay + pending),
-  'status', delay > 0 and 'scheduled' or 'queued')
+local wait_until = now + delay + pending
+local keep = ms(pending + delay + timeout) + DAY_MS
+local order = string.format('%.0f', math.floor((now - ORDER_EPOCH) * ORDER_STEPS)
+  - tonumber(priority) * PRIORITY_STEP)
+local status = delay > 0 and 'scheduled' or 'queued'
+redis.call('HSET', record, 'status', status, 'created', created, 'order', order,
+  'expires', text(wait_until), unpack(ARGV, first_field))
 redis.call('PEXPIRE', record, keep)
-set_timer('j:' .. job, now + delay + pending)
-redis.call('ZADD', JOBS, text(now), job)
-if redis.call('ZCARD', JOBS) > 10000 then redis.call('ZPOPMIN', JOBS) end
-keep_alive(JOBS, keep)
-keep_alive(P .. ':order', 365 * DAY_MS)
+set_timer('j:' .. job, wait_until)
+if code_hash ~= '' then
+  if code ~= '' then redis.call('HSET', key('code', code_hash), 'body', code) end
+  redis.call('HINCRBY', key('code', code_hash), 'jobs', 1)
+  keep_alive(key('code', code_hash), keep)
+end
+if unique then
+  redis.call('SET', unique, job, 'PX', math.max(keep, ms(unique_for)))
+  redis.call('HSET', record, 'unique_until', text(now + unique_for))
+end
+if retry_of ~= '' and redis.call('EXISTS', key('job', retry_of)) == 1 then
+  redis.call('HSET', key('job', retry_of), 'retried_as', job)
+end
+for tag in string.gmatch(tags, '[^\n]+') do
+  list_under(key('tag', tag), job, created, keep + DAY_MS)
+end
+if about.spec ~= spec then
+  -- A pool that is new here does not know yet which queues are paused.
+  about.paused = table.concat(redis.call('HKEYS', P .. ':paused'), ',')
+  about.rule, about.max = rule, max_machines
+  redis.call('HSET', key('pool', pool), 'spec', spec, 'max', max_machines,
+    'linger', linger, 'rule', rule, 'paused', about.paused)
+  redis.call('SADD', P .. ':pools', pool)
+end
+if now + keep / 1000 > tonumber(about.kept_until or '0') then
+  local long = text(now + 2 * keep / 1000)
+  redis.call('HSET', key('pool', pool), 'kept_until', long)
+  redis.call('PEXPIRE', key('pool', pool), 2 * keep)
+  for _, name in ipairs({JOBS, P .. ':pools', P .. ':paused'}) do keep_alive(name, 2 * keep) end
+  for name in each(about.queues) do keep_alive(ready_key(pool, name), LONG_MS) end
+end
+if clock[2] % 64 == 0 then prune(JOBS) end
+
 if delay > 0 then
   redis.call('HSET', record, 'due', text(now + delay))
-  make_due(pool, job, now + delay)
-  return stored('scheduled', '', now)
+  make_due(pool, about, job, now + delay)
+  return stored(job, 'scheduled', '', created)
 end
-make_ready(pool, job, order)
+make_ready(pool, about, queue, job, order)
 local slot = ''
-if not wake_idle(pool) and slot_owed(pool) then
-  slot = ARGV[13]
-  add_slot(pool, slot, now + tonumber(ARGV[15]))
-  if ARGV[15] == '0' then call_launcher(slot) end
+if not is_in(about.paused, queue) and not wake_idle(pool) and slot_owed(pool, about) then
+  slot = slot_candidate
+  add_slot(pool, slot, now + tonumber(launch_grace))
+  if launch_grace == '0' then call_launcher(slot) end
 end
-return stored('queued', slot, now)
+return stored(job, 'queued', slot, created)

@@ -1,8 +1,9 @@
--- The machine of this slot was seen alive at Fly: look again later.
--- ARGV: slot, state that was seen, seconds
-local got = redis.call('HMGET', key('slot', ARGV[1]), 'state', 'latched')
-local timer = redis.call('ZSCORE', TIMERS, 's:' .. ARGV[1])
-if got[1] == ARGV[2] and timer and tonumber(timer) == tonumber(got[2] or '') then
-  set_timer('s:' .. ARGV[1], now + tonumber(ARGV[3]))
+local slot, state, seconds = unpack(ARGV)
+-- The machine of this slot was seen alive at Fly, in this state of the slot: look again
+-- later.
+local present, latched = read(key('slot', slot), 'state', 'latched')
+local timer = redis.call('ZSCORE', TIMERS, 's:' .. slot)
+if present == state and timer and tonumber(timer) == tonumber(latched or '') then
+  set_timer('s:' .. slot, now + tonumber(seconds))
 end
 return 1

@@ -1,29 +1,27 @@
--- A machine reports how its job ended, and takes the next one.
--- ARGV: slot, job, fence, status (succeeded, failed, retrying), outcome, error, kind,
---   output, retry delay, lease, known code hash, mood, near seconds
--- Returns {'ok' or 'lost', then what claim returns}.
-local slot, job, fence, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local slot, job, fence, status, outcome, output, retry_in, error, cause, tail, exit_code,
+  peak_mb, cpu_s, lease, known_code, intent, near = unpack(ARGV)
+-- A machine reports how its job ended, and takes the next one. `status` is succeeded,
+-- failed or retrying; the texts from `error` to `cpu_s` are '' where they do not apply.
+-- Returns {'ok' or 'lost', then what `claim_next` returns}.
 local record, verdict = key('job', job), 'ok'
-local got = redis.call('HMGET', record, 'fence', 'status', 'pool', 'pending',
-  'timeout')
-if got[1] ~= fence then
+local report = {error = error, cause = cause, tail = tail, exit_code = exit_code,
+  peak_mb = peak_mb, cpu_s = cpu_s}
+local held_fence, was = read(record, 'fence', 'status')
+if held_fence ~= fence then
   verdict = 'lost'
-elseif got[2] == 'running' then
-  local outcome = status == 'succeeded' and status or ARGV[7]
-  local attempts = closed_attempts(job, outcome, ARGV[6], ARGV[8])
-  if status == 'retrying' then
-    local due = now + tonumber(ARGV[9])
-    redis.call('HSET', record, 'status', 'retrying', 'error', ARGV[6],
-      'due', text(due), 'attempts', attempts)
-    redis.call('HDEL', record, 'started', 'boot', 'slot', 'progress')
-    may_wait_until(job, due + tonumber(got[4]), tonumber(got[5]))
-    make_due(got[3], job, due)
-    count('retried')
-    announce(job)
-  else
-    finish(job, status, ARGV[5], ARGV[6], attempts)
-  end
+elseif was == 'running' and status == 'retrying' then
+  local due = now + tonumber(retry_in)
+  local pool, pending, timeout = read(record, 'pool', 'pending', 'timeout')
+  move(job, 'running', 'retrying', 'error', error, 'due', text(due),
+    'past', closed_attempts(job, report))
+  may_wait_until(job, due + tonumber(pending), tonumber(timeout))
+  make_due(pool, read_pool(pool), job, due)
+  keep_output(job, fence, output)
+elseif was == 'running' then
+  finish(job, status, outcome, report)
+  keep_output(job, fence, output)
 end
-local reply = claim_next(slot, ARGV[11], tonumber(ARGV[10]), '', ARGV[12])
+local reply = claim_next(slot, known_code, lease, '', intent, near, false,
+  verdict == 'ok' and job)
 table.insert(reply, 1, verdict)
 return reply

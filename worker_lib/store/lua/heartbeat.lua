@@ -1,11 +1,11 @@
--- A machine is alive: renew its lease, and note the progress if there is any.
--- ARGV: slot, job, fence, lease, progress as JSON or ''
+local slot, job, fence, lease, progress = unpack(ARGV)
+-- A machine is alive: renew its lease, and note the progress (JSON or '').
 -- Returns 1, or 0 if the job is no longer this machine's.
-local got = redis.call('HMGET', key('job', ARGV[2]), 'fence', 'status')
-if got[1] ~= ARGV[3] or got[2] ~= 'running' then return 0 end
-set_timer('s:' .. ARGV[1], now + tonumber(ARGV[4]))
-if ARGV[5] ~= '' then
-  redis.call('HSET', key('job', ARGV[2]), 'progress', ARGV[5])
-  announce(ARGV[2])
+local held_fence, status = read(key('job', job), 'fence', 'status')
+if held_fence ~= fence or status ~= 'running' then return 0 end
+set_timer('s:' .. slot, now + tonumber(lease))
+if progress ~= '' then
+  redis.call('HSET', key('job', job), 'progress', progress)
+  announce(job, 'running')
 end
 return 1

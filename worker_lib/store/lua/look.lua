@@ -1,95 +1,100 @@
--- A job as people see it: no arguments. What an eviction took from the lines and clocks
--- is put back from the job's record, so that nobody waits for ever. ARGV: job ids
--- Returns, for each: {field values ..., outcome, trouble, reason, '1' if its pool is
+local fields = unpack(ARGV)
+local jobs = {unpack(ARGV, 2)}
+-- Jobs as people see them: these fields of each (a comma between their names), never
+-- arguments. What an eviction took from the lines and clocks is put back from the job's
+-- record, so that nobody waits for ever.
+-- Returns, for each: {{field values ...}, outcome, trouble, reason, '1' if its pool is
 -- lost}, or {} if there is none.
-local seen, tended = {}, {}
+local names, seen, tended = {}, {}, {}
+for name in each(fields) do names[#names + 1] = name end
 
-local function in_line(job, got, pool)
-  if got[1] == 'queued' then
-    if not redis.call('ZSCORE', key('ready', pool), job) then
-      make_ready(pool, job, got[18])
+local function put_in_line(job, status, pool, about)
+  local queue, order, due, expires = read(key('job', job), 'queue', 'order', 'due', 'expires')
+  queue = queue or 'default'
+  if status == 'queued' then
+    local in_line = redis.call('ZSCORE', ready_key(pool, queue), job)
+    if not in_line or not is_in(about.queues, queue) then
+      make_ready(pool, about, queue, job, order)
     end
   elseif not redis.call('ZSCORE', key('due', pool), job) then
-    make_due(pool, job, tonumber(got[11]))
+    make_due(pool, about, job, tonumber(due))
   end
   if not redis.call('ZSCORE', TIMERS, 'j:' .. job) then
-    set_timer('j:' .. job, tonumber(got[19]))
+    set_timer('j:' .. job, tonumber(expires))
   end
 end
 
 -- See that somebody will look at a machine, or at what became of it.
-local function clocked(slot, lease)
+local function set_lost_timer(slot, lease)
   if redis.call('ZSCORE', TIMERS, 's:' .. slot) then return end
-  local known = redis.call('HMGET', key('slot', slot), 'state', 'lease')
-  local wait = known[1] == 'owed' and 0 or tonumber(known[2] or lease or '60')
+  local state, slot_lease = read(key('slot', slot), 'state', 'lease')
+  local wait = state == 'owed' and 0 or tonumber(slot_lease or lease or '60')
   set_timer('s:' .. slot, now + wait)
 end
 
 -- See that somebody will look at a pool whose jobs wait.
-local function tend(pool)
+local function tend(pool, about)
   if tended[pool] then return end
   tended[pool] = true
   if redis.call('ZSCORE', TIMERS, 'p:' .. pool) then return end
   local first = redis.call('ZRANGE', key('due', pool), 0, 0, 'WITHSCORES')[2]
   if first then look_at_pool(pool, tonumber(first)) end
-  if redis.call('ZCARD', key('ready', pool)) == 0 then return end
+  if count_ready(pool, about) == 0 then return end
   for _, slot in ipairs(redis.call('SMEMBERS', key('slots', pool))) do
-    if not drop_vanished(pool, slot) then clocked(slot) end
+    if not drop_vanished(pool, slot) then set_lost_timer(slot) end
   end
   -- Machines that never took a job have stopped its launches: a new call goes on.
   local stopped = redis.call('HEXISTS', key('pool', pool), 'stopped') == 1
-  if not stopped and slot_owed(pool) then look_at_pool(pool, now) end
+  if not stopped and slot_owed(pool, about) then look_at_pool(pool, now) end
 end
 
 -- See that somebody will look at a machine that has a job.
-local function on_machine(job, got, pool)
-  local slot = got[20] or ''
-  if slot == '' then return end
+local function tend_machine(job, pool)
+  local slot, fence, lease, machine, region = read(key('job', job), 'slot', 'fence', 'lease',
+    'machine', 'region')
+  if not slot then return end
   if not redis.call('HGET', key('slot', slot), 'job') then
     redis.call('HSET', key('slot', slot), 'pool', pool, 'state', 'busy', 'job', job,
-      'fence', got[21], 'machine', got[13], 'region', got[14])
+      'fence', fence, 'machine', machine, 'region', region)
     redis.call('PEXPIRE', key('slot', slot), LONG_MS)
     for _, kind in ipairs({'slots', 'busy'}) do
       redis.call('SADD', key(kind, pool), slot)
       redis.call('PEXPIRE', key(kind, pool), LONG_MS)
     end
   end
-  clocked(slot, got[22])
+  set_lost_timer(slot, lease)
 end
 
-for i, job in ipairs(ARGV) do
-  local function read()
-    return redis.call('HMGET', key('job', job), 'status', 'task', 'queue', 'pool',
-      'attempt', 'policy', 'lost', 'created', 'started', 'ended', 'due', 'progress',
-      'machine', 'region', 'attempts', 'error', 'boot', 'order', 'expires', 'slot',
-      'fence', 'lease')
+local function outcome_of(job)
+  local outcome = ''
+  for _, element in ipairs(redis.call('LRANGE', key('out', job), 0, -1)) do
+    if #element > #outcome then outcome = element end
   end
-  local got = read()
-  if not got[1] then
-    seen[i] = {}
-  else
-    local pool, lost = got[4], ''
-    local about = about_pool(pool)
-    if got[1] == 'running' then
-      on_machine(job, got, pool)
-    elseif not FINAL[got[1]] then
-      if tonumber(got[19] or '0') < now then
-        expire(job)
-        got = read()
-      else
-        in_line(job, got, pool)
-        tend(pool)
-        lost = about[1] and '' or '1'
-      end
-    end
-    for field = 1, 17 do got[field] = got[field] or '' end
-    local outcome = ''
-    for _, element in ipairs(redis.call('LRANGE', key('out', job), 0, 1)) do
-      if #element > #outcome then outcome = element end
-    end
-    local trouble, reason = trouble_in(about, got[8])
-    got[18], got[19], got[20], got[21], got[22] = outcome, trouble, reason, lost, nil
-    seen[i] = got
-  end
+  return outcome
 end
+
+local function look_at(job)
+  local status, pool, created, expires = read(key('job', job), 'status', 'pool', 'created',
+    'expires')
+  if not status then return {} end
+  local trouble, reason, lost = '', '', ''
+  if status == 'running' then
+    tend_machine(job, pool)
+  elseif not FINAL[status] then
+    local about = read_pool(pool)
+    trouble, reason = trouble_in(pool, about, created)
+    if tonumber(expires or '0') < now then
+      expire(job)
+    else
+      put_in_line(job, status, pool, about)
+      tend(pool, about)
+      lost = about.spec and '' or '1'
+    end
+  end
+  local values = redis.call('HMGET', key('job', job), unpack(names))
+  for i = 1, #names do values[i] = values[i] or '' end
+  return {values, outcome_of(job), trouble, reason, lost}
+end
+
+for i, job in ipairs(jobs) do seen[i] = look_at(job) end
 return seen

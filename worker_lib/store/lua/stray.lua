@@ -1,11 +1,9 @@
--- A machine that no slot is kept for: remember to destroy it, or that it is gone.
--- ARGV: slot, machine, '1' to remember it, '' to forget it
-if ARGV[3] == '1' then
-  if redis.call('EXISTS', key('stray', ARGV[1])) == 0 then
-    remember_stray(ARGV[1], ARGV[2])
-  end
+local slot, machine, remember = unpack(ARGV)
+-- A machine that no slot is kept for: remember to destroy it ('1'), or that it is gone.
+if remember == '1' then
+  if redis.call('EXISTS', key('stray', slot)) == 0 then remember_stray(slot, machine) end
 else
-  redis.call('DEL', key('stray', ARGV[1]))
-  redis.call('ZREM', TIMERS, 'm:' .. ARGV[1])
+  redis.call('DEL', key('stray', slot))
+  redis.call('ZREM', TIMERS, 'm:' .. slot)
 end
 return 1

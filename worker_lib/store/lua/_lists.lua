@@ -1,0 +1,38 @@
+-- Lists of jobs for people, newest last, and how they are freed of forgotten jobs.
+
+-- Free a list of jobs of those that Redis has forgotten, a part of it at a time.
+local function drop_forgotten(index, jobs)
+  local records = {}
+  for i, job in ipairs(jobs) do records[i] = key('job', job) end
+  local alive = #jobs == 0 and 0 or redis.call('EXISTS', unpack(records))
+  if alive == #jobs then return end
+  if alive == 0 then
+    redis.call('ZREM', index, unpack(jobs))
+    return
+  end
+  local half = math.floor(#jobs / 2)
+  drop_forgotten(index, {unpack(jobs, 1, half)})
+  drop_forgotten(index, {unpack(jobs, half + 1)})
+end
+
+local function prune(index)
+  local from = redis.call('HGET', P .. ':pruned', index) or '-inf'
+  local found = redis.call('ZRANGEBYSCORE', index, from, '+inf', 'WITHSCORES',
+    'LIMIT', 0, 128)
+  local jobs = {}
+  for i = 1, #found, 2 do jobs[#jobs + 1] = found[i] end
+  drop_forgotten(index, jobs)
+  if #jobs < 128 then
+    redis.call('HDEL', P .. ':pruned', index)
+  else
+    redis.call('HSET', P .. ':pruned', index, found[#found])
+    redis.call('PEXPIRE', P .. ':pruned', LONG_MS)
+  end
+end
+
+-- Add a job to a list for people; one time in 64 two jobs a call are looked at.
+local function list_under(index, job, created, keep)
+  redis.call('ZADD', index, created, job)
+  keep_alive(index, keep)
+  if clock[2] % 64 == 0 then prune(index) end
+end
