@@ -7,7 +7,6 @@ decides, in one script, that a machine is lost; only then is it destroyed.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from dataclasses import dataclass
@@ -25,10 +24,10 @@ from worker_lib.fly.naming import (
     machine_name,
     owners,
 )
-from worker_lib.launcher import ANYBODY
 from worker_lib.logs import get_logger
 from worker_lib.steps import Step
 from worker_lib.store.replies import FailedBoot, Stray
+from worker_lib.trouble import ANYBODY, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -333,15 +332,8 @@ def _failed_boot(check: Check, machine: Machine | None) -> FailedBoot | None:
     boot = boot_cause(check, machine)
     if boot is None:
         return None
-    told = {
-        "error": "MachineError",
-        "message": boot.error,
-        "status": 0,
-        "who": ANYBODY,
-    }
-    return FailedBoot(
-        json.dumps(told), boot.is_permanent, _FIRST_HOLD, _MOST_FAILED_BOOTS
-    )
+    reason = describe(MachineError(boot.error), ANYBODY)
+    return FailedBoot(reason, boot.is_permanent, _FIRST_HOLD, _MOST_FAILED_BOOTS)
 
 
 def _born(machine: Machine) -> float:

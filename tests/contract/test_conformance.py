@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from worker_lib.launcher import machine_config
+from worker_lib.creation import machine_config
 from worker_lib.machines.api import MachinesApi
 from worker_lib.settings import Settings
 

@@ -21,8 +21,8 @@ from worker_lib import (
 )
 from worker_lib.client import client as client_module
 from worker_lib.client import waiters
+from worker_lib.creation import machine_config
 from worker_lib.emulator import FaultRule
-from worker_lib.launcher import machine_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable

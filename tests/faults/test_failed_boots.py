@@ -10,7 +10,7 @@ import jobs
 import pytest
 from waiting import until
 
-from worker_lib import Job, MachineError, WorkerLibError, launcher
+from worker_lib import Job, MachineError, WorkerLibError, creation, launcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def test_an_image_without_python_costs_five_machines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Told with the exit code and what it means; another pool is not held up."""
-    real = launcher.machine_config
+    real = creation.machine_config
 
     def without_python(spec: dict[str, Any], *more: Any) -> dict[str, Any]:
         config = real(spec, *more)

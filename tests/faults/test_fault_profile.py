@@ -22,6 +22,7 @@ from worker_lib import (
     MachinesApiError,
     Unauthorized,
     WaitTimeout,
+    creation,
     launcher,
     sweep,
 )
@@ -119,7 +120,7 @@ def test_what_passes_costs_neither_a_job_nor_a_second_machine(
     rules: list[FaultRule],
 ) -> None:
     """Retried or adopted: every job runs once, on the one machine of its slot."""
-    monkeypatch.setattr(launcher, "_backoff", lambda _attempt: 0.1)
+    monkeypatch.setattr(creation, "_backoff", lambda _attempt: 0.1)
     emulator.script_faults(rules)
 
     settle(run(ledger), emulator)

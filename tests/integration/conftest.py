@@ -10,7 +10,7 @@ from fly_server import Fly
 from scenes import IMAGE, TOKEN, Scene
 from store_rig import StoreRig
 
-from worker_lib import launcher
+from worker_lib import creation, launcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ def fly(
     emulator: Emulator, rig: StoreRig, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Fly]:
     """Yield an app whose machines sleep, and a launcher that hardly pauses."""
-    real = launcher.machine_config
+    real = creation.machine_config
 
     made = Fly(emulator, rig)
 
@@ -65,6 +65,6 @@ def fly(
         return config | {"image": image, "init": made.init, "metadata": metadata}
 
     monkeypatch.setattr(launcher, "machine_config", sleeping)
-    monkeypatch.setattr(launcher, "_backoff", lambda _attempt: 0.001)
+    monkeypatch.setattr(creation, "_backoff", lambda _attempt: 0.001)
     yield made
     made.api.close()

@@ -10,7 +10,9 @@ from fly_server import TOKEN
 from store_rig import SPEC
 from waiting import until
 
+from worker_lib import creation
 from worker_lib import launcher as launcher_module
+from worker_lib.creation import machine_config
 from worker_lib.emulator import FaultRule
 from worker_lib.errors import (
     ConfigError,
@@ -25,9 +27,10 @@ from worker_lib.fly.naming import (
     METADATA_SLOT,
     owner,
 )
-from worker_lib.launcher import Launcher, machine_config, rebuild
+from worker_lib.launcher import Launcher
 from worker_lib.settings import Settings
 from worker_lib.store import store as store_module
+from worker_lib.trouble import rebuild
 
 if TYPE_CHECKING:
     from fly_server import Fly
@@ -153,7 +156,7 @@ def test_a_machine_that_claimed_before_its_create_was_refused_keeps_its_slot(
         assert fly.rig.machine(slot, machine["id"]).claim("stay").job
         return 0.001
 
-    monkeypatch.setattr(launcher_module, "_backoff", claim_meanwhile)
+    monkeypatch.setattr(creation, "_backoff", claim_meanwhile)
     monkeypatch.setattr(fly.rig.store, "is_launching", lambda _slot: True)
     job, slot = fly.launch()
 

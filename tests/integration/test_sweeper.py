@@ -19,11 +19,11 @@ from worker_lib.emulator import FaultRule
 from worker_lib.errors import JobFailed
 from worker_lib.fly import exits
 from worker_lib.fly.naming import METADATA_SLOT
-from worker_lib.launcher import rebuild
 from worker_lib.machines.types import Machine
 from worker_lib.store.replies import Check
 from worker_lib.sweep import Sweep
 from worker_lib.sweeper import Sweeper
+from worker_lib.trouble import rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable

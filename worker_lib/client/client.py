@@ -38,7 +38,7 @@ from worker_lib.errors import (
     WaitTimeout,
 )
 from worker_lib.job import FIELDS
-from worker_lib.launcher import Launcher, rebuild
+from worker_lib.launcher import Launcher
 from worker_lib.settings import Settings
 from worker_lib.store.connection import (
     ANSWER_TIMEOUT,
@@ -51,6 +51,7 @@ from worker_lib.store.new_job import NewJob
 from worker_lib.store.replies import Outcome, Seen
 from worker_lib.store.store import Store
 from worker_lib.sweeper import Sweeper
+from worker_lib.trouble import rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
