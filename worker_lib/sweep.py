@@ -1,4 +1,4 @@
-"""One look at what is overdue: what is put right, and what is left alone.
+"""One sweep: what is overdue is launched, given more time, or given up.
 
 It acts on positive evidence only: a lease that expired by Redis's clock for the job,
 the machine's own record at Fly for the machine; never on a list it is not in. Redis
@@ -10,40 +10,35 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from worker_lib import hooks
 from worker_lib.calls import codec, pickling
 from worker_lib.causes import boot_cause, cause_of
 from worker_lib.errors import MachineError, MachineNotFound, StoreError
-from worker_lib.fly.naming import (
-    METADATA_NAMESPACE,
-    METADATA_OWNER,
-    METADATA_SLOT,
-    machine_name,
-    owners,
-)
 from worker_lib.logs import get_logger
+from worker_lib.own_machines import OwnMachines, created_at
 from worker_lib.steps import Step
-from worker_lib.store.replies import FailedBoot, Stray
+from worker_lib.store.replies import FailedBoot
 from worker_lib.trouble import ANYBODY, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from worker_lib.causes import Cause
     from worker_lib.launcher import Launcher
     from worker_lib.machines.types import Machine
+    from worker_lib.own_machines import Ownership
     from worker_lib.settings import Settings
     from worker_lib.steps import Event
-    from worker_lib.store.replies import Check
+    from worker_lib.store.replies import Check, Stray
     from worker_lib.store.store import Store
 
 __all__ = ["Sweep", "SweepReport"]
 
 log = get_logger("sweeper")
 
-# Who is just renewing its lease gets the chance.
+# A machine that is just renewing its lease gets this much longer.
 _GRACE = 0.25
 # Seconds until the next look at what could not be settled now.
 _LOOK_AGAIN_IN = 2.0
@@ -78,7 +73,7 @@ class Sweep:
 
     Args:
         store: Of this namespace.
-        launcher: Launches what is owed; its API client looks and destroys.
+        launcher: Launches what is owed; its API client looks up and destroys.
         codec_: Signs the failure of a job that may not run again.
         settings: Deadlines, namespace and secrets.
     """
@@ -94,28 +89,43 @@ class Sweep:
         self._launcher = launcher
         self._codec = codec_
         self._settings = settings
-        self._owners = owners(settings.namespace, settings.secret, settings.old_secret)
+        self._own = OwnMachines(lambda: launcher.api, settings)
         self._steps: list[Step] = []
-        self._handed_on: list[str] = []
+        self._launching: list[str] = []
         self._next_in: float | None = None
 
     def take_up_overdue(self) -> None:
-        """Launch, look at and destroy what is due by Redis's clock.
+        """Launch, look up and destroy what is due by Redis's clock.
 
         Raises:
             StoreUnavailable: Redis cannot be reached.
         """
         found = self._store.sweep()
         for stray in found.strays:
-            self._look_for(stray)
+            self._destroy_stray(stray)
         waits = [self._check(check) for check in found.checks]
         for slot in found.launches:
             self._launch(slot)
-        # What was done just now has set new deadlines.
-        soon = [_LOOK_AGAIN_IN if wait is None else wait for wait in waits]
-        soon += [self._settings.lease_ttl] if found.launches else []
         if found.next_in is not None:
-            self._next_in = min(found.next_in, *soon) if soon else found.next_in
+            # These deadlines were set after Redis was asked for the next one.
+            new = [*waits, self._settings.lease_ttl] if found.launches else waits
+            self._next_in = min(found.next_in, *new) if new else found.next_in
+
+    def reap(self) -> None:
+        """Destroy machines whose slot Redis does not know, once they are old enough."""
+        try:
+            machines = self._own.by_slot()
+        except MachineError as error:
+            self._note(Step("check_failed", reason=str(error)))
+            return
+        now, unknown = self._store.orphans([*machines])
+        for slot in unknown:
+            machine = machines[slot]
+            age = now - created_at(machine)
+            if age > _ORPHAN_AFTER + self._settings.boot_timeout:
+                self._note(Step("orphan_found", slot, machine.id))
+                self._store.remember_stray(slot, machine.id)
+                self._destroy(slot, machine.id)
 
     def has_lost_any(self) -> bool:
         """Say whether a machine was given up."""
@@ -126,7 +136,7 @@ class Sweep:
         ended = {step.slot for step in self._steps}
         pending = [
             Step("launch_pending", slot)
-            for slot in self._handed_on
+            for slot in self._launching
             if slot not in ended
         ]
         return SweepReport(steps=(*self._steps, *pending), next_in=self._next_in)
@@ -136,115 +146,75 @@ class Sweep:
         log.log(level, step.event, extra=step.facts)
 
     def _launch(self, slot: str) -> None:
-        self._handed_on.append(slot)
+        self._launching.append(slot)
         self._launcher.launch(slot, self._steps.append)
 
-    def _check(self, check: Check) -> float | None:
-        """Decide on a slot that is silent: its machine is late, or lost.
-
-        Returns:
-            Seconds until it is looked at again; None if it was lost.
-        """
-        machine = None
+    def _check(self, check: Check) -> float:
+        """Settle a slot whose machine is silent; return seconds to the next look."""
         try:
             machine = self._find(check)
         except MachineError as error:
             self._note(Step("check_failed", check.slot, reason=str(error)))
-            if check.state != "busy":
+            if check.state != "busy":  # a lease that is over is evidence enough
                 return _LOOK_AGAIN_IN
+            machine = None
         if machine is not None and not check.machine_id:
             self._store.created(check.slot, machine.id)
             check = check._replace(machine_id=machine.id)
-        patience = self._patience_with(check, machine)
-        if patience > 0:
-            self._store.extend(check, patience)
-            self._steps.append(Step("machine_late", check.slot, check.machine_id))
-            return patience
-        return None if self._lose(check, machine) else _LOOK_AGAIN_IN
+        more_time = _more_time(check, machine, self._settings)
+        if more_time > 0:
+            self._store.extend(check, more_time)
+            self._note(Step("machine_late", check.slot, check.machine_id), logging.INFO)
+            return more_time
+        self._give_up(check, machine)
+        return _LOOK_AGAIN_IN
 
     def _find(self, check: Check) -> Machine | None:
         if not check.machine_id:
-            return self._search(check.slot)
+            return self._own.of_slot(check.slot)
         try:
-            machine = self._launcher.api.get_machine(check.machine_id)
+            machine = self._own.get(check.machine_id)
         except MachineNotFound:
             return None
-        return machine if self._is_of(check.slot, machine) else None
+        return machine if self._ownership(check.slot, machine) == "ours" else None
 
-    def _is_of(self, slot: str, machine: Machine) -> bool | None:
-        """Say whether this library made a machine for that slot; None if unknown.
+    def _ownership(self, slot: str, machine: Machine) -> Ownership:
+        ownership = self._own.ownership(slot, machine)
+        if ownership == "foreign":
+            self._note(Step("machine_not_ours", slot, machine.id))
+        return ownership
 
-        Its id stands in Redis, where others may write: it must not lead to a machine
-        of somebody else's. While its host does not answer, Fly may not know.
-        """
-        data = machine.metadata
-        if not data and machine.host_status != "ok":
-            return None
-        if data.get(METADATA_SLOT) == slot and data.get(METADATA_OWNER) in self._owners:
-            return True
-        self._note(Step("machine_not_ours", slot, machine.id))
-        return False
-
-    def _search(self, slot: str) -> Machine | None:
-        """Return the machine of a slot by its name; one that is gone if need be."""
-        name, found = machine_name(slot), None
-        for machine in self._launcher.api.list_machines(
-            metadata={METADATA_SLOT: slot}, include_deleted=True
-        ):
-            if machine.name == name and (found is None or not machine.is_gone):
-                found = machine
-        return found
-
-    def _patience_with(self, check: Check, machine: Machine | None) -> float:
-        """Return the seconds until it is looked at again; 0 if it is given up."""
-        boot, age = self._settings.boot_timeout, check.age
-        has_ended = machine is not None and machine.has_ended
-        if check.state == "launching" and age < boot and not has_ended:
-            # A lease that begins meanwhile must not end long before the next look.
-            return min(max(_GRACE, boot - age), self._settings.lease_ttl)
-        if machine is None or has_ended:
-            return 0.0
-        if check.state == "launching" and age <= 2 * boot:
-            return min(boot / 2, self._settings.lease_ttl)
-        if check.state == "idle" and age <= self._settings.max_lifetime:
-            return self._settings.lease_ttl
-        return 0.0
-
-    def _lose(self, check: Check, machine: Machine | None) -> bool:
+    def _give_up(self, check: Check, machine: Machine | None) -> None:
         """Have Redis decide that a machine is lost, and only then destroy it."""
-        kind, error = cause_of(check, machine)
-        body = pickling.dump_failure(pickling.Failure(kind=kind, message=error))
-        envelope = self._codec.seal(
-            body, kind=codec.OUTCOME, job_id=check.job_id, fence=check.fence
-        )
-        gone = machine is not None and machine.is_gone
+        cause = cause_of(check, machine)
+        is_gone = machine is not None and machine.is_gone
         loss = self._store.lose(
             check,
-            envelope=envelope,
-            error=error,
-            kind=kind,
-            gone=gone,
+            envelope=self._sealed(check, cause),
+            error=cause.error,
+            kind=cause.kind,
+            gone=is_gone,
             failed_boot=_failed_boot(check, machine),
         )
+        facts = (check.slot, check.machine_id, check.job_id)
         if not loss.is_lost:  # it was heard of while Fly was asked about it
-            self._note(Step("machine_kept", check.slot), logging.INFO)
-            return False
-        self._note(
-            Step(
-                "machine_lost",
-                check.slot,
-                check.machine_id,
-                job_id=check.job_id,
-                reason=error,
-            )
-        )
-        if machine is not None and not gone:
-            self._destroy(Stray(check.slot, machine.id))
+            self._note(Step("machine_kept", *facts), logging.INFO)
+            return
+        self._note(Step("machine_lost", *facts, reason=cause.error))
+        if machine is not None and not is_gone:
+            self._destroy(check.slot, machine.id)
         if loss.slot:
             self._launch(loss.slot)
         if check.job_id and hooks.on_lost:
-            self._tell_hooks(check, kind)
-        return True
+            self._tell_hooks(check, cause.kind)
+
+    def _sealed(self, check: Check, cause: Cause) -> bytes:
+        """Return the outcome of the job, in case it may not run again."""
+        failure = pickling.Failure(kind=cause.kind, message=cause.error)
+        body = pickling.dump_failure(failure)
+        return self._codec.seal(
+            body, kind=codec.OUTCOME, job_id=check.job_id, fence=check.fence
+        )
 
     def _tell_hooks(self, check: Check, kind: str) -> None:
         """Call the hooks of `on_lost`, unless the job was over before its machine."""
@@ -265,80 +235,68 @@ class Sweep:
         # Whatever a hook raises, the sweep goes on with the next machine.
         hooks.on_lost.fire(event, catch=BaseException)
 
-    def _look_for(self, stray: Stray) -> None:
+    def _destroy_stray(self, stray: Stray) -> None:
         """Destroy what an earlier sweep could not."""
-        if stray.machine_id:
-            try:
-                machine = self._launcher.api.get_machine(stray.machine_id)
-            except MachineNotFound:  # a list or its host may be behind
-                pass
-            except MachineError as error:
-                step = Step("check_failed", stray.slot, stray.machine_id)
-                self._note(step._replace(reason=str(error)))
-                return
-            else:
-                is_ours = self._is_of(stray.slot, machine)
-                if is_ours is False:
-                    self._store.forget_stray(stray.slot)
-                if not is_ours:
-                    return
-        self._destroy(stray)
-
-    def _destroy(self, stray: Stray) -> None:
-        """Destroy a machine whose slot is free; if that fails, a later sweep does."""
         machine_id = stray.machine_id
         try:
             if not machine_id:
-                found = self._search(stray.slot)
-                if found is None:  # no list shows it yet, or it never came
+                found = self._own.of_slot(stray.slot)
+                if found is None:  # no list shows it yet, or it was never created
                     return
                 machine_id = found.id
-            self._launcher.api.destroy_machine(machine_id)
+            elif not self._may_destroy(stray):
+                return
         except MachineError as error:
-            step = Step("destroy_failed", stray.slot, machine_id, reason=str(error))
-            self._note(step)
+            self._note(Step("check_failed", stray.slot, machine_id, reason=str(error)))
             return
-        self._store.forget_stray(stray.slot)
-        self._note(Step("machine_destroyed", stray.slot, machine_id), logging.INFO)
+        self._destroy(stray.slot, machine_id)
 
-    def reap(self) -> None:
-        """Destroy machines whose slot nobody knows, once they are old enough."""
+    def _may_destroy(self, stray: Stray) -> bool:
+        """Say whether it is ours; if it certainly is not, never look again."""
         try:
-            slots = self._machines_by_slot()
-        except MachineError as error:
-            self._note(Step("check_failed", reason=str(error)))
-            return
-        now, unknown = self._store.orphans([*slots])
-        for slot in unknown:
-            machine = slots[slot]
-            if now - _born(machine) > _ORPHAN_AFTER + self._settings.boot_timeout:
-                self._note(Step("orphan_found", slot, machine.id))
-                self._store.remember_stray(slot, machine.id)
-                self._destroy(Stray(slot, machine.id))
+            machine = self._own.get(stray.machine_id)
+        except MachineNotFound:  # what Fly shows may be stale
+            return True
+        ownership = self._ownership(stray.slot, machine)
+        if ownership == "foreign":
+            self._store.forget_stray(stray.slot)
+        return ownership == "ours"
 
-    def _machines_by_slot(self) -> dict[str, Machine]:
-        """Return our machines, those made under the old secret among them."""
-        listed = self._launcher.api.list_machines(
-            metadata={METADATA_NAMESPACE: self._settings.namespace}
-        )
-        return {
-            machine.metadata.get(METADATA_SLOT, ""): machine
-            for machine in listed
-            if machine.metadata.get(METADATA_OWNER) in self._owners
-        }
+    def _destroy(self, slot: str, machine_id: str) -> None:
+        """Destroy a machine whose slot is free; if that fails, a later sweep does."""
+        try:
+            self._own.destroy(machine_id)
+        except MachineError as error:
+            self._note(Step("destroy_failed", slot, machine_id, reason=str(error)))
+            return
+        self._store.forget_stray(slot)
+        self._note(Step("machine_destroyed", slot, machine_id), logging.INFO)
+
+
+def _more_time(check: Check, machine: Machine | None, settings: Settings) -> float:
+    """Return the seconds that a silent machine is given; 0 if it is given up.
+
+    Only a state that is known as an end is evidence of an end: in any other the
+    machine may still take a job.
+    """
+    boot, age = settings.boot_timeout, check.age
+    has_ended = machine is not None and machine.has_ended
+    if check.state == "launching" and age < boot and not has_ended:
+        # A lease that begins meanwhile must not end long before the next look.
+        return min(max(_GRACE, boot - age), settings.lease_ttl)
+    if machine is None or has_ended:
+        return 0.0
+    if check.state == "launching" and age <= 2 * boot:
+        return min(boot / 2, settings.lease_ttl)
+    if check.state == "idle" and age <= settings.max_lifetime:
+        return settings.lease_ttl
+    return 0.0
 
 
 def _failed_boot(check: Check, machine: Machine | None) -> FailedBoot | None:
+    """Return what follows for the pool from a machine that never took a job."""
     boot = boot_cause(check, machine)
     if boot is None:
         return None
     reason = describe(MachineError(boot.error), ANYBODY)
     return FailedBoot(reason, boot.is_permanent, _FIRST_HOLD, _MOST_FAILED_BOOTS)
-
-
-def _born(machine: Machine) -> float:
-    """Return when the machine was created, in seconds since the epoch."""
-    try:
-        return datetime.fromisoformat(machine.created_at).timestamp()
-    except ValueError:  # unknown, so never old enough
-        return float("inf")
