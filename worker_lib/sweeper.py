@@ -1,9 +1,7 @@
-"""Puts right what was lost: slots nobody launched, machines nobody hears of.
+"""Sweeps at the right time: this module decides when, `sweep` does what is due.
 
-Nobody runs while nothing runs, so the sweep belongs to whoever is awake: a process
-that has jobs under way looks when the next deadline passes, or when a machine calls
-for a launcher, and stops looking as soon as no deadline is left. This module says
-when, `sweep` says what is done.
+No process runs only to sweep. One that has jobs under way sweeps when the next deadline
+passes, or when a machine calls for a launcher, and no longer once no deadline is left.
 """
 
 from __future__ import annotations
@@ -30,12 +28,13 @@ __all__ = ["Sweeper"]
 
 log = get_logger("sweeper")
 
-# Look this long after a deadline, so that who is just renewing gets the chance.
+# Sweep this long after a deadline: a machine that is just renewing may be in time.
 _GRACE = 0.25
 _NEVER = float("inf")
 # poll() takes no longer wait than some weeks.
 _LONGEST_WAIT = 86400.0
-_PATIENCE = 2.0
+# Seconds from one sweep to the next, at least.
+_MIN_PAUSE = 2.0
 _MAX_OPEN_JOBS = 10_000
 
 
@@ -65,8 +64,8 @@ class Sweeper:
         # that jobs are under way.
         self._open_jobs: set[str] = set()
         self._bell: Bell | None = None  # there while the thread runs
-        self._look_at = _NEVER
-        self._looked = -_NEVER
+        self._sweep_at = _NEVER
+        self._swept_at = -_NEVER
         self._stopped = False
 
     def attend(self, job_id: str, next_in: float) -> None:
@@ -96,26 +95,23 @@ class Sweeper:
         return bool(self._open_jobs)
 
     def _arm(self, next_in: float) -> None:
+        """Sweep in so many seconds at the latest; start the thread if there is none."""
         now = time.monotonic()
         at = now + next_in + _GRACE if next_in > 0 else now
         with self._lock:
-            at = max(at, self._looked + _PATIENCE)
-            if self._stopped or at > self._look_at - _GRACE:
+            at = max(at, self._swept_at + _MIN_PAUSE)
+            if self._stopped or at > self._sweep_at - _GRACE:
                 return
-            self._look_at = at
+            self._sweep_at = at
             if self._bell is not None:
                 self._bell.ring()
                 return
-            self._bell = Bell()
-        threading.Thread(
-            target=self._watch,
-            args=(self._bell,),
-            name="worker_lib-sweeper",
-            daemon=True,
-        ).start()
+            self._bell = bell = Bell()
+        name = "worker_lib-sweeper"
+        threading.Thread(target=self._run, args=(bell,), name=name, daemon=True).start()
 
     def stop(self) -> None:
-        """Sweep no more: a look that has begun is the last."""
+        """Sweep no more: one that has begun is the last."""
         with self._lock:
             self._stopped = True
             if self._bell is not None:
@@ -129,7 +125,7 @@ class Sweeper:
         """
         sweep = self._begin()
         sweep.take_up_overdue()
-        if sweep.has_lost_any():  # where one machine went astray, look for others
+        if sweep.has_lost_any():  # there may be others that nobody knows of
             sweep.reap()
         return sweep.report()
 
@@ -154,52 +150,52 @@ class Sweeper:
     def _begin(self) -> Sweep:
         return Sweep(self._store, self._launcher, self._codec, self._settings)
 
-    def _watch(self, bell: Bell) -> None:
-        # Most jobs are over so soon that they cost no command at all.
-        bell.wait(min(_PATIENCE, self._time_left()))
-        while not self._is_over(bell):
+    def _run(self, bell: Bell) -> None:
+        # Most jobs end so soon that their sweeper never opens a connection.
+        bell.wait(min(_MIN_PAUSE, self._time_left()))
+        while not self._may_end(bell):
             try:
                 with self._store.calls() as calls:
-                    self._look_in_time(calls, bell)
-                    while not self._is_over(bell, begun=True):
-                        self._look_in_time(calls, bell)
+                    self._sweep_in_time(calls, bell)
+                    while not self._may_end(bell, is_connected=True):
+                        self._sweep_in_time(calls, bell)
             except Exception as error:  # the thread must outlive any one sweep
                 log.warning("sweep_failed", exc_info=not isinstance(error, StoreError))
                 bell.wait(random.uniform(1, 3))
-                self._plan(0.0)
+                self._sweep_within(0.0)
 
     def _time_left(self) -> float:
         with self._lock:
-            return max(0.0, self._look_at - time.monotonic())
+            return max(0.0, self._sweep_at - time.monotonic())
 
-    def _is_over(self, bell: Bell, *, begun: bool = False) -> bool:
-        """Say whether there is nothing to look after; the thread must then end."""
+    def _may_end(self, bell: Bell, *, is_connected: bool = False) -> bool:
+        """Say whether the thread must end, as there is nothing to sweep for."""
         with self._lock:
-            is_due = self._look_at <= time.monotonic()
-            wanted = is_due or begun or bool(self._open_jobs)
-            if wanted and self._look_at < _NEVER and not self._stopped:
+            is_due = self._sweep_at <= time.monotonic()
+            is_wanted = is_due or is_connected or bool(self._open_jobs)
+            if is_wanted and self._sweep_at < _NEVER and not self._stopped:
                 return False
-            self._bell, self._look_at = None, _NEVER
+            self._bell, self._sweep_at = None, _NEVER
         bell.close()
         return True
 
-    def _look_in_time(self, calls: Calls, bell: Bell) -> None:
-        """Sweep when the next deadline has passed, or when called."""
-        called = calls.wait(bell, min(self._time_left(), _LONGEST_WAIT))
-        if self._stopped or not (called or self._time_left() <= 0):
+    def _sweep_in_time(self, calls: Calls, bell: Bell) -> None:
+        """Sweep at the next deadline, or as soon as a machine calls for a launcher."""
+        is_called = calls.wait(bell, min(self._time_left(), _LONGEST_WAIT))
+        if self._stopped or not (is_called or self._time_left() <= 0):
             return
         with self._lock:
-            self._looked, self._look_at = time.monotonic(), _NEVER
+            self._swept_at, self._sweep_at = time.monotonic(), _NEVER
             known = frozenset(self._open_jobs)
         next_in = self.sweep().next_in
         if next_in is not None:
-            self._plan(next_in)
+            self._sweep_within(next_in)
             return
-        with self._lock:
+        with self._lock:  # no deadline is left, so these jobs have ended
             self._open_jobs -= known
 
-    def _plan(self, next_in: float) -> None:
-        """Look again after so many seconds, if not sooner."""
+    def _sweep_within(self, next_in: float) -> None:
+        """Sweep again after so many seconds, if not sooner."""
         at = time.monotonic() + max(next_in, _GRACE) + _GRACE
         with self._lock:
-            self._look_at = min(self._look_at, at)
+            self._sweep_at = min(self._sweep_at, at)

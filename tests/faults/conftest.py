@@ -10,6 +10,6 @@ from worker_lib import sweep, sweeper
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look and launch again after tenths of a second, where it is seconds elsewhere."""
-    monkeypatch.setattr(sweeper, "_PATIENCE", 0.4)
+    monkeypatch.setattr(sweeper, "_MIN_PAUSE", 0.4)
     monkeypatch.setattr(sweep, "_LOOK_AGAIN_IN", 0.4)
     monkeypatch.setattr(sweep, "_FIRST_HOLD", 0.1)

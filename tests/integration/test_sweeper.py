@@ -724,7 +724,7 @@ def test_a_sweeper_ends_when_nothing_is_left_to_look_after(
     fly: Fly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One thread while jobs are under way, none when idle."""
-    monkeypatch.setattr(sweeper, "_PATIENCE", 0.0)
+    monkeypatch.setattr(sweeper, "_MIN_PAUSE", 0.0)
     monkeypatch.setattr(sweeper, "_GRACE", 0.01)
     _, stored = fly.rig.enqueue()
     made = sweeper_of(fly)
