@@ -18,6 +18,7 @@ from ledger import Ledger
 from scenes import TOKEN as SCENE_TOKEN
 from servers import OwnServer
 
+from worker_lib import hooks
 from worker_lib.client import client as client_module
 from worker_lib.client.client import Client
 from worker_lib.emulator import Emulator, EmulatorOptions
@@ -58,6 +59,12 @@ def _no_variables_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_machine_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that runs a machine's child in this process leaves nothing of it."""
+    monkeypatch.setattr(hooks, "_on_machine", False)
 
 
 @pytest.fixture(scope="session")

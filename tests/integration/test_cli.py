@@ -87,7 +87,7 @@ def test_run_of_a_task_that_dies_says_so_in_json(
 
     told = json.loads(capsys.readouterr().out)
     assert (1, "failed", None) == (status, told["outcome"], told["result"])
-    assert "JobFailed" in told["error"]
+    assert "Crashed: " in told["error"]
 
 
 def test_run_out_of_time_exits_with_4_and_names_the_job(

@@ -36,7 +36,7 @@ for line in sys.stdin:
     try:
         print(*task.remote(), flush=True)
     except Exception as error:
-        print(type(error).__name__, error, flush=True)
+        print(repr(error), flush=True)
 """
 
 
