@@ -1,12 +1,12 @@
-"""What a web app imports, found by reading it, and which packages bring that.
+"""Which packages a web app imports; its files are read, never imported.
 
-Read, never imported: what is loaded by name (drivers of databases, plugins) and what
-code computes at run time is not seen.
+Modules that are loaded by name (drivers of databases, plugins) are not seen.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import sys
 from functools import cache
@@ -21,179 +21,131 @@ if TYPE_CHECKING:
 
 __all__ = ["closure", "foreign_imports", "normalized", "packages_of"]
 
-_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
+_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?(?![+:/])")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 _OPTIONAL = frozenset({"ImportError", "ModuleNotFoundError", "Exception"})
-# Of this one it is known also where it is not installed, as on a desk.
-_BRINGS_LITTLE = frozenset({"gunicorn"})
 _TESTS = frozenset({"tests", "test", "conftest"})
+_distributions = cache(metadata.packages_distributions)
 
 
 def normalized(name: str) -> str:
-    """Return a distribution's name as all spellings of it read (PEP 503)."""
+    """Return the one spelling of a distribution's name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def foreign_imports(folder: Path, module: str) -> dict[str, Path]:
-    """Return what `module` and all that it imports here imports from elsewhere.
+    """Return the modules of others that `module` and what it imports here import.
 
-    Args:
-        folder: The project.
-        module: Where to begin; Django's apps are found by name, so beside a manage.py
-            it is begun in every package.
-
-    Returns:
-        Dotted names, each with a file that imports it; the standard library is left
-        out, as is what may be missing by the code's own word.
+    Top-level names, each with a file that imports it. Left out are the standard library
+    and imports that the code can do without.
     """
     found: dict[str, Path] = {}
     seen: set[Path] = set()
-    waiting = _entries(folder, module)
+    waiting = list(_entries(folder, module))
     while waiting:
         file = waiting.pop()
         if file in seen:
             continue
         seen.add(file)
-        for name, local in _resolved(folder, file):
-            waiting += local
-            if not local and name.partition(".")[0] not in sys.stdlib_module_names:
-                found.setdefault(name, file)
+        for name in _imported(folder, file):
+            top, files = name.partition(".")[0], _files(folder, name)
+            waiting += files
+            is_here = files or any((root / top).is_dir() for root in sources(folder))
+            if not is_here and top not in sys.stdlib_module_names:
+                found.setdefault(top, file)
     return found
 
 
-def _entries(folder: Path, module: str) -> list[Path]:
-    """Return the files to begin with."""
-    found = [file] if (file := module_file(folder, module)) else []
-    if (folder / "manage.py").exists():
-        found += [
-            path
-            for package in folder.glob("*/__init__.py")
-            for path in package.parent.rglob("*.py")
-            if not _TESTS & {*path.relative_to(folder).parts, path.stem}
-        ]
-    return found
-
-
-def packages_of(name: str) -> list[str]:
-    """Return the installed distributions that have this module; [] if none has."""
-    top = name.partition(".")[0]
-    found = {normalized(one) for one in _by_module().get(top, ())}
-    if len(found) > 1:  # a namespace that several share: whose file is it?
-        path = name.replace(".", "/")
-        found = {one for one in found if _has_file(one, path)}
-    return sorted(found)
+def packages_of(module: str) -> set[str]:
+    """Return the installed distributions that have this top-level module."""
+    if module == "worker_lib":  # an editable install may not list its files
+        return {"worker-lib"}
+    return {normalized(name) for name in _distributions().get(module, ())}
 
 
 def closure(requirements: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Return the names of all that comes with these requirements.
+    """Return the names of all distributions that these requirements install.
 
     Returns:
-        Also those of the requirements themselves that are not installed here: they
-        may bring more than is known. What they need in turn may not be here because
-        it is for other platforms, and counts as known.
+        All names; then the requirements that are not installed here, or not given by
+        name: what else they install is not known.
     """
-    waiting = list(requirements)
-    first = {normalized(head[1]) for one in waiting if (head := _NAME.match(one))}
-    known, unknown, seen = set(first), set[str](), set[str]()
+    names, unknown, seen = set[str](), set[str](), set[str]()
+    waiting = [(one, True) for one in requirements]
     while waiting:
-        head = _NAME.match(waiting.pop())
-        if head is None or head[0] in seen:
+        requirement, is_direct = waiting.pop()
+        if requirement in seen:
             continue
-        seen.add(head[0])
-        known.add(normalized(head[1]))
-        extras = {one.strip() for one in (head[2] or "").split(",") if one.strip()}
+        seen.add(requirement)
+        head = _NAME.match(requirement)
+        name = normalized(head[1]) if head else requirement
+        extras = head[2].replace(" ", "").split(",") if head and head[2] else []
+        names.add(name)
         try:
-            needed = metadata.requires(head[1]) or []
+            needed = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
-            unknown |= {normalized(head[1])} & first - _BRINGS_LITTLE
+            if is_direct:  # what others need may be for another platform
+                unknown.add(name)
             continue
-        waiting += [one for one in needed if _is_meant(one, extras)]
-    return known, unknown
+        for one in needed:
+            extra = _EXTRA.search(one)
+            if extra is None or extra[1] in extras:
+                waiting.append((one, False))
+    return names, unknown
 
 
-def _is_meant(requirement: str, extras: set[str]) -> bool:
-    """Whether a requirement holds with these extras; other markers are let pass."""
-    wanted = _EXTRA.search(requirement)
-    return wanted is None or wanted[1] in extras
+def _entries(folder: Path, module: str) -> Iterator[Path]:
+    """Yield the files to begin with; Django finds its apps by name, so all of them."""
+    file = module_file(folder, module)
+    if file:
+        yield file
+    packages = folder.glob("*/__init__.py") if (folder / "manage.py").exists() else ()
+    for path in (one for package in packages for one in package.parent.rglob("*.py")):
+        if not _TESTS & {*path.relative_to(folder).parts, path.stem}:
+            yield path
 
 
-@cache
-def _by_module() -> dict[str, list[str]]:
-    return {
-        "worker_lib": ["worker-lib"],  # an editable install may not list its files
-        **{
-            name: list(owners)
-            for name, owners in metadata.packages_distributions().items()
-        },
-    }
+def _files(folder: Path, name: str) -> list[Path]:
+    """Return the files of this project that an import of `name` runs."""
+    parts = name.split(".")
+    steps = (".".join(parts[: size + 1]) for size in range(len(parts)))
+    return [file for step in steps if (file := module_file(folder, step))]
 
 
-def _has_file(package: str, path: str) -> bool:
-    files = metadata.files(package) or []
-    return any(str(one) in (f"{path}.py", f"{path}/__init__.py") for one in files)
-
-
-def _resolved(folder: Path, file: Path) -> Iterator[tuple[str, list[Path]]]:
-    """Yield each name that a file imports, and its files if it is of this project."""
-    try:
-        body = ast.parse(file.read_text()).body
-    except (OSError, SyntaxError, ValueError):
-        return
-    for name in _imported(body, _package(folder, file)):
-        parts = name.split(".")
-        steps = (".".join(parts[: size + 1]) for size in range(len(parts)))
-        local = [one for step in steps if (one := module_file(folder, step))]
-        is_local = local or any((root / parts[0]).is_dir() for root in sources(folder))
-        if is_local and not local:
-            continue  # a folder without __init__.py: what is below it comes by itself
-        yield name, local
-
-
-def _package(folder: Path, file: Path) -> list[str]:
-    """Return the names of the packages that a file is in."""
+def _imported(folder: Path, file: Path) -> list[str]:
+    """Return the dotted names that a file imports; none if it is no Python."""
     root = next(root for root in sources(folder) if file.is_relative_to(root))
-    return list(file.parent.relative_to(root).parts)
+    visitor = _Imports(".".join(file.parent.relative_to(root).parts))
+    try:
+        visitor.visit(ast.parse(file.read_text()))
+    except (OSError, SyntaxError, ValueError):
+        return []
+    return visitor.names
 
 
-def _imported(body: list[ast.stmt], package: list[str]) -> Iterator[str]:
-    for node in body:
-        if isinstance(node, ast.Import):
-            yield from (one.name for one in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from _imported_from(node, package)
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            yield from _imported(node.orelse, package)
-        elif isinstance(node, ast.Try) and _is_optional(node):
-            yield from _imported([*node.orelse, *node.finalbody], package)
-        else:
-            yield from _imported(list(_inner(node)), package)
+class _Imports(ast.NodeVisitor):
+    def __init__(self, package: str) -> None:
+        self._package = package
+        self.names: list[str] = []
 
+    def visit_Import(self, node: ast.Import) -> None:
+        self.names += [one.name for one in node.names]
 
-def _imported_from(node: ast.ImportFrom, package: list[str]) -> Iterator[str]:
-    outer = package[: len(package) - node.level + 1] if node.level else []
-    base = ".".join([*outer, *filter(None, [node.module])])
-    if node.level:  # what is imported may be a module, or a name in this one
-        yield from (f"{base}.{one.name}".strip(".") for one in node.names)
-    elif base:
-        yield base
-        yield from (f"{base}.{one.name}" for one in node.names if one.name != "*")
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        base = "." * node.level + (node.module or "")
+        try:
+            base = importlib.util.resolve_name(base, self._package)
+        except ImportError:  # above the project's top
+            return
+        self.names += [base, *(f"{base}.{one.name}" for one in node.names)]
 
+    def visit_If(self, node: ast.If) -> None:
+        is_for_checkers = "TYPE_CHECKING" in ast.dump(node.test)
+        for one in node.orelse if is_for_checkers else (*node.body, *node.orelse):
+            self.visit(one)
 
-def _is_optional(node: ast.Try) -> bool:
-    """Whether the code goes on without what it tries to import."""
-    names = (
-        one.id
-        for handler in node.handlers
-        if handler.type is not None
-        for one in ast.walk(handler.type)
-        if isinstance(one, ast.Name)
-    )
-    return bool(_OPTIONAL & set(names))
-
-
-def _inner(node: ast.stmt) -> Iterator[ast.stmt]:
-    for field in ("body", "orelse", "finalbody"):
-        found = getattr(node, field, [])
-        yield from (one for one in found if isinstance(one, ast.stmt))
-    for handler in getattr(node, "handlers", []):
-        yield from handler.body
+    def visit_Try(self, node: ast.Try) -> None:
+        caught = [one for handler in node.handlers for one in ast.walk(handler)]
+        names = {one.id for one in caught if isinstance(one, ast.Name)}
+        if not names & _OPTIONAL:  # else the code can do without the import
+            self.generic_visit(node)

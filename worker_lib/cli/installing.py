@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from worker_lib.cli.dependencies import PIP, REQUIREMENTS, Declared, declared
 from worker_lib.cli.imports import closure, foreign_imports, normalized, packages_of
-from worker_lib.cli.own_package import NAME, OwnPackage, own_package
+from worker_lib.cli.own_package import NAME, own_package
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,15 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["Dependencies", "dependencies"]
 
 _SERVER = "gunicorn"
-_SERVER_IF_NEW = "gunicorn>=23"
 _GIT = (
     "RUN command -v git > /dev/null || { apt-get update && apt-get install -y "
     "--no-install-recommends git; }"
 )
 _HEADER = """\
-# Written by worker-lib init: what {wsgi} and the modules it imports import, in the
-# versions that are installed here. Packages that are loaded by name, such as drivers
-# of databases, cannot be seen: add them.
+# Written by worker-lib init: what {wsgi} and its modules import, in the versions that
+# are installed here. Packages that are loaded by name, such as drivers of databases,
+# cannot be seen: add them.
 """
 
 
@@ -34,9 +34,9 @@ class Dependencies:
 
     Attributes:
         install: The Dockerfile's step.
-        files: What that step reads and the project has not.
-        problems: What is missing, or cannot be known, a sentence each.
-        is_incomplete: The image would lack something.
+        files: Files that the step reads and the project does not have.
+        problems: What is missing, or not known, one sentence each.
+        is_incomplete: Something is missing.
     """
 
     install: str
@@ -51,59 +51,29 @@ def dependencies(folder: Path, wsgi: str, wanted: str, scratch: Path) -> Depende
     Args:
         folder: The project.
         wsgi: What gunicorn serves.
-        wanted: The file that was named, or "".
-        scratch: A folder for a wheel of this library; needed until all is written.
+        wanted: The file of requirements that the user named, or "".
+        scratch: A folder for a wheel of this library.
 
     Raises:
         ConfigError: what is declared cannot be read, or no wheel could be built.
     """
-    found = declared(folder, wanted)
-    if found is not None and found.places_own and not found.is_vendored:
-        return _from_declared(folder, wsgi, found, None)
-    own = own_package(scratch)
-    if found is not None:
-        return _from_declared(folder, wsgi, found, own)
-    return _from_imports(folder, wsgi, own)
-
-
-def _from_imports(folder: Path, wsgi: str, own: OwnPackage) -> Dependencies:
-    text, gaps = _generated(folder, wsgi, own)
-    problems = [f"no installed package has {gap}: add what brings it" for gap in gaps]
-    problems.append(
-        f"{REQUIREMENTS} has what is imported; add what is loaded by name, such as "
-        "drivers of databases"
-    )
-    source = Declared(
-        source=REQUIREMENTS,
-        copies=(REQUIREMENTS, *([own.place] if own.wheel else [])),
-        needs_git=own.needs_git,
-    )
-    return Dependencies(
-        install=_install_step(source, None),
-        files={REQUIREMENTS: text, **_vendored(own)},
-        problems=tuple(problems),
-        is_incomplete=bool(gaps),
-    )
-
-
-def _from_declared(
-    folder: Path, wsgi: str, found: Declared, own: OwnPackage | None
-) -> Dependencies:
-    problems = []
-    files = _vendored(own) if own else {}
-    if own and own.wheel and found.is_vendored and own.place not in found.own:
-        problems.append(f"{found.source} has {found.own}, and here it is {own.place}")
-    # From an index it is for the project to declare; so is a wheel that it names.
-    if own and (own.is_from_index or found.places_own):
-        own = None
-    missing = _lacking(folder, wsgi, found, own.requirement if own else "")
+    files: dict[str, str | bytes] = {}
+    imports = foreign_imports(folder, wsgi.partition(":")[0])
+    found, own, wheel = declared(folder, wanted), "", None
+    if found is None or not re.search("[@/]", found.own):  # which say where it is
+        own, wheel = own_package(scratch)
+    if wheel:
+        files[own.removeprefix("./")] = wheel.read_bytes()
+    if found is None:
+        found = _generated(imports, "" if wheel else own)
+        lines = "".join(f"{line}\n" for line in found.lines)
+        files[REQUIREMENTS] = _HEADER.format(wsgi=wsgi) + lines
+    # From an index it is for the project to declare.
+    own = "" if own in found.lines or own.startswith(f"{NAME}==") else own
+    missing, problems = _gaps(folder, found, own, imports)
     problems += [f"the image lacks {one}: add it to {found.source}" for one in missing]
-    untold = _unsure(folder, wsgi, found)
-    if untold:
-        problems.append(
-            f"not known here whether {found.source} brings {', '.join(untold)}: "
-            "install it in this environment and run init again, or see for yourself"
-        )
+    if REQUIREMENTS in files:
+        problems.append(f"add to {REQUIREMENTS} what is loaded by name")
     return Dependencies(
         install=_install_step(found, own),
         files=files,
@@ -112,112 +82,46 @@ def _from_declared(
     )
 
 
-def _vendored(own: OwnPackage) -> dict[str, str | bytes]:
-    return {own.place: own.wheel.read_bytes()} if own.wheel else {}
+def _generated(imports: dict[str, Path], own: str) -> Declared:
+    """Return what is imported, as if it were declared in a requirements.txt."""
+    packages = set[str]().union(*map(packages_of, imports)) - {NAME, _SERVER}
+    pinned = [f"{name}=={metadata.version(name)}" for name in packages]
+    lines = sorted(filter(None, (*pinned, f"{_SERVER}>=23", own)))
+    return Declared(source=REQUIREMENTS, copies=(REQUIREMENTS,), lines=tuple(lines))
 
 
-def _generated(folder: Path, wsgi: str, own: OwnPackage) -> tuple[str, list[str]]:
-    """Return a requirements.txt for a project that declares nothing, and its gaps.
-
-    A gap is an import that no installed package has: nobody can know what brings it.
-    """
-    lines, gaps = {_SERVER: _pinned(_SERVER) or _SERVER_IF_NEW}, []
-    for top, (packages, file) in _by_top(folder, wsgi).items():
-        if not packages:
-            gaps.append(f"{top} ({file.relative_to(folder)})")
-        lines |= {one: _pinned(one) or one for one in packages if one != NAME}
-    text = _HEADER.format(wsgi=wsgi) + "".join(
-        f"{line}\n" for _, line in sorted({**lines, NAME: own.requirement}.items())
-    )
-    return text, sorted(gaps)
-
-
-def _lacking(folder: Path, wsgi: str, found: Declared, own: str) -> list[str]:
-    """Return what the app imports and the image would not have, as far as known.
-
-    Args:
-        folder: The project.
-        wsgi: What gunicorn serves.
-        found: What is declared.
-        own: This library's requirement, if it is installed besides; else "".
-    """
-    names = found.names | (closure([NAME])[0] if own and not found.hashed else set())
-    names |= {NAME} if own else set()
-    missing = [] if _SERVER in names else [_SERVER]
-    if NAME not in names:
-        missing.append(NAME)
-    for top, (packages, file) in _by_top(folder, wsgi).items():
-        if top == "worker_lib" or {normalized(top), *packages} & names:
-            continue
-        where = file.relative_to(folder)
-        if packages and not found.unknown:
-            missing.append(f"{' or '.join(packages)} ({where} imports {top})")
-    return missing
+def _gaps(
+    folder: Path, found: Declared, own: str, imports: dict[str, Path]
+) -> tuple[list[str], list[str]]:
+    """Return what the image lacks, and a sentence about what it may lack."""
+    names, unknown = closure(found.lines)
+    if own or found.own:
+        names |= {NAME} if own and found.hashed else {NAME, *closure([NAME])[0]}
+    missing, gaps = [one for one in (_SERVER, NAME) if one not in names], []
+    for top, file in sorted(imports.items()):
+        packages = packages_of(top) or {top}
+        if not {normalized(top), *packages} & (names | {NAME}):
+            where = f"{file.relative_to(folder)} imports {top}"
+            gaps.append(f"{' or '.join(sorted(packages))} ({where})")
+    unknown -= {_SERVER, NAME, found.own}
+    if not gaps or not unknown:
+        return missing + gaps, []
+    text = f"it is not known whether {found.source} installs {', '.join(gaps)}"
+    others = ", ".join(sorted(unknown))
+    return missing, [f"{text}: install {others} here, and run init again"]
 
 
-def _unsure(folder: Path, wsgi: str, found: Declared) -> list[str]:
-    """Return the imports of which it is not known whether the image has them."""
-    return [
-        f"{top} ({file.relative_to(folder)})"
-        for top, (packages, file) in _by_top(folder, wsgi).items()
-        if top != "worker_lib"
-        and not {normalized(top), *packages} & found.names
-        and (found.unknown or not packages)
-    ]
-
-
-def _install_step(found: Declared, own: OwnPackage | None) -> str:
-    """Return the instructions that install what was declared.
-
-    Args:
-        found: What is declared.
-        own: This library, if it is to be installed besides; else None.
-    """
-    lines = [_GIT] if found.needs_git or (own and own.needs_git) else []
-    copies = [*found.copies]
-    if own and own.wheel:
-        copies.append(own.place)
-    lines += _copied(copies)
-    extra = f"'{own.requirement}'" if own else ""
+def _install_step(found: Declared, own: str) -> str:
+    """Return the instructions that install what is declared, and this library."""
+    wheel = [own] if own.startswith("./") else []
+    copies = [one.removeprefix("./") for one in (*found.copies, *wheel)]
+    lines = [_GIT] if "git+" in " ".join([own, *found.lines]) else []
+    lines += [f"COPY {one} ./{one}" for one in copies]
+    source = REQUIREMENTS if found.prepare else found.source
     commands = [found.prepare] if found.prepare else []
-    if found.by_uv:
-        commands += [f"{PIP} --no-deps {extra}"] if own else []
-    elif found.hashed:
-        commands.append(f"{PIP} -r {found.source}")
-        commands += [f"{PIP} --no-deps {extra}"] if own else []
+    if own and found.hashed:  # pip would want a hash of it, too
+        commands += [f"{PIP} -r {source}", f"{PIP} --no-deps '{own}'"]
     else:
-        source = REQUIREMENTS if found.prepare else found.source
-        commands.append(" ".join(filter(None, [PIP, extra, f"-r {source}"])))
+        extra = f"'{own}' " if own else ""
+        commands.append(f"{PIP} {extra}-r {source}")
     return "\n".join([*lines, "RUN " + " \\\n && ".join(commands)])
-
-
-def _copied(paths: list[str]) -> list[str]:
-    """Return one COPY for each folder, since COPY does not keep them."""
-    by_folder: dict[str, list[str]] = {}
-    for path in paths:
-        clean = path.removeprefix("./")
-        folder = clean.rpartition("/")[0]
-        files = by_folder.setdefault(folder, [])
-        if clean not in files:
-            files.append(clean)
-    return [
-        f"COPY {' '.join(files)} ./{folder + '/' if folder else ''}"
-        for folder, files in by_folder.items()
-    ]
-
-
-def _by_top(folder: Path, wsgi: str) -> dict[str, tuple[list[str], Path]]:
-    """Return the packages of each foreign module, and a file that imports it."""
-    found: dict[str, tuple[set[str], Path]] = {}
-    for name, file in foreign_imports(folder, wsgi.partition(":")[0]).items():
-        packages, _ = found.setdefault(name.partition(".")[0], (set(), file))
-        packages.update(packages_of(name))
-    return {top: (sorted(names), file) for top, (names, file) in sorted(found.items())}
-
-
-def _pinned(package: str) -> str:
-    """Return `name==version` as installed here, or ""."""
-    try:
-        return f"{package}=={metadata.version(package)}"
-    except metadata.PackageNotFoundError:
-        return ""

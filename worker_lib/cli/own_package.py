@@ -1,7 +1,7 @@
-"""How this very library gets into an image: the way it came to this computer.
+"""How this library gets into an image: from where pip took it for this computer.
 
-From an index, if it came from one; else from the same git commit or archive; and from
-a wheel in the project's folder `vendor`, if it was installed from a clone.
+That is an index, a git commit or an archive; or the wheel of a clone, which goes into
+the project's folder `vendor`.
 """
 
 from __future__ import annotations
@@ -9,72 +9,44 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from worker_lib import __version__
-from worker_lib.errors import ConfigError
+from worker_lib.errors import ConfigError, Problem
 
-__all__ = ["VENDOR", "OwnPackage", "own_package"]
+__all__ = ["NAME", "own_package"]
 
 NAME = "worker-lib"
-VENDOR = "vendor"
 _BUILD_SECONDS = 180
-_BACKEND = "hatchling"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnPackage:
-    """What pip is told, and what it needs for that.
-
-    Attributes:
-        requirement: A line for requirements.txt.
-        wheel: To be copied into the project's folder `vendor`, or None.
-        needs_git: The image has to have git to install it.
-    """
-
-    requirement: str
-    wheel: Path | None = None
-    needs_git: bool = False
-
-    @property
-    def place(self) -> str:
-        """Where the wheel goes in the project; "" without one."""
-        return f"{VENDOR}/{self.wheel.name}" if self.wheel else ""
-
-    @property
-    def is_from_index(self) -> bool:
-        """Whether its name and version are all that pip needs."""
-        return self.requirement.startswith(f"{NAME}==")
-
-
-def own_package(scratch: Path) -> OwnPackage:
-    """Return how the image gets this library.
+def own_package(scratch: Path) -> tuple[str, Path | None]:
+    """Return the requirement by which the image gets this library, and its wheel.
 
     Args:
-        scratch: A folder for a wheel, if one has to be built.
+        scratch: A folder for a wheel.
+
+    Returns:
+        A line as in a requirements.txt; the file that has to be copied to the place
+        that it names, or None.
 
     Raises:
-        ConfigError: no wheel could be built of the clone.
+        ConfigError: no wheel of the clone could be built.
     """
     origin = _origin()
-    url, vcs = str(origin.get("url", "")), origin.get("vcs_info")
-    if vcs:
-        commit = vcs.get("commit_id", "")
-        requirement = f"{NAME} @ {vcs['vcs']}+{_without_login(url)}@{commit}"
-        return OwnPackage(requirement=requirement, needs_git=True)
+    url = re.sub(r"//[^/@]*@", "//", origin.get("url", ""))  # without a login
     if url.startswith("file:"):
         wheel = _wheel_of(Path(unquote(urlsplit(url).path)), scratch)
-        return OwnPackage(requirement=f"./{VENDOR}/{wheel.name}", wheel=wheel)
-    if url:
-        return OwnPackage(requirement=f"{NAME} @ {_without_login(url)}")
-    return OwnPackage(requirement=f"{NAME}=={__version__}")
+        return f"./vendor/{wheel.name}", wheel
+    if "vcs_info" in origin:
+        vcs = origin["vcs_info"]
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    return f"{NAME} @ {url}" if url else f"{NAME}=={__version__}", None
 
 
 def _origin() -> dict[str, Any]:
@@ -87,31 +59,24 @@ def _origin() -> dict[str, Any]:
     return found
 
 
-def _without_login(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
-
-
 def _wheel_of(origin: Path, scratch: Path) -> Path:
-    if origin.is_file() and origin.suffix == ".whl":
-        return Path(shutil.copy(origin, scratch))
-    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    if importlib.util.find_spec(_BACKEND):  # then it takes no network
-        words.append("--no-build-isolation")
-    words += ["--wheel-dir", str(scratch), str(origin)]
+    if origin.suffix == ".whl":
+        return origin
+    # With the backend here, pip needs no network.
+    here = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []
+    words = ["pip", "wheel", "--quiet", "--no-deps", *here, "--wheel-dir", str(scratch)]
     try:
-        ran = subprocess.run(
-            words, capture_output=True, text=True, check=False, timeout=_BUILD_SECONDS
+        subprocess.run(
+            [sys.executable, "-m", *words, str(origin)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_BUILD_SECONDS,
         )
-        trouble = (
-            "" if ran.returncode == 0 else (ran.stderr.strip() or "no reason told")
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        trouble = str(error)
-    built = sorted(scratch.glob("worker_lib-*.whl"))
-    if trouble or not built:
-        raise ConfigError(
-            f"no wheel of worker_lib could be built of {origin} "
-            f"({trouble.splitlines()[-1] if trouble else 'pip made none'}): try "
-            f"pip wheel --no-deps --wheel-dir {VENDOR} {origin}"
-        )
-    return built[-1]
+        return next(scratch.glob("worker_lib-*.whl"))
+    except (OSError, subprocess.SubprocessError, StopIteration) as error:
+        output = (getattr(error, "stderr", None) or str(error)).strip()
+        reason = output.splitlines()[-1] if output else "pip made none"
+        text = f"no wheel of worker_lib could be built from {origin} ({reason})"
+        remedy = f"try pip wheel --no-deps --wheel-dir vendor {origin}"
+        raise ConfigError(Problem(text, remedy)) from error

@@ -56,9 +56,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> str:
     with pytest.MonkeyPatch.context() as patch:
         told = {"url": ROOT.as_uri()}
         patch.setattr("worker_lib.cli.own_package._origin", lambda: told)
-        found = own_package(tmp_path_factory.mktemp("wheel"))
-    assert found.wheel is not None
-    return found.wheel.as_uri()
+        _, found = own_package(tmp_path_factory.mktemp("wheel"))
+    assert found is not None
+    return found.as_uri()
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_project_that_declares_nothing_gets_what_it_imports(
         line.partition("=")[0].partition(">")[0] for line in lines if line[0] != "#"
     }
     assert {*wanted, "gunicorn", "worker-lib"} == names
-    assert "add what is loaded by name" in capsys.readouterr().err
+    assert "add to requirements.txt what is loaded by name" in (capsys.readouterr().err)
 
 
 def test_an_import_that_nothing_brings_is_told(
@@ -104,7 +104,7 @@ def test_an_import_that_nothing_brings_is_told(
     (folder / "shop" / "prices.py").write_text("import unheard_of\n")
 
     assert 1 == main(["init"])
-    assert "no installed package has unheard_of (shop/prices.py)" in (
+    assert "the image lacks unheard_of (shop/prices.py imports unheard_of)" in (
         capsys.readouterr().err
     )
 
@@ -150,32 +150,21 @@ def test_what_cannot_be_known_here_is_said_and_no_fault(
     (folder / "shop" / "prices.py").write_text("import unheard_of\n")
 
     assert 0 == main(["init"])
-    assert "not known here whether requirements.txt brings unheard_of" in (
-        capsys.readouterr().err
-    )
+    told = capsys.readouterr().err
+    assert "it is not known whether requirements.txt installs unheard_of" in told
+    assert "install not-installed-here here" in told
 
 
 def test_included_files_reach_the_builder(folder: Path) -> None:
-    """Each folder keeps its place, so that -r finds what it names."""
+    """Each keeps its folder, so that -r finds what it names."""
     (folder / "requirements").mkdir()
     (folder / "requirements" / "base.txt").write_text(ALL)
     (folder / "requirements.txt").write_text("-r requirements/base.txt\n-c c.txt\n")
     (folder / "c.txt").write_text("flask<9\n")
 
     assert 0 == main(["init"])
-    assert "COPY requirements.txt c.txt ./\n" in step(folder)
-    assert "COPY requirements/base.txt ./requirements/\n" in step(folder)
-
-
-def test_the_only_other_file_of_requirements_is_taken(folder: Path) -> None:
-    """Those for development are none of the image's."""
-    (folder / "requirements").mkdir()
-    (folder / "requirements" / "production.txt").write_text(ALL)
-    (folder / "requirements" / "dev.txt").write_text("pytest\n")
-
-    assert 0 == main(["init"])
-    assert step(folder).endswith("-r requirements/production.txt")
-    assert not (folder / "requirements.txt").exists()
+    for path in ("requirements.txt", "c.txt", "requirements/base.txt"):
+        assert f"COPY {path} ./{path}\n" in step(folder)
 
 
 def test_several_files_are_asked_about(
@@ -207,7 +196,7 @@ def test_a_project_file_is_installed_from(folder: Path) -> None:
     )
 
     assert 0 == main(["init"])
-    assert "COPY pyproject.toml ./" in step(folder)
+    assert "COPY pyproject.toml ./pyproject.toml\n" in step(folder)
     assert not (folder / "requirements.txt").exists()
 
 
@@ -219,16 +208,21 @@ def test_a_project_file_that_declares_nothing_is_no_declaration(folder: Path) ->
     assert "flask==" in (folder / "requirements.txt").read_text()
 
 
-def test_dependencies_that_are_read_from_a_file_are_read_from_it(folder: Path) -> None:
-    """As setuptools does."""
-    (folder / "deps.in").write_text(ALL)
-    (folder / "pyproject.toml").write_text(
-        "[project]\ndynamic = ['dependencies']\n"
-        "[tool.setuptools.dynamic]\ndependencies = {file = ['deps.in']}\n"
-    )
+def test_a_setup_file_beside_a_project_file_changes_nothing(folder: Path) -> None:
+    """Many are left from older tools, and declare nothing."""
+    (folder / "setup.py").write_text("from setuptools import setup\nsetup()\n")
+    test_a_project_file_is_installed_from(folder)
 
-    assert 0 == main(["init"])
-    assert step(folder).endswith("-r deps.in")
+
+def test_a_lock_beside_a_project_file_is_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or the image would have other versions than the lock."""
+    (folder / "pyproject.toml").write_text("[project]\ndependencies = ['flask']\n")
+    (folder / "uv.lock").touch()
+
+    assert 2 == main(["init"])
+    assert "uv export --no-dev --no-emit-project" in capsys.readouterr().err
 
 
 DYNAMIC = "[project]\ndynamic = ['dependencies']\n"
@@ -238,16 +232,17 @@ POETRY = "[tool.poetry.dependencies]\nflask = '*'\n"
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("pyproject.toml", DYNAMIC, "pip-compile pyproject.toml"),
+        ("pyproject.toml", DYNAMIC, "pip-compile -o requirements.txt"),
         ("pyproject.toml", POETRY, "poetry export -o requirements.txt"),
         ("pyproject.toml", "not [toml", "pyproject.toml cannot be read"),
+        ("uv.lock", "", "uv export --no-dev --no-emit-project"),
         ("poetry.lock", "", "poetry export -o requirements.txt"),
         ("pdm.lock", "", "pdm export --prod -o requirements.txt"),
         ("Pipfile", "", "pipenv requirements > requirements.txt"),
         ("setup.py", "", "pip-compile setup.py"),
         ("environment.yml", "", "its pip packages into requirements.txt"),
-        ("requirements.txt", "-e .\n", "an image keeps no folder to install from"),
-        ("requirements.txt", ".[web]\n", "an image keeps no folder to install from"),
+        ("requirements.txt", "-e .\n", "the image has no folder to install from"),
+        ("requirements.txt", ".[web]\n", "the image has no folder to install from"),
     ],
 )
 def test_what_pip_cannot_read_is_refused_with_the_way_on(
@@ -261,67 +256,6 @@ def test_what_pip_cannot_read_is_refused_with_the_way_on(
     assert not (folder / "Dockerfile").exists()
 
 
-UV_LOCK = """
-version = 1
-[[package]]
-name = "shop"
-version = "0"
-source = { virtual = "." }
-dependencies = [{ name = "flask" }, { name = "gunicorn" }, { name = "worker-lib" },
-  { name = "boto3" }, { name = "pillow" }, { name = "pyyaml" }]
-[package.dev-dependencies]
-dev = [{ name = "ruff" }]
-[[package]]
-name = "flask"
-version = "3"
-source = { registry = "x" }
-dependencies = [{ name = "werkzeug" }]
-[[package]]
-name = "worker-lib"
-version = "0.1.0"
-source = { SOURCE }
-dependencies = [{ name = "requests" }]
-[[package]]
-name = "other"
-version = "1"
-source = { OTHER }
-"""
-
-
-def lock(source: str, other: str = 'registry = "x"') -> str:
-    return UV_LOCK.replace("SOURCE", source).replace("OTHER", other)
-
-
-def test_a_lock_of_uv_is_installed_as_it_is(folder: Path) -> None:
-    """Frozen, and what comes with a requirement is known from the lock itself."""
-    (folder / "pyproject.toml").write_text("[project]\nname = 'shop'\nversion = '0'\n")
-    (folder / "uv.lock").write_text(lock('git = "https://git.example/w?rev=1#abc"'))
-    (folder / "shop" / "prices.py").write_text("import werkzeug\n")
-
-    assert 0 == main(["init"])
-    assert "--frozen --no-dev --inexact --no-install-project" in step(folder)
-    assert "COPY pyproject.toml uv.lock ./" in step(folder)
-    assert "install -y --no-install-recommends git" in step(folder)
-
-
-def test_a_path_in_a_lock_of_uv_is_refused_but_for_this_library(
-    folder: Path,
-    origin: dict[str, Any],
-    wheel: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """The image has no folder beside the project's; of this library it gets a wheel."""
-    origin["url"] = wheel
-    (folder / "uv.lock").write_text(lock('editable = "../worker_lib"'))
-
-    assert 0 == main(["init"])
-    assert "--no-install-package worker-lib" in step(folder)
-    assert "--no-deps './vendor/worker_lib-" in step(folder)
-    (folder / "uv.lock").write_text(lock('registry = "x"', 'directory = "../other"'))
-    assert 2 == main(["init"])
-    assert "uv.lock has other from ../other" in capsys.readouterr().err
-
-
 def test_a_clone_of_this_library_travels_as_a_wheel(
     folder: Path, origin: dict[str, Any], wheel: str
 ) -> None:
@@ -331,8 +265,9 @@ def test_a_clone_of_this_library_travels_as_a_wheel(
     assert 0 == main(["init"])
 
     (made,) = (folder / "vendor").iterdir()
-    assert f"./vendor/{made.name}\n" in (folder / "requirements.txt").read_text()
-    assert f"COPY vendor/{made.name} ./vendor/" in step(folder)
+    place = f"vendor/{made.name}"
+    assert f"COPY {place} ./{place}\nRUN " in step(folder)
+    assert f"install --no-compile './{place}' -r requirements.txt" in step(folder)
     assert "worker_lib/runtime/__main__.py" in zipfile.ZipFile(made).namelist()
     made.write_bytes(b"of an earlier version")
     assert 0 == main(["init"])
@@ -380,10 +315,21 @@ def test_this_library_is_required_the_way_it_came(
     """From an index, a commit or an archive; no login goes into a file."""
     origin.update(told)
 
-    found = own_package(tmp_path)
+    assert (requirement, None) == own_package(tmp_path)
 
-    assert requirement == found.requirement
-    assert ("git+" in requirement) == found.needs_git
+
+def test_a_commit_of_this_library_brings_git_into_the_image(
+    folder: Path, origin: dict[str, Any]
+) -> None:
+    """And stands in the requirements that init makes; a second run agrees."""
+    vcs = {"vcs": "git", "commit_id": "abc"}
+    origin.update({"url": "https://git.example/worker_lib", "vcs_info": vcs})
+
+    assert 0 == main(["init"])
+    line = "worker-lib @ git+https://git.example/worker_lib@abc\n"
+    assert line in (folder / "requirements.txt").read_text()
+    assert "install -y --no-install-recommends git" in step(folder)
+    assert 0 == main(["init"])
 
 
 def test_a_clone_that_cannot_be_built_is_told_with_the_command(
