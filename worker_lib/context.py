@@ -1,7 +1,7 @@
 """What a task can ask while it runs: which job it is, and a way to report progress.
 
-Besides, what the library itself asks of the process it is in: whether it is a
-machine's, whether it is loading a task, and how many jobs led to the one it runs.
+Also what the library asks about its own process: whether it is a machine's, whether it
+is importing a task, and how many generations of jobs led to the one it runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
     "loading",
 ]
 
-# The variable by which programs that a job starts know of it.
+# Tells the programs that a job starts which generation it is.
 GENERATION = "WORKER_LIB_GENERATION"
 _MAX_MESSAGE = 500
 _present: CurrentJob | None = None
@@ -43,12 +43,12 @@ class CurrentJob:
     """The job that is running in this process.
 
     Attributes:
-        id: The same for all attempts: fit for an idempotency key.
+        id: The same for all attempts, so it can serve as an idempotency key.
         attempt: From 1.
         task: `module:name`.
-        generation: 1 for a job that was stored outside of any job, 2 for one that such
-            a job stored, and so on.
-        headers: What hooks of the caller sent along; see `worker_lib.hooks`.
+        generation: 1 for a job stored by no job, 2 for a job stored by such a one, and
+            so on.
+        headers: What hooks of the caller added to the call; see `worker_lib.hooks`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class CurrentJob:
     def progress(
         self, done: float, total: float | None = None, message: str = ""
     ) -> None:
-        """Tell how far the job is. Cheap: stored a few times a second at most.
+        """Report how far the job is; stored at most a few times a second.
 
         Args:
             done: Steps done.
@@ -87,7 +87,7 @@ class CurrentJob:
         """
         if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
             raise ValueError(f"progress({done!r}, {total!r}): numbers must be finite")
-        import json  # noqa: PLC0415 - only for tasks that report
+        import json  # noqa: PLC0415 - only tasks that report need it
 
         text = str(message)[:_MAX_MESSAGE]
         self._report(json.dumps({"done": done, "total": total, "message": text}))
@@ -96,14 +96,14 @@ class CurrentJob:
 def current_job() -> CurrentJob:
     """Return the job that is running in this process.
 
-    In a plain call, where there is no job, a stand-in is returned whose id is "" and
-    whose progress goes nowhere: so tasks can be called and tested as functions.
+    In a plain call there is no job: the result then has the id "", and its progress is
+    dropped. So tasks can be called and tested as functions.
     """
     return _present or CurrentJob("", 1, "", lambda _text: None)
 
 
 def enter(job: CurrentJob | None) -> None:
-    """Set what `current_job` returns; the runtime calls it around each job."""
+    """Set what `current_job` returns. The runtime calls this around each job."""
     global _present, _latest_generation  # noqa: PLW0603 - one job at a time
     _present = job
     if job is not None:
@@ -111,20 +111,20 @@ def enter(job: CurrentJob | None) -> None:
 
 
 def enter_machine() -> None:
-    """Note that this process is a machine's, for as long as it lives."""
+    """Mark this process as a machine's, until it ends."""
     global _machine  # noqa: PLW0603 - as above
     _machine = True
 
 
 def in_machine() -> bool:
-    """Say whether this process runs jobs, rather than being a caller's."""
+    """Return whether this process runs jobs of a machine."""
     return _machine
 
 
 def generation() -> int:
-    """Return the generation of the job that makes a call now; 0 outside of machines.
+    """Return the generation of the job that makes a call now; 0 outside of jobs.
 
-    What a job left behind in a thread, or started as a program, still belongs to it.
+    Threads that a job left behind and programs that it started count as part of it.
     """
     if _present is not None:
         return _present.generation
@@ -135,10 +135,14 @@ def generation() -> int:
 
 
 @contextmanager
-def loading(task: str) -> Iterator[None]:
-    """Refuse calls meanwhile: the modules that `task` needs are being imported."""
+def loading(name: str) -> Iterator[None]:
+    """Refuse calls while a machine imports modules.
+
+    Args:
+        name: Of the module, or of a task in it.
+    """
     global _loading  # noqa: PLW0603 - as above
-    _loading = task
+    _loading = name
     try:
         yield
     finally:
@@ -149,23 +153,23 @@ def allow_call(name: str) -> None:
     """Check that a call of the task `name` may be made now.
 
     Raises:
-        CallRefused: a module makes it while it is imported to find a task. Each
-            machine would import that module again, and start the next machine.
+        CallRefused: a machine is importing the module that makes it. The machine for
+            this call would import that module again, and start the next machine.
     """
     if not _loading:
         return
     module, place = _importing()
     module = module or _loading.partition(":")[0]
     raise CallRefused(
-        f"the module {module} calls {name} whenever it is imported{place}: so each "
-        "machine that is to run a task of it would start another machine, and so on; "
+        f"the module {module} calls {name} whenever it is imported{place}: every "
+        "machine that imports it would start another machine, without an end; "
         'put the call under `if __name__ == "__main__":`, or into a function'
     )
 
 
 def _importing() -> tuple[str, str]:
     """Return the module whose top level is running, and the line it is at."""
-    # The documented way to the callers; it costs no import, as `inspect` does.
+    # `inspect` does the same, but costs an import.
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
     while frame is not None:
         module = frame.f_globals.get("__name__", "")

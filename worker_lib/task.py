@@ -1,8 +1,8 @@
-"""`@fly_task`: a function, and how its calls are to be run elsewhere.
+"""`@fly_task`: a function, and how its calls are run on machines.
 
-A machine imports this with each module that holds tasks, and uses nothing of it but
-the function. So there the options are looked at only if the task itself makes calls;
-everywhere else they are checked where they are written.
+Options are checked where they are written. A machine imports this module together with
+the modules of tasks, and needs only their functions: there options are checked when a
+task makes a call itself.
 """
 
 from __future__ import annotations
@@ -20,20 +20,19 @@ if not TYPE_CHECKING:
     P = Q = R = R_co = S = T = None
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
-    from datetime import timedelta
+    from collections.abc import Callable, Coroutine, Mapping
     from typing import (  # noqa: TC004
         Any,
         Concatenate,
         Generic,
         ParamSpec,
         TypeVar,
+        Unpack,
         overload,
     )
 
-    from worker_lib.calls.options import TaskOptions
+    from worker_lib.calls.options import CallOptions, DeclaredOptions, TaskOptions
     from worker_lib.client.handle import Job
-    from worker_lib.retry import Retry
 
     P = ParamSpec("P")
     Q = ParamSpec("Q")
@@ -48,13 +47,13 @@ __all__ = ["Task", "fly_task"]
 class Task(Generic[P, R_co]):
     """A function that can run here, by a plain call, or on a machine.
 
-    A task in a class is a method: reached through an instance it is bound to it, and
-    the instance travels as the first argument.
+    In a class it is a method: reached through an instance it is bound to that instance,
+    which travels as the first argument.
 
     Attributes:
-        fn: The function itself, or the bound method.
+        fn: The function, or the bound method.
         name: `module:name`, as shown to people.
-        first: What goes before the arguments of each call: the instance, or nothing.
+        first: The arguments before those of the caller: the instance, or none.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Task(Generic[P, R_co]):
     ) -> None:
         self._fly_function = fn
         self.first = first
-        # The way a class binds what is defined in it, whatever it is.
+        # As a class does it, whatever kind of function this is.
         bind: Any = getattr(fn, "__get__", None)
         self.fn: Callable[P, R_co] = bind(*first) if first else fn
         functools.update_wrapper(self, self.fn)
@@ -80,7 +79,7 @@ class Task(Generic[P, R_co]):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Return the task bound to `instance`, as a function in a class is."""
         function = self._fly_function
-        # Neither what is bound already nor a builtin is bound by a class.
+        # A class binds neither bound methods nor builtins.
         binds = hasattr(function, "__get__") and not hasattr(function, "__self__")
         if instance is None or self.first or not binds:
             return self
@@ -100,7 +99,7 @@ class Task(Generic[P, R_co]):
         return f"<Task {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as a name where a machine can import it, else by value."""
+        """Pickle by name if a machine can import the function, else by value."""
         function = self._fly_function
         name = reference(function)
         if name:
@@ -118,17 +117,16 @@ class Task(Generic[P, R_co]):
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """Store the call and return its job at once.
 
-        One round trip to Redis; a machine is asked for in the background. The
-        arguments are checked against the signature and pickled before anything is
-        stored.
+        Takes one round trip to Redis; a machine is started in the background. Before
+        anything is stored, the arguments are checked against the signature and pickled.
 
         Raises:
             TypeError: the function does not take these arguments.
             ArgumentsNotEncodable: one of them cannot be pickled.
             PayloadTooLarge: they are over `WORKER_LIB_MAX_PAYLOAD`.
             StoreUnavailable: Redis cannot be reached or is full; nothing was stored.
-            CallRefused: a module makes the call while it is imported on a machine, or
-                a job makes it after too many generations of jobs that made jobs.
+            CallRefused: a machine is importing the module that makes the call, or too
+                many generations of jobs have made jobs.
             ConfigError: a setting is missing or wrong.
         """
         context.allow_call(self.name)
@@ -146,8 +144,8 @@ class Task(Generic[P, R_co]):
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[R_co]: ...
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
-        """Do as `delay` does, without blocking the event loop."""
-        import asyncio  # noqa: PLC0415 - programs that do not await need none
+        """Do what `delay` does, without blocking the event loop."""
+        import asyncio  # noqa: PLC0415 - costly, and only async code needs it
 
         return await asyncio.to_thread(self.delay, *args, **kwargs)
 
@@ -167,18 +165,18 @@ class Task(Generic[P, R_co]):
         """
         return self.delay(*args, **kwargs).result()
 
-    def options(self, **changes: Any) -> Task[P, R_co]:
-        """Return the same task with some options changed, for single calls.
+    def options(self, **changes: Unpack[CallOptions]) -> Task[P, R_co]:
+        """Return the same task with some options changed.
 
         Args:
-            changes: As `fly_task` takes them, and `delay`: how long to wait before
-                the job may start.
+            changes: Options of `fly_task`, and `delay`: how long to wait before the job
+                may start.
 
         Raises:
-            ConfigError: a name is unknown (the nearest is offered) or a value is out
+            ConfigError: a name is unknown (the nearest is suggested) or a value is out
                 of bounds.
         """
-        changed = {**self._options, **changes}
+        changed: dict[str, Any] = {**self._options, **changes}
         _checked(changed)
         return Task(self._fly_function, changed, *self.first)
 
@@ -187,18 +185,18 @@ class Task(Generic[P, R_co]):
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
             takes = _bare_signature(self._signature)
-            text = f"{self.name}{takes} cannot be called so: {error}"
+            text = f"{self.name}{takes} cannot be called like this: {error}"
             raise TypeError(text) from None
 
     @functools.cached_property
     def _signature(self) -> inspect.Signature:
-        import inspect  # noqa: PLC0415 - for calls, which machines seldom make
+        import inspect  # noqa: PLC0415 - costly, and machines make few calls
 
         return inspect.signature(self.fn)
 
 
 class _StaticTask(Task[P, R_co]):
-    """A task of a static method: it is bound to nothing."""
+    """A task of a static method, which is bound to nothing."""
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Return the task as it is."""
@@ -206,7 +204,7 @@ class _StaticTask(Task[P, R_co]):
 
 
 class _ClassTask(Task[P, R_co]):
-    """A task of a class method: it is bound to the class that it is reached by."""
+    """A task of a class method, which is bound to the class."""
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Return the task bound to the class."""
@@ -219,44 +217,28 @@ def fly_task(fn: Callable[P, R], /) -> Task[P, R]: ...
 
 @overload
 def fly_task(
-    *,
-    queue: str = ...,
-    priority: int = ...,
-    tags: Mapping[str, str] = ...,
-    key: str = ...,
-    unique_for: float | str | timedelta = ...,
-    expires: float | str | timedelta | None = ...,
-    queues: str = ...,
-    machine: str = ...,
-    memory_mb: int | None = ...,
-    region: str | Sequence[str] = ...,
-    timeout: float | str | timedelta = ...,
-    retry: Retry | int = ...,
-    max_machines: int | None = ...,
-    result_ttl: float | str | timedelta | None = ...,
-    env: Mapping[str, str] = ...,
-    on_lost: str = ...,
-    linger: float | str | timedelta = ...,
+    **options: Unpack[DeclaredOptions],
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
 def fly_task(
     fn: Callable[P, R] | None = None, /, **options: Any
 ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
-    """Make a task of a function, so that calls of it can run on a machine.
+    """Turn a function into a task, whose calls can run on a machine.
 
-    In a class it makes a method whose calls take the instance along, by value. Above
-    `@staticmethod` and `@classmethod` it works too; type checkers then want the former
-    to be reached through the class, and take `cls` of the latter for an argument.
+    In a class it makes a method; the instance travels with each call, pickled. It also
+    works above `@staticmethod` and `@classmethod`. Type checkers do not see through
+    those two: they accept a static method only on the class (`Shop.price.delay()`), and
+    report a missing argument for calls of a class method.
 
     Args:
         fn: The function; left out when options are given.
-        options: See `TaskOptions`. Durations are seconds or "30s", "10m", "2h",
-            "1d"; `region` is one name or several; `retry` is a `Retry` or the number
-            of attempts.
+        options: See `TaskOptions`. Durations are seconds, "30s", "10m", "2h", "1d" or a
+            `timedelta`; `region` is one name or several; `retry` is a `Retry` or the
+            number of attempts.
 
     Raises:
-        ConfigError: an option is unknown or out of bounds, said where it is written.
+        ConfigError: an option is unknown or out of bounds.
     """
     if "delay" in options:
         raise ConfigError(
@@ -283,8 +265,7 @@ _METHODS: tuple[tuple[type[Any], type[Task[Any, Any]]], ...] = (
 def _function(thing: Any) -> Callable[..., Any]:
     if isinstance(thing, property):
         raise ConfigError(
-            "@fly_task marks a function, not a property, which takes no call: make it "
-            "a method"
+            "@fly_task marks a function, not a property: make it a method"
         )
     if isinstance(thing, Task):
         raise ConfigError(f"{thing.name} is a task already: use .options(...) of it")
@@ -295,7 +276,7 @@ def _function(thing: Any) -> Callable[..., Any]:
 
 
 def _bare_signature(full: inspect.Signature) -> inspect.Signature:
-    """Return a signature without types and defaults, whose text may be long."""
+    """Return the signature without types and defaults, which may be long."""
     empty = full.empty
     names = [
         one.replace(annotation=empty, default=empty) for one in full.parameters.values()

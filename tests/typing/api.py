@@ -146,6 +146,9 @@ def calling() -> None:
     assert_type(add.options(delay="5m").delay(1), Job[int])
     assert_type(report.options(queue="low").remote(7, pages=3), str)
     add.options(delay="5m").delay("x")  # type: ignore[arg-type]
+    add.options(dely="5m")  # type: ignore[call-arg]
+    add.options(queue=5)  # type: ignore[arg-type]
+    fly_task(delay="5m")  # type: ignore[call-overload]
 
 
 class Shop:

@@ -14,7 +14,7 @@ import jobs
 import pytest
 
 from worker_lib import Retry, fly_task
-from worker_lib.calls.options import TaskOptions
+from worker_lib.calls.options import CallOptions, TaskOptions
 from worker_lib.client import client as client_module
 from worker_lib.errors import ConfigError
 
@@ -123,6 +123,13 @@ def test_each_option_is_taken(option: str, value: Any, expected: Any) -> None:
     assert expected == getattr(bare.options(**{option: value}).spec, option)
 
 
+def test_type_checkers_know_every_option() -> None:
+    """What `options` takes is written down once for them, and once for the checks."""
+    names = set(inspect.signature(TaskOptions).parameters)
+
+    assert names == set(CallOptions.__annotations__)
+
+
 def test_every_option_is_in_that_table_or_belongs_to_one_call() -> None:
     """A new option needs a line above."""
     names = set(inspect.signature(TaskOptions).parameters)
@@ -226,8 +233,16 @@ def test_wrong_arguments_are_a_type_error_before_anything_is_stored(
 @pytest.mark.parametrize(
     ("call", "args", "said"),
     [
-        (bare.delay, (1, 2, 3), "bare(a, b) cannot be called so: too many positional"),
-        (bare.delay, (), "bare(a, b) cannot be called so: missing a required argument"),
+        (
+            bare.delay,
+            (1, 2, 3),
+            "bare(a, b) cannot be called like this: too many positional",
+        ),
+        (
+            bare.delay,
+            (),
+            "bare(a, b) cannot be called like this: missing a required argument",
+        ),
         (jobs.Account(1).add.delay, (), "jobs:Account.add(amount, *, times) cannot be"),
     ],
 )
@@ -340,7 +355,7 @@ print(function(instance), bound(), unit(), twice(4))
     [
         (
             property(lambda _: 1),
-            "not a property, which takes no call: make it a method",
+            "not a property: make it a method",
         ),
         (bare, "test_task:bare is a task already: use .options"),
         (classmethod(functools.partial(bare.fn, 1)), "marks a function, not functools"),

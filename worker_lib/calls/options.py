@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from worker_lib import labels
 from worker_lib.checks import (
@@ -20,9 +20,14 @@ from worker_lib.fly.guest import Guest
 from worker_lib.retry import Retry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
     from worker_lib.checks import Check
 
-__all__ = ["TaskOptions"]
+    Duration = float | str | timedelta
+
+__all__ = ["CallOptions", "DeclaredOptions", "TaskOptions"]
 
 _NO_RETRY = Retry(max_attempts=1)
 
@@ -105,6 +110,34 @@ class TaskOptions:
             )
         _ = changed.guest
         return changed
+
+
+class DeclaredOptions(TypedDict, total=False):
+    """What `fly_task` takes, as it is written; see `TaskOptions`."""
+
+    queue: str
+    priority: int
+    tags: Mapping[str, str]
+    key: str
+    unique_for: Duration
+    expires: Duration | None
+    queues: str
+    machine: str
+    memory_mb: int | None
+    region: str | Sequence[str]
+    timeout: Duration
+    retry: Retry | int
+    max_machines: int | None
+    result_ttl: Duration | None
+    env: Mapping[str, str]
+    on_lost: str
+    linger: Duration
+
+
+class CallOptions(DeclaredOptions, total=False):
+    """What `Task.options` takes."""
+
+    delay: Duration
 
 
 def _queues(value: Any, name: str) -> str:
