@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import pytest
 import requests
 
+from worker_lib.emulator import FaultPlan, FaultRule
+
 from .facts import odd_reply
 
 if TYPE_CHECKING:
@@ -33,6 +35,11 @@ def shell(script: str) -> list[str]:
 def python(code: str) -> list[str]:
     """Return the command that runs Python code with the image's interpreter."""
     return ["python", "-c", code]
+
+
+def boot_delay(seconds: float) -> FaultPlan:
+    """Return a plan by which new machines stay `created` for a while."""
+    return FaultPlan(rules=(FaultRule(state="created", delay=seconds),))
 
 
 def eventually(look: Callable[[], Found]) -> Found:

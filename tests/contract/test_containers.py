@@ -104,7 +104,7 @@ def test_an_error_that_nobody_has_thought_of_ends_the_launch(
         (event["request"] or {}).get("error", "")
         for event in api.get(machine_id)["events"]
     ]
-    assert "KeyError: the emulator's log says more" in errors
+    assert "KeyError: see the emulator's log" in errors
     monkeypatch.undo()
     assert machine_id != api.create(top={"name": "one"})["id"]
 
@@ -321,16 +321,16 @@ def test_containers_of_a_killed_emulator_are_removed_by_the_next(
 ) -> None:
     """Found by their label, if the guard died too; those of the living stay."""
     process, url = start_in_a_process(tmp_path / "one")
-    stray = run_in(url, machine_image)
+    orphan = run_in(url, machine_image)
     os.kill(guard_of(process.pid), 9)
     process.kill()
     process.communicate()
-    assert containers_of(engine, stray)
+    assert containers_of(engine, orphan)
     other, url = start_in_a_process(tmp_path / "two")
     living = run_in(url, machine_image)
 
     with Emulator(EmulatorOptions(runtime="docker", state_dir=tmp_path / "three")):
-        assert not containers_of(engine, stray)
+        assert not containers_of(engine, orphan)
         assert containers_of(engine, living)
 
     other.kill()

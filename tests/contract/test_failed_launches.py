@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from worker_lib.emulator import FaultPlan
 from worker_lib.emulator.runtimes.process import ProcessRuntime
 
-from .client import SLEEP, eventually
+from .client import SLEEP, boot_delay, eventually
 
 if TYPE_CHECKING:
     from .client import Api
@@ -29,12 +30,12 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.parametrize("created_delay", [0.0, 0.01])
+@pytest.mark.parametrize("delay", [0.0, 0.01])
 def test_any_exception_in_a_launch_ends_in_failed(
-    start_emulator: StartEmulator, broken: pytest.MonkeyPatch, created_delay: float
+    start_emulator: StartEmulator, broken: pytest.MonkeyPatch, delay: float
 ) -> None:
     """At once or from a timer: the events tell, and the name is free again."""
-    api = start_emulator(created_delay=created_delay)
+    api = start_emulator(faults=boot_delay(delay) if delay else FaultPlan())
     reply = api.create_raw(name="one", config=CONFIG)
     assert 200 == reply.status_code
     machine_id = reply.json()["id"]
@@ -121,11 +122,11 @@ def test_a_process_that_nobody_can_wait_for_is_ended(
     """If no thread is to be had, the machine fails and nothing of it goes on."""
     mark = tmp_path / "alive"
 
-    def attend(*_: object) -> None:
+    def watch(*_: object) -> None:
         eventually(mark.exists)
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(ProcessRuntime, "_attend", attend)
+    monkeypatch.setattr(ProcessRuntime, "_watch", watch)
     beats = ["/bin/sh", "-c", f"echo $$ > {mark}; exec sleep 60"]
     machine_id = api.create(beats)["id"]
 

@@ -16,7 +16,6 @@ from .client import eventually
 
 if TYPE_CHECKING:
     from .client import Api
-    from .conftest import StartEmulator
 
 CONFIG = {"image": "x", "init": {"exec": ["sleep", "60"]}}
 
@@ -107,9 +106,9 @@ def test_a_delay_holds_a_request_back(api: Api) -> None:
     assert time.monotonic() - began >= 0.2
 
 
-def test_a_reply_delay_does_not_delay_the_boot(start_emulator: StartEmulator) -> None:
+def test_a_delay_after_the_work_does_not_delay_the_boot(api: Api) -> None:
     """The machine runs while its create is still waiting for the reply."""
-    api = start_emulator(reply_delays={"create": 0.3})
+    script(api, {"action": "create", "delay": 0.3, "after_commit": True})
 
     began = time.time()
     machine_id = api.create(["date", "+%s.%N"])["id"]
@@ -119,9 +118,13 @@ def test_a_reply_delay_does_not_delay_the_boot(start_emulator: StartEmulator) ->
     assert float(api.log(machine_id)) - began < 0.3
 
 
-def test_a_new_machine_can_be_hidden_for_a_while(start_emulator: StartEmulator) -> None:
+def test_a_new_machine_can_be_hidden_for_a_while(api: Api) -> None:
     """GET and wait answer 404 although it runs."""
-    api = start_emulator(hidden_after_create=30.0)
+    script(
+        api,
+        {"action": "get", "effect": "stale", "delay": 30},
+        {"action": "wait", "effect": "stale", "delay": 30},
+    )
     machine_id = api.create()["id"]
 
     assert 404 == api.call("GET", f"machines/{machine_id}").status_code
@@ -153,7 +156,7 @@ def test_faults_are_replaced_and_shown(api: Api) -> None:
         ({"effect": "hang", "state": "staring"}, "did you mean 'starting'?"),
         ({"effect": "hang", "state": "started"}, "hang applies to machines in state"),
         ({"effect": "kill"}, "kill applies to machines in state started or"),
-        ({"effect": "stale", "action": "stop"}, "stale applies to get or"),
+        ({"effect": "stale", "action": "stop"}, "stale applies to events or get"),
         ({"effect": "drop", "state": "started"}, "drop applies to requests"),
         ({"status": 500, "state": "started"}, "it answers no request"),
         ({"delay": 1, "state": "started"}, "needs an effect"),

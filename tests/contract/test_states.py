@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .client import SLEEP, eventually, on_every_runtime, shell
+from .client import SLEEP, boot_delay, eventually, on_every_runtime, shell
 
 if TYPE_CHECKING:
     from .client import Api
@@ -132,7 +132,7 @@ def test_starting_a_started_machine_changes_nothing(api: Api) -> None:
 
 def test_start_is_refused_while_created(start_emulator: StartEmulator) -> None:
     """412 with Fly's text, until the image is there."""
-    api = start_emulator(created_delay=30.0)
+    api = start_emulator(faults=boot_delay(30.0))
     machine_id = api.create()["id"]
 
     reply = api.post(machine_id, "start")
@@ -144,20 +144,11 @@ def test_start_is_refused_while_created(start_emulator: StartEmulator) -> None:
     )
 
 
-def test_a_machine_can_be_slow_to_leave_created(start_emulator: StartEmulator) -> None:
-    """`created_delay` holds it there for a while, then it boots by itself."""
-    api = start_emulator(created_delay=0.2)
-    machine_id = api.create()["id"]
-
-    assert "created" == api.get(machine_id)["state"]
-    assert "started" == api.wait(machine_id, "started")["state"]
-
-
 def test_a_machine_destroyed_while_created_never_boots(
     start_emulator: StartEmulator,
 ) -> None:
-    """The boot to come is called off."""
-    api = start_emulator(created_delay=0.1)
+    """The scheduled boot is cancelled."""
+    api = start_emulator(faults=boot_delay(0.1))
     machine_id = api.create()["id"]
     api.destroy(machine_id)
 

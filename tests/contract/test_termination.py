@@ -128,7 +128,7 @@ def test_machines_do_not_outlive_an_emulator_that_is_killed(
     eventually(lambda: not list((tmp_path / "machines").glob("*.pid")))
 
 
-def test_strays_are_reaped_when_the_guard_died_too(
+def test_orphans_are_killed_when_the_guard_died_too(
     served: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
     """`kill_orphans` ends what is left, names it, and finds nothing a second time."""
@@ -145,7 +145,7 @@ def test_strays_are_reaped_when_the_guard_died_too(
     assert [] == kill_orphans(tmp_path)
 
 
-def test_a_living_emulator_keeps_its_machines_from_being_reaped(
+def test_machines_of_a_running_emulator_are_not_orphans(
     served: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
     """Another one on the same directory leaves them alone."""

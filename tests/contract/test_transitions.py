@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worker_lib.emulator import FaultPlan, FaultRule
+from worker_lib.emulator import EmulatorOptions, FaultPlan, FaultRule
+from worker_lib.emulator.faults import FaultInjector
+from worker_lib.emulator.fleet import Fleet
 from worker_lib.errors import ConfigError
+from worker_lib.fly.guest import Guest
 
 from .client import eventually, shell
 
@@ -39,22 +42,23 @@ def test_a_boot_can_be_delayed(api: Api, state: str) -> None:
     assert "started" == api.wait(machine_id, "started")["state"]
 
 
-def test_random_delays_depend_on_the_seed(api: Api) -> None:
+def test_random_delays_depend_on_the_seed() -> None:
     """Between minimum and maximum; the same seed gives the same delays."""
+    config = {"image": "x", "guest": Guest.parse().as_config()}
+    machine = Fleet(EmulatorOptions(apps=("demo",))).add_machine(
+        app="demo", name="", region="ams", config=config, secrets={}
+    )
 
-    def taken(seed: int) -> list[float]:
+    def delays(seed: int) -> list[float]:
+        injector = FaultInjector()
         rule = FaultRule(state="created", delay=(0.01, 0.2))
-        api.emulator.script_faults([rule], seed=seed)
-        spans = []
-        for _ in range(3):
-            events = api.get(api.wait_started()["id"])["events"]
-            spans.append((events[0]["timestamp"] - events[-1]["timestamp"]) / 1000)
-        return spans
+        injector.set_rules([rule], seed=seed)
+        return [injector.on_state("created", machine).delay for _ in range(20)]
 
-    first, second = taken(3), taken(3)
+    first = delays(3)
 
-    assert all(0.009 <= span < 0.3 for span in first)
-    assert first == pytest.approx(second, abs=0.05)
+    assert all(0.01 <= delay <= 0.2 for delay in first)
+    assert first == delays(3) != delays(4)
 
 
 @pytest.mark.parametrize("state", ["created", "starting"])

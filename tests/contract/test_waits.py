@@ -99,7 +99,7 @@ def test_wait_takes_several_states(api: Api, query: str) -> None:
 
 def test_settled_is_any_lasting_state(start_emulator: StartEmulator) -> None:
     """`created` is not settled, what follows is."""
-    api = start_emulator(created_delay=0.1)
+    api = start_emulator(prepare_delay=0.1)
     machine_id = api.prepare()
 
     assert "stopped" == api.wait(machine_id, "settled")["state"]

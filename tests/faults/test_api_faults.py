@@ -111,7 +111,8 @@ def test_a_slow_api_does_not_slow_the_caller(
     make_emulator: Callable[..., Emulator], make_client: Callable[..., Client]
 ) -> None:
     """A hundred calls are stored before the API has answered once."""
-    emulator = make_emulator(reply_delays={"create": 5.0})
+    emulator = make_emulator()
+    emulator.script_faults([FaultRule(action="create", delay=5.0, after_commit=True)])
     make_client(emulator)
     began = time.monotonic()
     running = [jobs.add.options(max_machines=5).delay(n) for n in range(100)]
@@ -141,10 +142,13 @@ def test_a_create_whose_machine_is_not_in_the_list_yet_makes_no_second(
     ledger: Ledger,
 ) -> None:
     """The name is taken, so the second request fails, and the first one's comes."""
-    emulator = make_emulator(hidden_after_create=1.0)
+    emulator = make_emulator()
     make_client(emulator)
     emulator.script_faults(
-        [FaultRule(action="create", effect="drop", after_commit=True, times=1)]
+        [
+            FaultRule(action="create", effect="drop", after_commit=True, times=1),
+            FaultRule(action="get", effect="stale", delay=1.0),
+        ]
     )
     job = jobs.works.delay(str(ledger), seconds=1.5, value=5)
 

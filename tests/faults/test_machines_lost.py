@@ -263,7 +263,13 @@ def test_a_job_whose_caller_was_killed_during_the_launch_runs_once(
     ledger: Ledger,
 ) -> None:
     """The request was under way: its machine is adopted, whoever sweeps."""
-    emulator = make_emulator(reply_delays={"create": 3.0}, created_delay=1.0)
+    emulator = make_emulator()
+    emulator.script_faults(
+        [
+            FaultRule(action="create", delay=3.0, after_commit=True),
+            FaultRule(state="created", delay=1.0),
+        ]
+    )
     client = make_client(emulator)
     code = f"""
 import jobs, sys
@@ -360,7 +366,8 @@ def test_a_machine_whose_boot_is_merely_slow_is_left_alone(
     ledger: Ledger,
 ) -> None:
     """Up to twice the boot timeout a machine that Fly shows as alive may come."""
-    emulator = make_emulator(created_delay=2.5)
+    emulator = make_emulator()
+    emulator.script_faults([FaultRule(state="created", delay=2.5)])
     make_client(emulator, boot_timeout=2.0)
     job = jobs.works.delay(str(ledger), value=5)
 

@@ -1,4 +1,4 @@
-"""`worker-lib emulator`: serve the Machines API on this computer until stopped."""
+"""`worker-lib emulator`: serve Fly's Machines API on this computer until stopped."""
 
 from __future__ import annotations
 
@@ -30,33 +30,25 @@ def add_parser(
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    add("--allow-host", action="append", help="a name to be called by; repeatable")
+    add(
+        "--allow-host",
+        action="append",
+        help="a further host for requests; repeatable",
+    )
     add("--port", type=int, default=4280, help="0 takes a free one (%(default)s)")
     add("--app", action="append", help="an app that exists; repeatable (demo)")
-    add("--token", action="append", help="a token to let in; repeatable (random)")
+    add("--token", action="append", help="a valid token; repeatable (random)")
     add("--secrets-file", type=Path, help="NAME=VALUE lines: secrets of each app")
     add("--state-dir", type=Path, help="for logs and files (.worker_lib/emulator)")
     add("--project-dir", type=Path, help="where machines run (here)")
     add("--region", default="iad", help="where machines go by default (%(default)s)")
-    add("--faults", type=Path, metavar="FILE", help="JSON: what is to go wrong")
+    add("--faults", type=Path, metavar="FILE", help="JSON: fault rules")
     add("--runtime", choices=RUNTIMES, default="process", help="what machines are")
     add("--docker-image", default="", help="an image that the engine must have")
     add("--docker-mount", type=Path, action="append", help="a folder containers read")
     add("--docker-user", default="", help="who runs in containers (as the image says)")
     add("--no-rate-limits", action="store_true", help="never answer 429")
-    _add_delays(parser)
     parser.set_defaults(run=run)
-
-
-def _add_delays(parser: argparse.ArgumentParser) -> None:
-    for name, what in (
-        ("--create-delay", "hold back the reply to a create"),
-        ("--created-delay", "keep a new machine in `created`"),
-        ("--hidden-after-create", "answer 404 for a new machine"),
-    ):
-        parser.add_argument(
-            name, type=float, default=0.0, metavar="SECONDS", help=f"{what} for so long"
-        )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -129,9 +121,6 @@ def _options(args: argparse.Namespace) -> EmulatorOptions:
         state_dir=state_dir,
         project_dir=args.project_dir or Path.cwd(),
         rate_limits=not args.no_rate_limits,
-        reply_delays={"create": args.create_delay},
-        created_delay=args.created_delay,
-        hidden_after_create=args.hidden_after_create,
         faults=FaultPlan.read(args.faults) if args.faults else FaultPlan(),
     )
 

@@ -1,7 +1,7 @@
-"""Who may speak to the emulator: whoever has its token and names a Host of its own.
+"""Who may use the emulator: requests with a valid token and a known Host.
 
-The emulator runs commands, so a token is always needed; the Host is checked because a
-web page can have its own name lead to a loopback address (DNS rebinding).
+The emulator runs commands, so a token is always needed. The Host is checked because a
+web page can make its own name lead to a loopback address (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SHOWN = 80
 
 
 class Access:
-    """Lets requests in, or refuses them.
+    """Accepts or refuses requests.
 
     Args:
-        tokens: Those that are accepted, with or without their scheme.
-        host: Where the emulator listens.
-        names: Further hosts by which it may be called.
+        tokens: The valid ones, with or without their scheme.
+        host: The address that the emulator listens on.
+        names: Further hosts that requests may name.
     """
 
     def __init__(
@@ -36,21 +36,21 @@ class Access:
     ) -> None:
         self._tokens = tuple(tokens)
         self._names = {_LOOPBACK, host.lower(), *(name.lower() for name in names)}
-        self._any_address = is_wildcard(host)
+        address = _address(host)
+        self._any_address = not host or (address is not None and address.is_unspecified)
 
     def check(self, headers: Mapping[str, str]) -> None:
-        """Let a request in by its headers.
+        """Accept a request by its headers.
 
         Raises:
-            ApiError: 421, it is for another host; 401, it has no token that is
-                accepted.
+            ApiError: 421, it names another host; 401, it has no valid token.
         """
         host = headers.get("host", "")
         if not self._is_own(host):
             raise ApiError(
                 421,
-                f'invalid_argument: the Host "{host[:_SHOWN]}" is none of this '
-                "emulator's: call it by its address, or start it with --allow-host",
+                f'invalid_argument: the Host "{host[:_SHOWN]}" is not one of this '
+                "emulator's: use its address, or start it with --allow-host",
             )
         if not is_authorized(headers.get("authorization", ""), self._tokens):
             raise ApiError(401, "unauthenticated: invalid or missing token")
@@ -66,20 +66,14 @@ class Access:
         return address is not None and (self._any_address or address.is_loopback)
 
 
-def is_wildcard(host: str) -> bool:
-    """Whether an address to listen on stands for all of this computer's."""
-    address = _address(host)
-    return not host or (address is not None and address.is_unspecified)
-
-
 def is_loopback_host(host: str) -> bool:
-    """Whether only this computer reaches an address to listen on."""
+    """Whether only this computer can reach an address to listen on."""
     address = _address(host)
     return host == _LOOPBACK or (address is not None and address.is_loopback)
 
 
 def is_authorized(header: str, tokens: Sequence[str]) -> bool:
-    """Whether an `Authorization` header holds a token that is accepted.
+    """Whether an `Authorization` header holds one of the tokens.
 
     Args:
         header: `Bearer` or `FlyV1` and the token.
@@ -92,11 +86,12 @@ def is_authorized(header: str, tokens: Sequence[str]) -> bool:
     if scheme.lower() not in _SCHEMES or not given:
         return False
     return any(
-        hmac.compare_digest(given.encode(), _bare(token).encode()) for token in tokens
+        hmac.compare_digest(given.encode(), _without_scheme(token).encode())
+        for token in tokens
     )
 
 
-def _bare(token: str) -> str:
+def _without_scheme(token: str) -> str:
     scheme, _, rest = token.strip().partition(" ")
     return rest.strip() if scheme.lower() in _SCHEMES else token.strip()
 

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import ApiError, not_found
 
 if TYPE_CHECKING:
     from worker_lib.emulator.billing import BillingMeter
@@ -45,11 +45,9 @@ class Backend:
             ApiError: 404, there is none, or the request does not see it.
         """
         machine = self.fleet.machine(request.params["app"], request.params["machine"])
-        age = time.monotonic() - machine.created_monotonic
         seen = request.visibility.of(machine)
-        is_unseen = seen.omitted or not machine.state_before(seen.lag)
-        if is_unseen or age < self.options.hidden_after_create:
-            raise ApiError(404, f"not_found: machine not found: {machine.id}")
+        if seen.omitted or not machine.state_before(seen.lag):
+            raise not_found(f"machine not found: {machine.id}")
         return machine
 
     def reachable(self, request: Request) -> Machine:
@@ -60,7 +58,7 @@ class Backend:
                 request is not DELETE.
         """
         app, machine_id = request.params["app"], request.params["machine"]
-        machine = self.fleet.existing(app, machine_id)
+        machine = self.fleet.machine(app, machine_id, destroyed=False)
         if machine.host_status != "ok" and request.method != "DELETE":
             raise ApiError(503, f"unavailable: host of {machine.id} is unreachable")
         return machine
@@ -81,6 +79,6 @@ class Backend:
             raise ApiError(
                 409,
                 f"failed_precondition: machine ID {machine.id} lease currently held by "
-                f"{lease.owner}, expires at {int(lease.expires_at)}",
+                f"{lease.owner}, expires at {lease.expires_at}",
             )
         return machine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from worker_lib.emulator import routes
 from worker_lib.emulator.faults.rule import Target
 from worker_lib.emulator.limits import RateLimiter
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import ApiError, not_found
 from worker_lib.emulator.validation import requested_target
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Dispatcher:
         found = routes.find(request.method, request.path)
         if found is None:
             self._backend.calls[_UNKNOWN] += 1
-            raise ApiError(404, f"not_found: no such path: {request.path}")
+            raise not_found(f"no such path: {request.path}")
         route, params = found
         own = request.socket_app
         if own and own != params.get("app"):

@@ -1,4 +1,4 @@
-"""What a machine finds when it boots: its command, environment and files.
+"""What a machine boots with: its command, environment and files.
 
 Source: "The Machine runtime environment" (variables); "Machine config", `init`,
 `processes`, `files`; "Fly Launch configuration" (secrets override `env`).
@@ -49,10 +49,10 @@ def launch_spec(machine: Machine, *, socket: str) -> LaunchSpec:
 
 
 def command(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The entrypoint and the other words of the main process; empty: the image's.
+    """The entrypoint and the arguments of the main process; empty: the image's.
 
-    `init.exec` beats `init.entrypoint` with `init.cmd`, which beat the first of
-    `processes`, which beats the image's own command.
+    `init.exec` overrides `init.entrypoint` with `init.cmd`, these override the first of
+    `processes`, and that overrides the image's command.
     """
     for source in (config.get("init") or {}, _process(config)):
         if source.get("exec"):
@@ -79,7 +79,7 @@ def fly_variables(machine: Machine) -> dict[str, str]:
 
 
 def private_ip(machine_id: str) -> str:
-    """An address of the form of Fly's private network; nothing listens there.
+    """An address in the format of Fly's private network; nothing listens there.
 
     Source: "Private networking": eight groups below fdaa::/16, the fourth `a7b`.
     """
@@ -91,7 +91,7 @@ def private_ip(machine_id: str) -> str:
 
 
 def check_secrets(config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
-    """Refuse a config that needs a secret which is not there, or no base64 in a file.
+    """Refuse a config that needs a missing secret, or one for a file without base64.
 
     Raises:
         ApiError: 400; the text names the field and the secret.
@@ -105,13 +105,13 @@ def check_secrets(config: Mapping[str, Any], secrets: Mapping[str, str]) -> None
         if name not in secrets:
             raise invalid(
                 f"config.processes[0].secrets[{at}]",
-                f'names "{name}", which is no secret',
+                f'names "{name}", which is not a secret',
             )
 
 
 def _check_base64(where: str, name: str, secrets: Mapping[str, str]) -> None:
     if name not in secrets:
-        raise invalid(where, f'names "{name}", which is no secret of the app')
+        raise invalid(where, f'names "{name}", which is not a secret of the app')
     try:
         decoded(secrets[name])
     except ValueError as exc:
@@ -121,7 +121,7 @@ def _check_base64(where: str, name: str, secrets: Mapping[str, str]) -> None:
 def _secrets(
     secrets: Mapping[str, str], process: Mapping[str, Any]
 ) -> Mapping[str, str]:
-    """The secrets in a process's environment: its own choice, else all.
+    """The secrets in a process's environment: those that it names, else all.
 
     Source: fly-go, machine_types.go (`MachineProcess.Secrets`, `IgnoreAppSecrets`).
     """

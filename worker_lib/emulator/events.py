@@ -28,8 +28,10 @@ class Event:
     """One step in the life of a machine.
 
     Attributes:
-        source: `user` for what the API was asked, `flyd` for what happened.
+        status: The state that the machine enters.
+        source: `user`: a client asked for it; `flyd`: it happened.
         request: Details; None where Fly shows null.
+        timestamp: Milliseconds since 1970.
     """
 
     type: str
@@ -38,17 +40,6 @@ class Event:
     request: dict[str, Any] | None = None
     id: str = field(default_factory=ulid)
     timestamp: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
-
-    def view(self) -> dict[str, Any]:
-        """The event as JSON data."""
-        return {
-            "id": self.id,
-            "type": self.type,
-            "status": self.status,
-            "source": self.source,
-            "timestamp": self.timestamp,
-            "request": self.request,
-        }
 
 
 def exit_request(

@@ -1,4 +1,4 @@
-"""The register of apps and machines, and the one lock that guards it."""
+"""All apps and machines of one emulator, and the lock that guards them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import ApiError, not_found
 from worker_lib.emulator.state import App, Machine
 
 if TYPE_CHECKING:
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 class Fleet:
     """Every app and machine of one emulator.
 
+    Methods raise `ApiError`: 404 for an app or machine that does not exist, 409 for a
+    machine's name and 422 for an app's name that is taken.
+
     Attributes:
-        lock: Held for each reading or change of what is in here.
+        lock: Must be held for every other use of the fleet and its machines.
         is_closing: The emulator is being stopped: nothing boots any more.
     """
 
@@ -39,11 +42,7 @@ class Fleet:
             self.add_app(name)
 
     def add_app(self, name: str, *, org: str = "", network: str = "") -> App:
-        """Register a new app.
-
-        Raises:
-            ApiError: 422, the name is taken.
-        """
+        """Add a new app."""
         if name in self._apps:
             raise ApiError(
                 422, "Validation failed: Name has already been taken", code="name_taken"
@@ -53,13 +52,9 @@ class Fleet:
         return app
 
     def app(self, name: str) -> App:
-        """The app of this name.
-
-        Raises:
-            ApiError: 404, there is none.
-        """
+        """The app of this name."""
         if name not in self._apps:
-            raise ApiError(404, f'not_found: app "{name}" not found')
+            raise not_found(f'app "{name}" not found')
         return self._apps[name]
 
     def apps(self) -> list[App]:
@@ -67,7 +62,7 @@ class Fleet:
         return list(self._apps.values())
 
     def remove_app(self, name: str) -> None:
-        """Forget an app; its machines are the caller's business."""
+        """Remove an app; the caller destroys its machines."""
         del self._apps[name]
 
     def add_machine(
@@ -79,11 +74,7 @@ class Fleet:
         config: dict[str, Any],
         secrets: Mapping[str, str],
     ) -> Machine:
-        """Register a new machine, in state `created`.
-
-        Raises:
-            ApiError: 409, a machine of this app has the name.
-        """
+        """Add a new machine in state `created`; without a name it gets one."""
         self._forget_destroyed()
         machine = Machine(
             app=app,
@@ -99,10 +90,7 @@ class Fleet:
         return machine
 
     def hold_name(self, machine: Machine) -> None:
-        """Have a machine's name be its own; harmless if it is.
-
-        Raises:
-            ApiError: 409, another machine of its app has the name.
+        """Reserve a machine's name for it; nothing happens if it has it already.
 
         Source of the text: fly-go, flaps tests (unique machine name violation).
         """
@@ -115,31 +103,24 @@ class Fleet:
             )
 
     def free_name(self, machine: Machine) -> None:
-        """Let others have a machine's name; one that has it already keeps it."""
+        """Release a machine's name, unless another machine has it already."""
         if self._names.get((machine.app, machine.name)) == machine.id:
             del self._names[machine.app, machine.name]
 
-    def machine(self, app: str, machine_id: str) -> Machine:
-        """A machine of an app; a destroyed one too while it is still shown.
+    def machine(self, app: str, machine_id: str, *, destroyed: bool = True) -> Machine:
+        """A machine of an app.
 
-        Raises:
-            ApiError: 404, there is none.
+        Args:
+            app: Its name.
+            machine_id: The machine.
+            destroyed: Also return a destroyed machine that is still shown.
         """
         self.app(app)
         machine = self._machines.get(machine_id)
         if machine is None or machine.app != app or self._is_gone(machine):
-            raise ApiError(404, f"not_found: machine not found: {machine_id}")
-        return machine
-
-    def existing(self, app: str, machine_id: str) -> Machine:
-        """Like `machine`, for changes: a destroyed one is not found.
-
-        Raises:
-            ApiError: 404, there is none.
-        """
-        machine = self.machine(app, machine_id)
-        if machine.state == "destroyed":
-            raise ApiError(404, f"not_found: machine not found: {machine_id}")
+            raise not_found(f"machine not found: {machine_id}")
+        if machine.state == "destroyed" and not destroyed:
+            raise not_found(f"machine not found: {machine_id}")
         return machine
 
     def machines(self, app: str | None = None) -> Iterator[Machine]:
@@ -149,14 +130,14 @@ class Fleet:
                 yield machine
 
     def mark_destroyed(self, machine: Machine, shown_for: float) -> None:
-        """Show a destroyed machine for so many seconds more."""
+        """Show a destroyed machine for `shown_for` seconds more."""
         machine.gone_at = self._clock() + shown_for
         self._destroyed.append(machine)
         if self._options.name_reuse:
             self.free_name(machine)
 
     def close(self) -> None:
-        """Call off every boot to come, and wake everybody who waits."""
+        """Cancel every scheduled boot, and wake everybody who waits."""
         self.is_closing = True
         for machine in self._machines.values():
             machine.cancel_timer()

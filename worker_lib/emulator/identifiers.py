@@ -20,7 +20,7 @@ def machine_id() -> str:
 
 
 class UlidSource:
-    """Makes ULIDs that grow strictly, even within one millisecond."""
+    """Makes ULIDs in strictly ascending order, even within one millisecond."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

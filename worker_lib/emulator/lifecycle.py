@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.events import Event
 from worker_lib.emulator.identifiers import ulid
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import failed_precondition
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -53,9 +53,7 @@ class Lifecycle:
     def begin(self, machine: Machine, *, skip_launch: bool) -> None:
         """Take a machine out of `created`: boot it, or leave it prepared."""
         action = self._engine.mark_prepared if skip_launch else self._engine.boot
-        delay = self._options.created_delay
-        if skip_launch:
-            delay = max(delay, self._options.prepare_delay)
+        delay = self._options.prepare_delay if skip_launch else 0.0
         with self._fleet.lock:
             self._engine.transitions.proceed(machine, action, delay=delay)
 
@@ -66,9 +64,7 @@ class Lifecycle:
             if previous in ("started", "starting"):
                 return previous
             if previous in _BUSY:
-                raise ApiError(
-                    412, "failed_precondition: machine still active, refusing to start"
-                )
+                raise failed_precondition("machine still active, refusing to start")
             _check_state(machine, "start", _IDLE)
             self._fleet.hold_name(machine)
             _record(machine, "start", "starting")
@@ -134,11 +130,7 @@ class Lifecycle:
             self._engine.end(machine, "restart" if launch else "stop")
 
     def suspend(self, machine: Machine) -> None:
-        """Freeze a running machine.
-
-        Raises:
-            ApiError: 412, it does not run, or Fly cannot suspend such a machine.
-        """
+        """Freeze a running machine that Fly can suspend."""
         with self._fleet.lock:
             _check_state(machine, "suspend", ("started",) if machine.run else ())
             _check_suspendable(machine.config)
@@ -146,27 +138,17 @@ class Lifecycle:
             self._engine.transitions.proceed(machine, self._engine.suspend)
 
     def instance(self, machine: Machine) -> Instance:
-        """The running instance of a machine.
-
-        Raises:
-            ApiError: 412, it does not run.
-        """
+        """The instance of a machine that runs."""
         with self._fleet.lock:
             run = machine.run
             if machine.state != "started" or run is None or run.instance is None:
-                raise ApiError(
-                    412,
-                    "failed_precondition: machine not running, "
-                    f"current state: '{machine.state}'",
+                raise failed_precondition(
+                    f"machine not running, current state: '{machine.state}'"
                 )
             return run.instance
 
     def destroy(self, machine: Machine, *, force: bool) -> None:
-        """Destroy a machine; a running one is killed.
-
-        Raises:
-            ApiError: 412, it runs and `force` is not given.
-        """
+        """Destroy a machine; a running one, which needs `force`, is killed."""
         with self._fleet.lock:
             if machine.state in ("destroying", "destroyed"):
                 return
@@ -175,16 +157,11 @@ class Lifecycle:
             self._engine.end(machine, "destroy", number=_KILL, grace=0.0)
 
     def check_destroyable(self, machine: Machine, *, force: bool) -> None:
-        """Refuse to destroy a running machine unless it is forced.
-
-        Raises:
-            ApiError: 412.
-        """
+        """Refuse to destroy a running machine unless it is forced."""
         if force or machine.state in (*_IDLE, "destroying", "destroyed"):
             return
-        raise ApiError(
-            412,
-            "failed_precondition: unable to destroy machine, not currently in "
+        raise failed_precondition(
+            "unable to destroy machine, not currently in "
             f"stopped, suspended or failed state: '{machine.state}'",
         )
 
@@ -205,20 +182,15 @@ def _record(machine: Machine, kind: str, status: MachineState) -> None:
 
 def _check_state(machine: Machine, verb: str, allowed: Collection[str]) -> None:
     if machine.state not in allowed:
-        raise ApiError(
-            412,
-            f"failed_precondition: unable to {verb} machine from current state: "
-            f"'{machine.state}'",
+        raise failed_precondition(
+            f"unable to {verb} machine from current state: '{machine.state}'"
         )
 
 
 def _check_suspendable(config: Mapping[str, Any]) -> None:
     """Refuse to suspend a machine that Fly cannot suspend.
 
-    Raises:
-        ApiError: 412; Fly does not publish its text.
-
-    Source: "Suspend and resume a Machine", Requirements.
+    Source: "Suspend and resume a Machine", Requirements; the text is not published.
     """
     reason, memory = "", config["guest"]["memory_mb"]
     if memory > _MAX_SUSPENDED_MB:
@@ -228,4 +200,4 @@ def _check_suspendable(config: Mapping[str, Any]) -> None:
     elif config.get("schedule"):
         reason = "it has a schedule"
     if reason:
-        raise ApiError(412, f"failed_precondition: unable to suspend machine: {reason}")
+        raise failed_precondition(f"unable to suspend machine: {reason}")

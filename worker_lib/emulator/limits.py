@@ -1,9 +1,9 @@
 """Fly's rate limits: a token bucket for each action and identifier.
 
-Source: "Working with the Machines API", "Rate limits": one request a second with
-bursts of three for each action and identifier, Get Machine five a second with
-bursts of ten, app deletions a hundred a minute. Body and `Retry-After` of a 429
-are not documented; here they are JSON and whole seconds.
+Source: "Working with the Machines API", "Rate limits": one request a second with bursts
+of three for each action and identifier; Get Machine five a second with bursts of ten;
+app deletions a hundred a minute. Body and `Retry-After` of a 429 are not documented;
+here they are JSON and whole seconds.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib.emulator.messages import ApiError
 
@@ -22,73 +21,53 @@ if TYPE_CHECKING:
 _PRUNE_ABOVE = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
+class Rate(NamedTuple):
     """Requests a second, and how many may come at once."""
 
     per_second: float
     burst: int
 
 
-_DEFAULT = Rate(per_second=1.0, burst=3)
-_RATES = {
-    "get": Rate(per_second=5.0, burst=10),
-    "app_delete": Rate(per_second=100 / 60, burst=100),
-}
-
-
-@dataclass(slots=True, kw_only=True)
-class _Bucket:
-    level: float
-    seen: float
+_DEFAULT = Rate(1.0, 3)
+_RATES = {"get": Rate(5.0, 10), "app_delete": Rate(100 / 60, 100)}
+_FULL_AFTER = max(rate.burst / rate.per_second for rate in (_DEFAULT, *_RATES.values()))
 
 
 class RateLimiter:
-    """Counts requests; refuses those above Fly's allowance."""
+    """Counts requests, and refuses those above Fly's limits."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._buckets: dict[tuple[str, str], _Bucket] = {}
+        # Requests left, and when that was; by action and identifier.
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
 
     def take(self, action: str, identifier: str) -> None:
         """Count one request.
 
         Raises:
-            ApiError: 429 with the seconds until the next may come; not counted.
+            ApiError: 429 with the seconds until the next one may come; not counted.
         """
-        rate = _RATES.get(action, _DEFAULT)
+        rate, key = _RATES.get(action, _DEFAULT), (action, identifier)
         with self._lock:
-            bucket = self._refilled(action, identifier, rate)
-            if bucket.level >= 1:
-                bucket.level -= 1
-                return
-            missing = (1 - bucket.level) / rate.per_second
-        raise ApiError(
-            429,
-            f"rate limit exceeded for {action} on {identifier}",
-            retry_after=float(math.ceil(missing)),
-        )
-
-    def _refilled(self, action: str, identifier: str, rate: Rate) -> _Bucket:
-        now = self._clock()
-        if len(self._buckets) > _PRUNE_ABOVE:
-            self._prune(now)
-        bucket = self._buckets.setdefault(
-            (action, identifier), _Bucket(level=float(rate.burst), seen=now)
-        )
-        gained = (now - bucket.seen) * rate.per_second
-        bucket.level = min(float(rate.burst), bucket.level + gained)
-        bucket.seen = now
-        return bucket
+            now = self._clock()
+            if len(self._buckets) > _PRUNE_ABOVE:
+                self._prune(now)
+            level, seen = self._buckets.get(key, (float(rate.burst), now))
+            level = min(float(rate.burst), level + (now - seen) * rate.per_second)
+            is_allowed = level >= 1
+            self._buckets[key] = (level - 1 if is_allowed else level, now)
+        if not is_allowed:
+            raise ApiError(
+                429,
+                f"rate limit exceeded for {action} on {identifier}",
+                retry_after=float(math.ceil((1 - level) / rate.per_second)),
+            )
 
     def _prune(self, now: float) -> None:
-        """Forget buckets that are surely full again."""
-        full_after = max(
-            rate.burst / rate.per_second for rate in (_DEFAULT, *_RATES.values())
-        )
+        """Forget buckets that are full again."""
         self._buckets = {
             key: bucket
             for key, bucket in self._buckets.items()
-            if now - bucket.seen < full_after
+            if now - bucket[1] < _FULL_AFTER
         }

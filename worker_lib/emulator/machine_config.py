@@ -7,7 +7,7 @@ of Fly's, but clients that are in use read it back.
 
 What the emulator cannot do is refused if the machine would work differently without it
 (containers, volumes, GPUs, a second process); services, checks, DNS and a schedule
-are checked, shown, and have no effect.
+are checked, shown, and have no effect. All errors are `ApiError` 400.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import binascii
 import dataclasses
 from typing import Any
 
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import ApiError, invalid_argument
 from worker_lib.emulator.schema import (
     Check,
     duration,
@@ -94,9 +94,6 @@ def checked_config(raw: object) -> dict[str, Any]:
 
     Durations are as Go prints them, the guest is complete, and `init`, `env` and
     `metadata` are always there.
-
-    Raises:
-        ApiError: 400; the text names the field and what is valid.
     """
     config: dict[str, Any] = _CHECKS["config"]({} if raw is None else raw, "config")
     for part in ("init", "env", "metadata"):
@@ -110,11 +107,7 @@ def checked_config(raw: object) -> dict[str, Any]:
 
 
 def complete_guest(config: dict[str, Any]) -> dict[str, Any]:
-    """The guest of a config, or of its old field `size`, with Fly's defaults.
-
-    Raises:
-        ApiError: 400, Fly does not offer such a guest.
-    """
+    """The guest of a config, or of its old field `size`, with Fly's defaults."""
     raw, where = config.get("guest") or {}, "config.guest"
     if isinstance(raw, dict):
         raw = {**raw, "size": raw.get("size") or config.get("size")}
@@ -135,11 +128,7 @@ def complete_guest(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_supported(config: dict[str, Any]) -> None:
-    """Refuse volumes and more than one process.
-
-    Raises:
-        ApiError: 400; of two volumes in Fly's words.
-    """
+    """Refuse volumes and more than one process."""
     if len(config.get("processes", ())) > 1:
         raise _unsupported("config.processes", "runs one for each machine")
     mounts = config.get("mounts", ())
@@ -152,7 +141,7 @@ def _check_supported(config: dict[str, Any]) -> None:
 
 
 def _unsupported(where: str, what: str) -> ApiError:
-    return ApiError(400, f"invalid_argument: {where}: the emulator {what}")
+    return invalid_argument(f"{where}: the emulator {what}")
 
 
 def _nothing(what: str) -> Check:

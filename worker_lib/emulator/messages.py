@@ -60,9 +60,24 @@ class ApiError(WorkerLibError):
         return Reply(status=self.status, body=body, headers=wait)
 
 
+def invalid_argument(text: str) -> ApiError:
+    """The error for a request that makes no sense: 400."""
+    return ApiError(400, f"invalid_argument: {text}")
+
+
+def not_found(text: str) -> ApiError:
+    """The error for what does not exist: 404."""
+    return ApiError(404, f"not_found: {text}")
+
+
+def failed_precondition(text: str) -> ApiError:
+    """The error for what the present state does not allow: 412."""
+    return ApiError(412, f"failed_precondition: {text}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request, read completely.
+    """One HTTP request, read completely; its methods raise `ApiError` 400.
 
     Attributes:
         path: Without the query.
@@ -92,20 +107,14 @@ class Request:
         return [word.strip() for word in joined.split(",") if word.strip()]
 
     def flag(self, *names: str) -> bool:
-        """Whether any of these query parameters is true.
-
-        Raises:
-            ApiError: 400, one is neither true nor false.
-        """
+        """Whether any of these query parameters is true."""
         flags = [self._flag(name) for name in names]  # each of them is checked
         return any(flags)
 
     def _flag(self, name: str) -> bool:
         text = self.value(name).lower()
         if text not in _FALSE + _TRUE:
-            raise ApiError(
-                400, f"invalid_argument: {name} must be true or false in the query"
-            )
+            raise invalid_argument(f"{name} must be true or false in the query")
         return text in _TRUE
 
     def number(self, name: str) -> int | str | None:
@@ -115,25 +124,15 @@ class Request:
         return int(text) if is_number else text or None
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; {} without a body.
-
-        Raises:
-            ApiError: 400, not a JSON object.
-        """
+        """The body as a JSON object; {} without a body."""
         parsed = self.json_value() if self.body.strip() else {}
         if not isinstance(parsed, dict):
-            raise ApiError(400, "invalid_argument: the body must be a JSON object")
+            raise invalid_argument("the body must be a JSON object")
         return parsed
 
     def json_value(self) -> Any:
-        """The body as any JSON value.
-
-        Raises:
-            ApiError: 400, not JSON.
-        """
+        """The body as any JSON value."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as exc:
-            raise ApiError(
-                400, f"invalid_argument: unable to parse the body as JSON: {exc}"
-            ) from exc
+            raise invalid_argument(f"unable to parse the body as JSON: {exc}") from exc

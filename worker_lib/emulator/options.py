@@ -1,4 +1,4 @@
-"""What can be set about the emulator."""
+"""The options of an emulator."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from worker_lib.emulator.validation import checked_app_name
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 RUNTIMES = ("process", "docker")
 _TIMES = (
-    *("created_delay", "prepare_delay", "hidden_after_create", "destroyed_retention"),
-    *("restart_backoff", "restart_backoff_max", "memory_interval"),
+    *("prepare_delay", "destroyed_retention", "restart_backoff"),
+    *("restart_backoff_max", "memory_interval"),
 )
 _BASE_NAMES = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 def inherited_env() -> dict[str, str]:
-    """The few variables of this process that stand for those of an image."""
+    """The variables of this process that take the place of an image's."""
     return {name: os.environ[name] for name in _BASE_NAMES if name in os.environ}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostImage:
-    """What stands for an image where machines are processes of this computer.
+    """What takes the place of an image for machines that are local processes.
 
     Attributes:
-        env: Its variables; nothing else of the emulator's own reaches a machine.
-        python: The interpreter that is meant by `python`.
+        env: Its variables; a machine gets no other variable of the emulator.
+        python: The interpreter for commands that begin with `python`.
     """
 
     env: Mapping[str, str] = field(repr=False)
@@ -44,23 +44,22 @@ class HostImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DockerOptions:
-    """What machines that are containers have in common.
+    """Options for machines that are containers.
 
     Attributes:
-        image: What the engine must have for the emulator to start; empty: nothing.
-        network: The engine's network mode. `host`: what listens on this computer's
-            loopback, such as the emulator itself, can be reached.
-        pids: The engine's PID mode. `host`: a machine's processes have here the
-            numbers that they have for themselves.
+        image: The engine must have it, or the emulator does not start; "": any.
+        network: The engine's network mode. With `host` a container reaches what
+            listens on this computer's loopback, such as the emulator itself.
+        pids: The engine's PID mode. With `host` processes have the same PIDs inside
+            and outside of a container.
         mounts: Folders, files and sockets that containers can read, at the same
             path as here.
-        writable: Folders that they can write as well.
-        user: Who runs a machine whose config does not say; empty: whom its image
-            says.
-        confined: Give a machine less than Fly does: no capability, no way to gain a
-            privilege, a root file system that is only read, and `/tmp` in memory, up
-            to half of the machine's. The root of a machine whose config has `files`
-            can be written, since they are put into it.
+        writable: Folders that they can also write.
+        user: Runs a machine whose config names no user; "": the image's user.
+        confined: Give a machine fewer rights than Fly does: no capabilities, no new
+            privileges, a read-only root file system, and `/tmp` in memory, at most
+            half of the machine's. A machine whose config has `files` can write its
+            root, since the files are put into it.
     """
 
     image: str = ""
@@ -74,39 +73,35 @@ class DockerOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorOptions:
-    """How one emulator behaves. Times are seconds.
+    """How one emulator behaves. Times are seconds; a wrong value is a `ConfigError`.
 
     Attributes:
-        host: Address to listen on; any but a loopback one lets other computers in.
+        host: Address to listen on; with any but loopback other computers can connect.
         port: 0 takes a free one; read it from `Emulator.url`.
-        hosts: Names by which it may be called beside `host` and loopback's.
+        hosts: Names that requests may use for it, beside `host` and loopback's.
         apps: Apps that exist from the start.
-        tokens: Tokens that are let in; None makes a random one, `Emulator.token`.
-        org: Slug of the organisation that owns every app.
-        region: Where a machine goes that names no region.
+        tokens: Valid tokens; None makes a random one, `Emulator.token`.
+        org: Slug of the organization that owns every app.
+        region: Where a machine is placed whose request names no region.
         runtime: What a machine is: a local `process`, or a container (`docker`).
-        docker: For the runtime of that name.
-        state_dir: Logs, files and marks of machines are written below it.
-        project_dir: Working directory of every machine that is a process.
-        base_env: Stands for the environment of an image, which processes have not:
-            nothing else of the emulator's own reaches a machine.
-        host_image: Takes the `env` of a machine's config and returns what stands for
-            its image; None: `base_env` and this very interpreter. A `ConfigError` of
-            it is told to whoever wants to make the machine.
+        docker: Options of the runtime `docker`.
+        state_dir: Folder for logs, files and PID files of machines.
+        project_dir: Working directory of machines that are processes.
+        base_env: Takes the place of an image's environment for processes.
+        host_image: Takes the `env` of a machine's config, returns what takes the place
+            of its image; None: `base_env` and this interpreter. A create request is
+            answered with the text of a `ConfigError` that it raises.
         rate_limits: Answer 429 as Fly does.
-        max_body_bytes: A longer body is refused with 413.
-        created_delay: A new machine stays `created` for so long; 0 boots at once.
-        prepare_delay: With `skip_launch` it does so at least for so long: who starts
-            it before it is `stopped` gets 412.
-        reply_delays: By action, how long a reply is held back after the work is done.
-        hidden_after_create: For so long GET and wait answer 404 on a new machine.
-        destroyed_retention: For so long GET still shows a `destroyed` machine.
+        max_body_bytes: A longer body is answered with 413.
+        prepare_delay: With `skip_launch` a new machine stays `created` at least so
+            long: a start before it is `stopped` gets 412.
+        destroyed_retention: So long GET still shows a `destroyed` machine.
         name_reuse: A name is free again once its machine is destroyed.
-        restart_backoff: Pause before the first automatic restart; doubles each time.
+        restart_backoff: Pause before the first automatic restart; it doubles each time.
         restart_backoff_max: The longest such pause.
-        memory_interval: How often the memory of running machines is summed up;
-            0 never does, and no limit is enforced.
-        faults: What goes wrong from the start.
+        memory_interval: How often the memory of running machines is measured; 0:
+            never, and no limit is enforced.
+        faults: Fault rules in force from the start.
     """
 
     host: str = "127.0.0.1"
@@ -124,10 +119,7 @@ class EmulatorOptions:
     host_image: Callable[[Mapping[str, str]], HostImage] | None = None
     rate_limits: bool = True
     max_body_bytes: int = 4 * 1024 * 1024
-    created_delay: float = 0.0
     prepare_delay: float = 0.2
-    reply_delays: Mapping[str, float] = field(default_factory=dict)
-    hidden_after_create: float = 0.0
     destroyed_retention: float = 60.0
     name_reuse: bool = True
     restart_backoff: float = 0.5
@@ -136,33 +128,33 @@ class EmulatorOptions:
     faults: FaultPlan = field(default_factory=FaultPlan)
 
     def image_of(self, env: Mapping[str, str]) -> HostImage:
-        """Return what stands for the image of a machine whose config has this `env`.
+        """Return what takes the place of the image of a machine with this `env`.
 
         Raises:
-            ConfigError: there is nothing to stand for it.
+            ConfigError: there is nothing to take its place.
         """
         if self.host_image is None:
             return HostImage(env=self.base_env)
         return self.host_image(env)
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{name} is {getattr(self, name)}; it must not be negative"
-            for name in _TIMES
-            if getattr(self, name) < 0
-        ]
-        if not 0 <= self.port <= 65535:
-            problems.append(f"port is {self.port}; it must be 0 to 65535")
-        if self.runtime not in RUNTIMES:
-            problems.append(
-                f"runtime is {self.runtime!r}; it must be {' or '.join(RUNTIMES)}"
-            )
-        if self.tokens is not None and not (self.tokens and all(self.tokens)):
-            problems.append("tokens has none, or an empty one; leave it out for random")
-        for name in self.apps:
-            try:
-                checked_app_name(name)
-            except ApiError as exc:
-                problems.append(f"app {name[:80]!r}: {exc}")
+        problems = [*_problems(self)]
         if problems:
             raise ConfigError(*problems)
+
+
+def _problems(options: EmulatorOptions) -> Iterator[str]:
+    for name in _TIMES:
+        if getattr(options, name) < 0:
+            yield f"{name} is {getattr(options, name)}; it must not be negative"
+    if not 0 <= options.port <= 65535:
+        yield f"port is {options.port}; it must be 0 to 65535"
+    if options.runtime not in RUNTIMES:
+        yield f"runtime is {options.runtime!r}; it must be {' or '.join(RUNTIMES)}"
+    if options.tokens is not None and not (options.tokens and all(options.tokens)):
+        yield "tokens is empty or has an empty one; leave it out for a random one"
+    for name in options.apps:
+        try:
+            checked_app_name(name)
+        except ApiError as exc:
+            yield f"app {name[:80]!r}: {exc}"

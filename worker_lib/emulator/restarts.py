@@ -1,7 +1,7 @@
-"""Decides what follows the end of a machine's main process.
+"""What follows the exit of a machine's main process.
 
 Source: "Machine restart policy"; flyctl, machine/run.go (`auto_destroy` works with
-policy `no` only). Fly does not publish its pause before a restart.
+policy `no` only). Fly does not publish the pause before a restart.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RETRY_WINDOW = 300.0
 _MAX_RETRIES = 10
 
 Next = Literal["stop", "destroy", "boot", "retry"]
-"""`boot` at once because it was asked for; `retry` by policy, after a pause."""
+"""`boot`: at once, as a client asked; `retry`: by policy, after a pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +41,11 @@ class RestartPolicy:
         )
 
     def after(self, ended: Exit, *, intent: Intent, recent: int) -> Next:
-        """What to do now.
+        """What follows an exit.
 
         Args:
             ended: How the run ended.
-            intent: What the run was told, if it was told to end.
+            intent: What a client asked for; `none`: nothing.
             recent: Automatic restarts within the last `RETRY_WINDOW` seconds.
         """
         if intent == "destroy":

@@ -1,7 +1,7 @@
-"""Which path leads to which endpoint, and under which name its limits count.
+"""The table of endpoints: method, path, action and handler of each.
 
-Source: the OpenAPI file; "Working with the Machines API" for what a limit is tied to:
-a machine's id, else the app.
+The action is the name by which rate limits, faults and counts know an endpoint.
+Source: the OpenAPI file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KEY = f"{_MACHINE}/metadata/{{key}}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One endpoint; `is_admin` routes are the emulator's own and never limited."""
+    """One endpoint; `is_admin`: the emulator's own, without limits and faults."""
 
     method: str
     pattern: tuple[str, ...]
@@ -44,7 +44,7 @@ class Route:
     is_admin: bool = False
 
     def match(self, steps: tuple[str, ...]) -> dict[str, str] | None:
-        """What the pattern's names stand for in a path; None if it does not fit."""
+        """The values of the pattern's names in a path; None if it does not match."""
         params = {}
         for part, step in zip(self.pattern, steps, strict=True):
             if part.startswith("{"):
@@ -126,7 +126,7 @@ _ROUTES = _by_shape()
 
 
 def find(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-    """The route of a request with the names found in its path, if there is one."""
+    """The route of a request with the values of its names; None if there is none."""
     steps = tuple(path.strip("/").split("/"))
     for route in _ROUTES.get((method, len(steps)), ()):
         params = route.match(steps)

@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import ApiError, invalid_argument
 from worker_lib.emulator.values import go_duration, nanoseconds, signal_number
 
 Check = Callable[[Any, str], Any]
@@ -40,7 +40,7 @@ _KINDS = {
 
 def invalid(where: str, problem: str) -> ApiError:
     """The error for one field."""
-    return ApiError(400, f"invalid_argument: {where} {problem}")
+    return invalid_argument(f"{where} {problem}")
 
 
 def _check_type(value: Any, where: str, wanted: str, *types: type) -> None:
@@ -216,7 +216,7 @@ def _named(read: Callable[[Any], int], value: Any, where: str) -> int:
     except ApiError as exc:
         text = str(exc).removeprefix("invalid_argument: ")
         join = " " if text.startswith("must") else ": "
-        raise ApiError(400, f"invalid_argument: {where}{join}{text}") from exc
+        raise invalid_argument(f"{where}{join}{text}") from exc
 
 
 _STANDARD: dict[str, Check] = {

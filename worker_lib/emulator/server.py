@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from worker_lib.emulator.faults import ReplyLost
 from worker_lib.emulator.identifiers import ulid
-from worker_lib.emulator.messages import ApiError, Reply, Request
+from worker_lib.emulator.messages import ApiError, Reply, Request, invalid_argument
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         else:
             super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - its form
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
         """Log that a connection broke; the client sees it itself."""
         log.info("connection_broken", extra={"error": repr(sys.exception())})
 
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(reply, request_id)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - their names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class's names
 
     def _reply(self, request_id: str) -> Reply | None:
         """The reply, also to an error; None: end the connection without one."""
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
             url = urlsplit(self.path)
             query = parse_qs(url.query, keep_blank_values=True)
         except ValueError as exc:
-            raise ApiError(400, f"invalid_argument: no such address: {exc}") from exc
+            raise invalid_argument(f"no such address: {exc}") from exc
         headers = {
             name.lower(): ", ".join(self.headers.get_all(name, ()))
             for name in self.headers
@@ -200,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         self,
         code: int,
         message: str | None = None,
-        explain: str | None = None,  # noqa: ARG002 - its form
+        explain: str | None = None,  # noqa: ARG002 - the base class's signature
     ) -> None:
         """Answer a malformed request, in JSON too."""
         self.close_connection = True
@@ -215,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         """Log nothing: requests are counted, not logged."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's
         """Send messages of the base class to the log."""
         log.info("http_error", extra={"detail": format % args})
 

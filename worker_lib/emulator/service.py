@@ -54,7 +54,7 @@ class Emulator:
         fleet = Fleet(options)
         meter = BillingMeter()
         runtime = runtime or _runtime(options)
-        injector = FaultInjector(options.reply_delays)
+        injector = FaultInjector()
         injector.set_rules(options.faults.rules, seed=options.faults.seed)
         self._sockets = MachineSockets(
             max_body_bytes=options.max_body_bytes, region=options.region
@@ -190,7 +190,7 @@ class Emulator:
 def _runtime(options: EmulatorOptions) -> Runtime:
     if options.runtime == "process":
         return ProcessRuntime(options)
-    from worker_lib.emulator.runtimes.docker import (  # noqa: PLC0415 - of an extra
+    from worker_lib.emulator.runtimes.docker import (  # noqa: PLC0415 - needs the extra `docker`
         DockerRuntime,
     )
 

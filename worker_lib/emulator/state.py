@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from worker_lib.emulator.events import Event, now_text
 from worker_lib.emulator.faults.rule import Target
 from worker_lib.emulator.identifiers import machine_id, ulid
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import failed_precondition
 from worker_lib.fly.guest import Guest
 
 if TYPE_CHECKING:
@@ -59,9 +59,8 @@ class App:
         not publish the error.
         """
         if least_version > self.secrets_version:
-            raise ApiError(
-                412,
-                f"failed_precondition: secrets version {least_version} of app "
+            raise failed_precondition(
+                f"secrets version {least_version} of app "
                 f'"{self.name}" does not exist, the latest is {self.secrets_version}',
             )
         return {} if skip else dict(self.secrets)
@@ -82,20 +81,10 @@ class MachineLease:
     """The exclusive right to change a machine; `expires_at` is seconds since 1970."""
 
     nonce: str
-    expires_at: float
+    expires_at: int
     owner: str
     description: str
     version: str
-
-    def view(self) -> dict[str, Any]:
-        """The lease as JSON data."""
-        return {
-            "nonce": self.nonce,
-            "expires_at": int(self.expires_at),
-            "owner": self.owner,
-            "description": self.description,
-            "version": self.version,
-        }
 
 
 @dataclass(slots=True, kw_only=True)
@@ -149,7 +138,6 @@ class Machine:
     cordoned: bool = False
     created_at: str = field(default_factory=now_text)
     updated_at: str = field(default_factory=now_text)
-    created_monotonic: float = field(default_factory=time.monotonic)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
     versions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     lease: MachineLease | None = None

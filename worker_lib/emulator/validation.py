@@ -1,5 +1,8 @@
 """Checks of requests beside a machine's config: names, times, versions, secrets.
 
+Each raises `ApiError` 400 (422 for an app's name) with the name of the field, never
+with the value of a secret.
+
 Source: the OpenAPI file, `CreateMachineRequest`, `UpdateMachineRequest`,
 `StopRequest`, `MachineExecRequest`, `CreateAppRequest`; fly-go, machine_types.go.
 """
@@ -13,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.faults.rule import Target
 from worker_lib.emulator.machine_config import complete_guest
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import ApiError, invalid_argument
 from worker_lib.emulator.schema import grace, integer, invalid, string, tables, variable
 from worker_lib.emulator.values import signal_number
 from worker_lib.fly.guest import Guest
+from worker_lib.fly.regions import ALIASES, REGIONS, expand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,9 +67,6 @@ def checked(kind: str, body: dict[str, Any]) -> dict[str, Any]:
         kind: `launch` (create or update; its `config` is not checked here), `lease`,
             `stop`, `exec` or `app`.
         body: As it came.
-
-    Raises:
-        ApiError: 400; the text names the field.
     """
     found: dict[str, Any] = _CHECKS[kind](body, "")
     return found
@@ -73,9 +74,6 @@ def checked(kind: str, body: dict[str, Any]) -> dict[str, Any]:
 
 def checked_stop(body: dict[str, Any]) -> tuple[int | None, float | None]:
     """The signal of a stop and its grace period in seconds; None where absent.
-
-    Raises:
-        ApiError: 400; the text names the field.
 
     Source: fly-go, machine_types.go: its `StopMachineInput` always sends a timeout,
     zero (`"0s"`) if its caller gave none.
@@ -89,9 +87,6 @@ def query_grace(text: str) -> float | None:
     """The grace period in a query, in seconds; None for zero and for "".
 
     The OpenAPI file says that a bare number is seconds; fly-go sends nanoseconds.
-
-    Raises:
-        ApiError: 400, it is not a duration.
     """
     if text.isdecimal() and len(text) <= _INT64_DIGITS:
         number = int(text)
@@ -101,11 +96,7 @@ def query_grace(text: str) -> float | None:
 
 
 def checked_exec(body: dict[str, Any]) -> Command:
-    """The command of an exec.
-
-    Raises:
-        ApiError: 400; the text names the field.
-    """
+    """The command of an exec."""
     given = checked("exec", body)
     if given.get("container"):
         raise invalid("container", "must be empty: a machine has no containers here")
@@ -127,11 +118,7 @@ def _split(line: str) -> list[str]:
 
 
 def checked_secrets(values: Mapping[str, Any]) -> dict[str, str | None]:
-    """Secrets by name, each fit for an environment; None removes one.
-
-    Raises:
-        ApiError: 400; the text names the secret, never its value.
-    """
+    """Secrets by name, each fit for an environment; None removes one."""
     return {
         variable(name, "the name of a secret"): (
             None if value is None else string(value, f"the secret {name}")
@@ -141,11 +128,7 @@ def checked_secrets(values: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def checked_metadata(values: Any) -> dict[str, str | None]:
-    """Metadata by key; None removes one.
-
-    Raises:
-        ApiError: 400; the text names the key.
-    """
+    """Metadata by key; None removes one."""
     if not isinstance(values, dict):
         raise invalid("metadata", "must be an object")
     return {
@@ -160,14 +143,10 @@ def checked_name(name: str) -> str:
     """A machine's name.
 
     Fly does not publish length and characters; here they are those of a host name.
-
-    Raises:
-        ApiError: 400, not such a name.
     """
     if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
-        raise ApiError(
-            400,
-            f'invalid_argument: name "{name[:80]}" must be 1 to {_MAX_NAME} letters, '
+        raise invalid_argument(
+            f'name "{name[:80]}" must be 1 to {_MAX_NAME} letters, '
             "digits, dashes or underscores",
         )
     return name
@@ -175,9 +154,6 @@ def checked_name(name: str) -> str:
 
 def checked_app_name(name: object) -> str:
     """The name of an app.
-
-    Raises:
-        ApiError: 422, not such a name.
 
     Source: "Apps", app names.
     """
@@ -188,6 +164,26 @@ def checked_app_name(name: object) -> str:
             "dashes",
         )
     return name
+
+
+def checked_regions(wanted: str) -> list[str]:
+    """The regions that a `region` parameter allows, in order of preference.
+
+    Args:
+        wanted: Comma list of region codes and aliases, such as `lhr,eu,any`.
+
+    Source: "Machine placement".
+    """
+    found: dict[str, None] = {}
+    for word in filter(None, map(str.strip, wanted.split(","))):
+        codes = expand(word)
+        if not codes:
+            valid = ", ".join([*REGIONS, *sorted(ALIASES)])
+            raise invalid_argument(f'unknown region "{word}"; valid are {valid}')
+        found.update(dict.fromkeys(codes))
+    if not found:
+        raise invalid_argument(f'region "{wanted}" names no region')
+    return list(found)
 
 
 def requested_target(body: dict[str, Any]) -> Target:

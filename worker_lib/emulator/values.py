@@ -6,7 +6,7 @@ import re
 import signal
 from decimal import Decimal
 
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import ApiError, invalid_argument
 
 _SECOND = 1_000_000_000
 _UNITS = {
@@ -41,7 +41,7 @@ def nanoseconds(value: object) -> int:
     Source: fly-go, duration.go (reads both, writes strings).
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ApiError(400, "invalid_argument: must be a duration such as 1m30s")
+        raise invalid_argument("must be a duration such as 1m30s")
     if isinstance(value, str):
         found = _parsed(value)
     else:
@@ -89,7 +89,7 @@ def _parsed(text: str) -> int:
 
 
 def _not_a_duration(text: str, why: str = "invalid duration") -> ApiError:
-    return ApiError(400, f'invalid_argument: time: {why} "{text[:_SHOWN]}"')
+    return invalid_argument(f'time: {why} "{text[:_SHOWN]}"')
 
 
 def _decimal(value: int, unit: int) -> str:
@@ -112,9 +112,7 @@ def signal_number(value: object) -> int:
     found = SIGNALS.get(text) or SIGNALS.get(f"SIG{text}") or numbers.get(text)
     if found is None:
         names = ", ".join(SIGNALS)
-        raise ApiError(
-            400,
-            f"invalid_argument: unknown signal {str(value)[:_SHOWN]!r}; "
-            f"valid are {names}",
+        raise invalid_argument(
+            f"unknown signal {str(value)[:_SHOWN]!r}; valid are {names}",
         )
     return found

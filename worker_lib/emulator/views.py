@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def events_view(
     """The latest `limit` events, newest first, as of `lag` seconds ago."""
     moment = (time.time() - lag) * 1000
     known = (e for e in reversed(machine.events) if not lag or e.timestamp <= moment)
-    return [event.view() for event in islice(known, limit)]
+    return [asdict(event) for event in islice(known, limit)]
 
 
 def _without_host(machine: Machine) -> dict[str, Any]:

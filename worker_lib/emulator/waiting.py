@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.messages import ApiError
+from worker_lib.emulator.messages import ApiError, invalid_argument, not_found
 from worker_lib.emulator.values import seconds
 from worker_lib.fly.protocol import MAX_WAIT
 from worker_lib.fly.states import PERSISTENT, WAITABLE
@@ -49,10 +49,8 @@ class WaitFor:
         states = request.values("state") or ["started"]
         unknown = [state for state in states if state not in WAITABLE]
         if unknown:
-            raise ApiError(
-                400,
-                f'invalid_argument: unknown state "{unknown[0]}"; '
-                f"valid are {', '.join(WAITABLE)}",
+            raise invalid_argument(
+                f'unknown state "{unknown[0]}"; valid are {", ".join(WAITABLE)}',
             )
         return cls(
             states=frozenset(states),
@@ -88,7 +86,7 @@ def wait(fleet: Fleet, machine: Machine, wanted: WaitFor) -> dict[str, Any]:
     deadline = time.monotonic() + wanted.timeout
     while not (state := wanted.reached_by(machine)):
         if machine.state == "destroyed":
-            raise ApiError(404, f"not_found: machine not found: {machine.id}")
+            raise not_found(f"machine not found: {machine.id}")
         if fleet.is_closing:
             raise ApiError(503, "unavailable: the emulator is stopping")
         left = deadline - time.monotonic()
@@ -118,9 +116,7 @@ def _timeout(text: str) -> float:
     plain = text.replace(".", "", 1).removeprefix("-").isdecimal()
     timeout = float(text) if plain else seconds(text)
     if not _MIN_WAIT <= timeout <= MAX_WAIT:
-        raise ApiError(
-            400,
-            "invalid_argument: invalid WaitMachineRequest.Timeout: "
-            "value must be inside range [1s, 1m0s]",
+        raise invalid_argument(
+            "invalid WaitMachineRequest.Timeout: value must be inside range [1s, 1m0s]",
         )
     return timeout

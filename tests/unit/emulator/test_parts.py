@@ -14,9 +14,9 @@ from worker_lib.emulator import EmulatorOptions
 from worker_lib.emulator.access import is_authorized
 from worker_lib.emulator.identifiers import machine_id, ulid
 from worker_lib.emulator.messages import ApiError, Request
-from worker_lib.emulator.placement import candidates
 from worker_lib.emulator.runtimes import procfs
 from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched, over_limit
+from worker_lib.emulator.validation import checked_regions
 from worker_lib.emulator.views import image_ref
 from worker_lib.emulator.waiting import WaitFor
 from worker_lib.errors import ConfigError
@@ -73,7 +73,7 @@ def test_machine_ids_differ() -> None:
 
 def test_a_list_of_regions_keeps_its_order_and_names_each_once() -> None:
     """An alias adds those that were not named before."""
-    found = candidates("lhr, eu,iad,any")
+    found = checked_regions("lhr, eu,iad,any")
 
     assert ["lhr", "ams"] == found[:2]
     assert len(found) == len(set(found))
@@ -85,13 +85,13 @@ def test_a_list_of_regions_keeps_its_order_and_names_each_once() -> None:
 )
 def test_an_alias_includes_its_regions(alias: str, member: str) -> None:
     """North America includes the United States."""
-    assert member in candidates(alias)
+    assert member in checked_regions(alias)
 
 
 def test_options_list_every_problem() -> None:
     """Not only the first one."""
     with pytest.raises(ConfigError) as refused:
-        EmulatorOptions(port=-1, created_delay=-1.0)
+        EmulatorOptions(port=-1, prepare_delay=-1.0)
 
     assert 2 == len(refused.value.problems)
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.faults import FaultPlan
-from worker_lib.emulator.messages import ApiError, Reply
+from worker_lib.emulator.messages import Reply, invalid_argument, not_found
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def set_faults(backend: Backend, request: Request) -> Reply:
     try:
         plan = FaultPlan.of(request.json_value())
     except ConfigError as exc:
-        raise ApiError(400, f"invalid_argument: {exc}") from exc
+        raise invalid_argument(f"{exc}") from exc
     backend.injector.set_rules(plan.rules, seed=plan.seed)
     return Reply(body={"ok": True})
 
@@ -46,7 +46,7 @@ def get_log(backend: Backend, request: Request) -> Reply:
     machine_id = request.params["machine"]
     path = backend.runtime.log_path(machine_id)
     if not _MACHINE_ID.fullmatch(machine_id) or not path.is_file():
-        raise ApiError(404, f"not_found: no log of machine {machine_id}")
+        raise not_found(f"no log of machine {machine_id}")
     return Reply(body=path.read_bytes())
 
 

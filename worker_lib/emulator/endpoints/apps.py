@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.messages import ApiError, Reply
+from worker_lib.emulator.messages import Reply, invalid_argument, not_found
 from worker_lib.emulator.validation import checked, checked_app_name, checked_secrets
 from worker_lib.emulator.views import app_view, secret_view
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def create(backend: Backend, request: Request) -> Reply:
-    """Make an app; the docs call its name `app_name`, the OpenAPI file `name`.
+    """Create an app; the guide calls its name `app_name`, the OpenAPI file `name`.
 
     The reply is the app: fly-go, flaps/flaps_apps.go, decodes it as one.
     """
@@ -34,7 +34,7 @@ def create(backend: Backend, request: Request) -> Reply:
 
 
 def list_apps(backend: Backend, request: Request) -> Reply:
-    """The apps of an organisation, or all; none has a role."""
+    """The apps of an organization, or all; no app has an `app_role`."""
     org, role = request.value("org_slug"), request.value("app_role")
     with backend.fleet.lock:
         found = [
@@ -51,10 +51,7 @@ def get(backend: Backend, request: Request) -> Reply:
 
 
 def delete(backend: Backend, request: Request) -> Reply:
-    """Delete an app and destroy its machines.
-
-    Without `force` running machines are refused, so that a slip cannot kill work.
-    """
+    """Delete an app and destroy its machines; running ones only with `force`."""
     name = request.params["app"]
     with backend.fleet.lock:
         backend.fleet.app(name)
@@ -68,7 +65,7 @@ def delete(backend: Backend, request: Request) -> Reply:
 
 
 def list_secrets(backend: Backend, request: Request) -> Reply:
-    """The names of an app's secrets, never their values."""
+    """An app's secrets, without their values."""
     with backend.fleet.lock:
         app = backend.fleet.app(request.params["app"])
         return Reply(body={"secrets": _secrets(app)})
@@ -78,7 +75,7 @@ def set_secrets(backend: Backend, request: Request) -> Reply:
     """Set many secrets at once; null removes one."""
     values = request.json().get("values")
     if not isinstance(values, dict):
-        raise ApiError(400, "invalid_argument: values must be an object")
+        raise invalid_argument("values must be an object")
     with backend.fleet.lock:
         app = backend.fleet.app(request.params["app"])
         _set(app, values)
@@ -106,7 +103,7 @@ def set_secret(backend: Backend, request: Request) -> Reply:
 
 
 def delete_secret(backend: Backend, request: Request) -> Reply:
-    """Forget one secret."""
+    """Delete one secret."""
     with backend.fleet.lock:
         app = _app_with_secret(backend, request)
         _set(app, {request.params["secret"]: None})
@@ -128,7 +125,7 @@ def _app_with_secret(backend: Backend, request: Request) -> App:
     app = backend.fleet.app(request.params["app"])
     name = request.params["secret"]
     if name not in app.secrets:
-        raise ApiError(404, f'not_found: secret "{name}" not found')
+        raise not_found(f'secret "{name}" not found')
     return app
 
 

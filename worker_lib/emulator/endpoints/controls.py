@@ -5,9 +5,10 @@ Source: the OpenAPI file, tag Machines; fly-go, flaps/flaps_machines.go.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from worker_lib.emulator.messages import ApiError, Reply
+from worker_lib.emulator.messages import Reply, invalid_argument
 from worker_lib.emulator.validation import checked_exec, checked_stop, query_grace
 from worker_lib.emulator.values import signal_number
 
@@ -26,7 +27,7 @@ def start(backend: Backend, request: Request) -> Reply:
 
 
 def stop(backend: Backend, request: Request) -> Reply:
-    """Signal a machine, and kill it after the grace."""
+    """Signal a machine, and kill it after its grace period."""
     number, grace = checked_stop(request.json())
     with backend.fleet.lock:
         backend.lifecycle.stop(backend.changeable(request), number=number, grace=grace)
@@ -41,7 +42,7 @@ def suspend(backend: Backend, request: Request) -> Reply:
 
 
 def restart(backend: Backend, request: Request) -> Reply:
-    """Stop a machine and boot it again; `force_stop` leaves out the grace."""
+    """Stop a machine and boot it again; `force_stop` kills it at once."""
     signal_text = request.value("signal")
     number = signal_number(signal_text) if signal_text else None
     grace = query_grace(request.value("timeout"))
@@ -54,7 +55,7 @@ def restart(backend: Backend, request: Request) -> Reply:
 
 
 def send_signal(backend: Backend, request: Request) -> Reply:
-    """Send a signal to the main process; nobody's lease stands in the way.
+    """Send a signal to the main process, whoever holds the lease.
 
     Source: fly-go, flaps/flaps_machines.go: `Kill` and `Exec` send no nonce.
     """
@@ -65,7 +66,7 @@ def send_signal(backend: Backend, request: Request) -> Reply:
 
 
 def cordon(backend: Backend, request: Request) -> Reply:
-    """Take a machine out of the proxy's rotation, which here has no effect."""
+    """Take a machine out of the proxy's rotation; without a proxy only shown."""
     with backend.fleet.lock:
         backend.changeable(request).cordoned = True
     return _OK
@@ -79,7 +80,7 @@ def uncordon(backend: Backend, request: Request) -> Reply:
 
 
 def execute(backend: Backend, request: Request) -> Reply:
-    """Run a command in the machine, lease or not; 200 even if the command fails."""
+    """Run a command in a machine, whoever holds the lease; 200 even if it fails."""
     command = checked_exec(request.json())
     with backend.fleet.lock:
         instance = backend.lifecycle.instance(backend.reachable(request))
@@ -89,14 +90,7 @@ def execute(backend: Backend, request: Request) -> Reply:
         )
     except OSError as exc:
         program = command.words[0][:80]
-        raise ApiError(
-            400, f"invalid_argument: unable to execute {program!r}: {exc.strerror}"
+        raise invalid_argument(
+            f"unable to execute {program!r}: {exc.strerror}"
         ) from exc
-    return Reply(
-        body={
-            "exit_code": result.exit_code,
-            "exit_signal": result.exit_signal,
-            "stdout": result.stdout,
-            "stderr": result.stderr,
-        }
-    )
+    return Reply(body=asdict(result))

@@ -1,4 +1,4 @@
-"""Machine leases: one holder at a time may change a machine.
+"""Machine leases: only the holder may change a machine.
 
 Source: "Machines API", Leases (409 on a second acquire); fly-go,
 flaps/flaps_machines.go (`?ttl=`, the envelope with `status` and `data`).
@@ -7,11 +7,12 @@ flaps/flaps_machines.go (`?ttl=`, the envelope with `status` and `data`).
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.backend import LEASE_NONCE_HEADER
 from worker_lib.emulator.endpoints.machines import new_lease
-from worker_lib.emulator.messages import ApiError, Reply
+from worker_lib.emulator.messages import Reply, not_found
 from worker_lib.emulator.validation import checked
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _DEFAULT_TTL = 30
 
 
 def acquire(backend: Backend, request: Request) -> Reply:
-    """Take a lease, or refresh one's own by sending its nonce."""
+    """Take a lease, or renew one's own by sending its nonce."""
     given = checked("lease", request.json() | _query(request))
     nonce = request.headers.get(LEASE_NONCE_HEADER, "")
     with backend.fleet.lock:
@@ -44,7 +45,7 @@ def get(backend: Backend, request: Request) -> Reply:
     with backend.fleet.lock:
         lease = backend.shown(request).lease
     if lease is None or lease.expires_at <= time.time():
-        raise ApiError(404, "not_found: lease not found")
+        raise not_found("lease not found")
     return Reply(body=_envelope(lease))
 
 
@@ -56,11 +57,12 @@ def release(backend: Backend, request: Request) -> Reply:
 
 
 def _query(request: Request) -> dict[str, Any]:
-    """The ttl in the query, where fly-go has it."""
+    """The ttl in the query, where fly-go sends it."""
     ttl = request.number("ttl")
     return {} if ttl is None else {"ttl": ttl}
 
 
 def _envelope(lease: MachineLease) -> dict[str, Any]:
     """Both documented shapes at once: fly-go's envelope, and the bare lease."""
-    return {"status": "success", "data": lease.view(), **lease.view()}
+    view = asdict(lease)
+    return {"status": "success", "data": view, **view}

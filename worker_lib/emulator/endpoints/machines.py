@@ -5,19 +5,20 @@ Source: the OpenAPI file, tag Machines; fly-go, flaps/flaps_machines.go.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.environment import check_secrets
 from worker_lib.emulator.machine_config import checked_config
-from worker_lib.emulator.messages import ApiError, Reply
-from worker_lib.emulator.placement import candidates
+from worker_lib.emulator.messages import Reply, failed_precondition, invalid_argument
 from worker_lib.emulator.schema import integer
 from worker_lib.emulator.state import MachineLease
 from worker_lib.emulator.validation import (
     checked,
     checked_name,
+    checked_regions,
     requested_target,
 )
 from worker_lib.emulator.views import (
@@ -35,18 +36,18 @@ if TYPE_CHECKING:
     from worker_lib.emulator.messages import Request
     from worker_lib.emulator.state import App, Machine
 
-_DEFAULT_EVENTS, _MOST_EVENTS = 20, 50
-_LIMIT = integer(1, _MOST_EVENTS)
+_DEFAULT_EVENTS, _MAX_EVENTS = 20, 50
+_LIMIT = integer(1, _MAX_EVENTS)
 _METADATA_PREFIX = "metadata."
 
 
 def create(backend: Backend, request: Request) -> Reply:
-    """Make a machine; the reply says `created`, the boot has begun by then."""
+    """Create a machine; the reply says `created`, its boot has begun by then."""
     body = request.json()
     given = checked("launch", body)
     config = checked_config(given.get("config"))
     name = checked_name(given["name"]) if given.get("name") else ""
-    wanted = candidates(given.get("region") or backend.options.region)
+    wanted = checked_regions(given.get("region") or backend.options.region)
     _check_image(backend, config)
     with backend.fleet.lock:
         app = backend.fleet.app(request.params["app"])
@@ -62,23 +63,23 @@ def create(backend: Backend, request: Request) -> Reply:
 
 
 def _check_image(backend: Backend, config: dict[str, Any]) -> None:
-    """See that there is something to stand for the image of a machine.
+    """Refuse a machine whose image nothing can take the place of.
 
     Raises:
-        ApiError: 400, there is not.
+        ApiError: 400.
     """
     try:
         backend.options.image_of(config["env"])
     except ConfigError as exc:
-        raise ApiError(400, f"invalid_argument: {exc}") from exc
+        raise invalid_argument(f"{exc}") from exc
 
 
 def _secrets(app: App, config: dict[str, Any], given: dict[str, Any]) -> dict[str, str]:
     """The secrets of a new version of a machine.
 
     Raises:
-        ApiError: 400, the config names one that is not there; 412, their version
-            is not.
+        ApiError: 400, the config names a secret that does not exist; 412, their
+            version does not exist.
     """
     secrets = app.secrets_for(
         skip=given.get("skip_secrets", False),
@@ -89,9 +90,9 @@ def _secrets(app: App, config: dict[str, Any], given: dict[str, Any]) -> dict[st
 
 
 def _new_lease_nonce(machine: Machine, given: dict[str, Any]) -> dict[str, str]:
-    """Lease a machine to whom it is made or updated for, if that is asked for.
+    """Lease a machine to its creator or updater, if `lease_ttl` asks for that.
 
-    Whoever has its lease already keeps the nonce.
+    A lease that is held already keeps its nonce.
     """
     if not given.get("lease_ttl"):
         return {}
@@ -113,7 +114,7 @@ def list_machines(backend: Backend, request: Request) -> Reply:
 
 
 def list_org_machines(backend: Backend, request: Request) -> Reply:
-    """The machines of an organisation, always as one page."""
+    """The machines of an organization, always as one page."""
     org = request.params["org"]
     with backend.fleet.lock:
         apps = {app.name for app in backend.fleet.apps() if app.org == org}
@@ -161,7 +162,7 @@ def matches(machine: Machine, request: Request) -> bool:
 
 
 def get(backend: Backend, request: Request) -> Reply:
-    """One machine; a destroyed one too, for a while."""
+    """One machine; for a while also a destroyed one."""
     with backend.fleet.lock:
         return Reply(
             body=machine_view(backend.shown(request), visibility=request.visibility)
@@ -187,17 +188,15 @@ def update(backend: Backend, request: Request) -> Reply:
 def _check_update(machine: Machine, body: dict[str, Any]) -> None:
     for name in ("name", "region"):
         if body.get(name) not in (None, "", getattr(machine, name)):
-            raise ApiError(400, f"invalid_argument: {name} of a machine is immutable")
+            raise invalid_argument(f"{name} of a machine is immutable")
     if body.get("current_version") not in (None, "", machine.instance_id):
-        raise ApiError(
-            412,
-            "failed_precondition: current_version does not match machine version "
-            f"{machine.instance_id}",
+        raise failed_precondition(
+            f"current_version does not match machine version {machine.instance_id}",
         )
 
 
 def destroy(backend: Backend, request: Request) -> Reply:
-    """Destroy a machine; `force` and fly-go's `kill` mean the same."""
+    """Destroy a machine; fly-go's `kill` is the same as `force`."""
     with backend.fleet.lock:
         machine = backend.changeable(request)
         backend.lifecycle.destroy(machine, force=request.flag("force", "kill"))
@@ -233,13 +232,13 @@ def versions(backend: Backend, request: Request) -> Reply:
 
 
 def processes(backend: Backend, request: Request) -> Reply:
-    """What runs in the machine; sorted by any number or text of a process."""
+    """The processes of a machine, sorted by any number or text of them."""
     with backend.fleet.lock:
         instance = backend.lifecycle.instance(backend.shown(request))
     views = [process_view(process) for process in instance.processes()]
     sort_by = request.value("sort_by", "pid")
     if any(sort_by not in view or sort_by == "listen_sockets" for view in views):
-        raise ApiError(400, f'invalid_argument: unable to sort by "{sort_by}"')
+        raise invalid_argument(f'unable to sort by "{sort_by}"')
     reverse = request.value("order").lower() == "desc"
     return Reply(body=sorted(views, key=lambda view: view[sort_by], reverse=reverse))
 
@@ -247,10 +246,10 @@ def processes(backend: Backend, request: Request) -> Reply:
 def new_lease(
     machine: Machine, *, ttl: int, description: str = "", nonce: str = ""
 ) -> MachineLease:
-    """A lease from now on, with a fresh nonce unless one is carried on."""
+    """A lease of `ttl` seconds from now on; "" as `nonce`: a new one."""
     return MachineLease(
         nonce=nonce or secrets.token_hex(6),
-        expires_at=time.time() + ttl,
+        expires_at=math.ceil(time.time()) + ttl,
         owner="emulator@localhost",
         description=description,
         version=machine.instance_id,

@@ -1,4 +1,4 @@
-"""A machine's metadata: changed without a new version and without its lease.
+"""A machine's metadata; a change makes no new version and needs no lease.
 
 Source: the OpenAPI file, `Machines_*_metadata`; "The Machine runtime environment".
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator.events import now_text
-from worker_lib.emulator.messages import ApiError, Reply
+from worker_lib.emulator.messages import Reply, failed_precondition, not_found
 from worker_lib.emulator.validation import checked_metadata
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def get_key(backend: Backend, request: Request) -> Reply:
     with backend.fleet.lock:
         metadata = backend.shown(request).config["metadata"]
         if key not in metadata:
-            raise ApiError(404, f'not_found: metadata key "{key}" not found')
+            raise not_found(f'metadata key "{key}" not found')
         return Reply(body={"value": metadata[key]})
 
 
@@ -47,19 +47,19 @@ def set_key(backend: Backend, request: Request) -> Reply:
 
 
 def delete_key(backend: Backend, request: Request) -> Reply:
-    """Remove one key; it need not be there."""
+    """Remove one key; nothing happens if it does not exist."""
     with backend.fleet.lock:
         _merge(_machine(backend, request), {request.params["key"]: None})
     return _NO_CONTENT
 
 
 def replace(backend: Backend, request: Request) -> Reply:
-    """Put a whole new set of keys in the place of the old one."""
+    """Replace all keys."""
     return _change(backend, request, keep=False)
 
 
 def patch(backend: Backend, request: Request) -> Reply:
-    """Set some keys and leave the others."""
+    """Set some keys and keep the others."""
     return _change(backend, request, keep=True)
 
 
@@ -69,10 +69,8 @@ def _change(backend: Backend, request: Request, *, keep: bool) -> Reply:
     with backend.fleet.lock:
         machine = _machine(backend, request)
         if body.get("machine_version") not in (None, "", machine.instance_id):
-            raise ApiError(
-                412,
-                "failed_precondition: machine_version does not match machine version "
-                f"{machine.instance_id}",
+            raise failed_precondition(
+                f"machine_version does not match machine version {machine.instance_id}",
             )
         gone = {} if keep else dict.fromkeys(machine.config["metadata"])
         _merge(machine, {**gone, **values})
@@ -80,7 +78,9 @@ def _change(backend: Backend, request: Request, *, keep: bool) -> Reply:
 
 
 def _machine(backend: Backend, request: Request) -> Machine:
-    return backend.fleet.existing(request.params["app"], request.params["machine"])
+    return backend.fleet.machine(
+        request.params["app"], request.params["machine"], destroyed=False
+    )
 
 
 def _merge(machine: Machine, values: Mapping[str, str | None]) -> None:

@@ -1,4 +1,4 @@
-"""What there is beside apps and machines: regions, and the token in use.
+"""Regions, and the token in use.
 
 Source: the OpenAPI file, `main.regionResponse` and `CurrentTokenResponse`; fly-go
 reads the capitalised names.
@@ -16,22 +16,16 @@ if TYPE_CHECKING:
     from worker_lib.emulator.messages import Request
 
 
-def regions(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
-    """Every region; the nearest is the emulator's own."""
+def regions(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - a handler
+    """Every region; the nearest is the one of the options."""
     views = [region.view() for region in REGIONS.values()]
     nearest = backend.options.region
-    return Reply(
-        body={
-            "nearest": nearest,
-            "regions": views,
-            "Nearest": nearest,
-            "Regions": views,
-        }
-    )
+    body = {"nearest": nearest, "regions": views}
+    return Reply(body=body | {"Nearest": nearest, "Regions": views})
 
 
-def current_token(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - one form
-    """What the token in use may do: everything in the one organisation."""
+def current_token(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - a handler
+    """What the token may do: everything in the one organization."""
     org = backend.options.org
     with backend.fleet.lock:
         apps = [app.name for app in backend.fleet.apps()]

@@ -35,7 +35,7 @@ Effects on a request; with `after_commit`, once its work is done:
     quota                              403, the organization's quota
     payment                            403, no payment method
 
-Effects on what a `get`, `list` or `org_list` shows of machines:
+Effects on what a reading action (`get`, `list`, `wait`, ...) sees of machines:
 
     stale      the state of `delay` seconds ago
     omit       nothing: not in the list, 404 by id

@@ -17,7 +17,9 @@ ACTIONS = _words(
     "org_list regions token"
 )
 """The actions of `routes`, without the emulator's own endpoints."""
-READ_ACTIONS = _words("get list org_list")
+READ_ACTIONS = _words(
+    "get list org_list wait events versions ps lease_get metadata_get metadata_list"
+)
 STATUSES = frozenset({*range(400, 405), 408, 409, 410, 412, 422, 429, *range(500, 505)})
 """What the Machines API and the proxies in front of it answer with."""
 

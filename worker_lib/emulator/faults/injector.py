@@ -20,7 +20,7 @@ from worker_lib.emulator.visibility import FULL_VISIBILITY, Visibility
 from worker_lib.errors import WorkerLibError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from worker_lib.emulator.faults.effects import ErrorReply
     from worker_lib.emulator.faults.rule import Target
@@ -94,19 +94,9 @@ class _ActiveRule:
 
 
 class FaultInjector:
-    """Applies the rules in force.
+    """Applies the rules in force; `clock` counts `since` and `until`."""
 
-    Args:
-        reply_delays: Seconds by action; they stay in force whatever rules are set.
-        clock: For `since` and `until`.
-    """
-
-    def __init__(
-        self,
-        reply_delays: Mapping[str, float],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._reply_delays = reply_delays
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._rules: list[_ActiveRule] = []
         self._set_at = 0.0
@@ -154,7 +144,6 @@ class FaultInjector:
 
     def after(self, action: str, target: Target, reply: Reply) -> Reply:
         """Apply faults to a request after its work; raises as `before` does."""
-        self._closing.wait(self._reply_delays.get(action, 0.0))
         for rule, delay in self._for_request(action, target, after_work=True):
             self._apply(rule, delay)
             if rule.effect == "html":

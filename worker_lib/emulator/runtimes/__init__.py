@@ -1,9 +1,8 @@
-"""How machines are run: the seam between a machine's life and what executes it.
+"""Runtimes execute machines: `process` as local processes, `docker` as containers.
 
-`process` runs each machine as a session of local processes, `docker` as a container
-of its image. A runtime only starts, signals and ends; states, events, restarts and
-bills are `lifecycle`'s. Of each launch it promises to tell the end exactly once, from
-a thread of its own, after every process of the machine is gone.
+A runtime only starts, signals and ends runs; states, events, restarts and costs are the
+`engine`'s. It reports the end of each launch exactly once, from a thread of its own,
+after every process of the machine has ended.
 """
 
 from __future__ import annotations
@@ -17,22 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = [
-    "CommandNotExecutable",
-    "ExecResult",
-    "Exit",
-    "GuestFile",
-    "Instance",
-    "LaunchSpec",
-    "Observer",
-    "ProcessInfo",
-    "Runtime",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestFile:
-    """A file that a machine finds on its disk; `path` is relative to the root."""
+    """A file on a machine's disk; `path` is relative to its root."""
 
     path: str
     content: bytes = field(repr=False)
@@ -44,10 +31,10 @@ class LaunchSpec:
     """What to run.
 
     Attributes:
-        entrypoint: First words of the command; empty: the image's own.
-        cmd: Its other words; empty: the image's own, unless `entrypoint` is given.
-        user: Who runs it; empty: whom the image says.
-        env: What is added to the image's own environment.
+        entrypoint: First words of the command; empty: the image's.
+        cmd: Its other words; empty: the image's, unless `entrypoint` is given.
+        user: Runs the command; "": the image's user.
+        env: Variables beside those of the image.
         socket: Path of the app's machine socket, Fly's `/.fly/api`; "": none.
         memory_mb: The limit for all processes together.
     """
@@ -67,7 +54,7 @@ class LaunchSpec:
 
 
 class CommandNotExecutable(WorkerLibError):
-    """The main process of a machine cannot be begun: there is no such program."""
+    """The main process of a machine cannot start: there is no such program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +64,7 @@ class Exit:
     Attributes:
         code: Its exit code; 128 and the signal's number if a signal ended it.
         signal: The signal that ended it, or -1.
-        oom_killed: Some process of this run was killed for want of memory.
+        oom_killed: A process of this run was killed for lack of memory.
     """
 
     code: int
@@ -87,13 +74,12 @@ class Exit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observer:
-    """What a runtime tells of one launch: `started`, then `exited`; or `failed`.
+    """What a runtime calls for one launch: `started`, then `exited`; or `failed`.
 
     Attributes:
         started: The main process runs.
-        exited: The run is over.
-        failed: There is no run, and why: the image is not there, for example. Also
-            after `started`, if the runtime itself has lost the run.
+        exited: The run has ended.
+        failed: There is no run, and why; after `started`: the runtime lost the run.
     """
 
     started: Callable[[], None]
@@ -116,7 +102,7 @@ class ProcessInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecResult:
-    """What a command run inside a machine left behind."""
+    """The result of a command that ran inside a machine."""
 
     exit_code: int
     exit_signal: int
@@ -128,10 +114,7 @@ class Instance(Protocol):
     """One run of one machine. Calls on an ended run do nothing."""
 
     def signal(self, number: int) -> None:
-        """Send a signal to the main process, as Fly's init forwards it.
-
-        When that process ends, by SIGKILL or otherwise, so do all others.
-        """
+        """Send a signal to the main process; when that ends, all others are killed."""
         ...
 
     def suspend(self) -> None:
@@ -139,17 +122,21 @@ class Instance(Protocol):
         ...
 
     def resume(self) -> None:
-        """Let every process go on."""
+        """Continue every process."""
         ...
 
     def processes(self) -> list[ProcessInfo]:
-        """What runs now."""
+        """The processes that run now."""
         ...
 
     def execute(
         self, command: Sequence[str], *, stdin: str, timeout: float
     ) -> ExecResult:
-        """Run a command in the machine and wait for its end, `timeout` at most."""
+        """Run a command in the machine; kill it after `timeout` seconds.
+
+        Raises:
+            OSError: the command cannot be executed.
+        """
         ...
 
 
@@ -157,19 +144,19 @@ class Runtime(Protocol):
     """Runs machines."""
 
     def launch(self, spec: LaunchSpec, observer: Observer) -> Instance:
-        """Begin to start a machine; it may run only some time after the return.
+        """Begin to start a machine; it may start only after the return.
 
-        A signal sent before that ends the run before it has begun.
+        A signal sent before that ends the run before it has begun. After an error the
+        observer is not called.
 
         Raises:
-            CommandNotExecutable: there is no such program, or it is none; the
-                observer will be told no more, as after any other error.
-            OSError: the machine's files cannot be written, or no process be had.
+            CommandNotExecutable: there is no such program.
+            OSError: the machine's files cannot be written, or no process started.
         """
         ...
 
     def log_path(self, machine_id: str) -> Path:
-        """Where the output of all runs of a machine is kept."""
+        """The file with the output of all runs of a machine."""
         ...
 
     def discard(self, machine_id: str) -> None:
@@ -177,14 +164,14 @@ class Runtime(Protocol):
         ...
 
     def open(self) -> None:
-        """Get ready before the first launch.
+        """Prepare for the first launch.
 
         Raises:
-            ConfigError: what the runtime needs is not there.
+            ConfigError: something that the runtime needs is missing.
             OSError: the state directory cannot be written.
         """
         ...
 
     def close(self) -> None:
-        """Let go of everything; no machine runs any more."""
+        """Release everything; no machine runs any more."""
         ...

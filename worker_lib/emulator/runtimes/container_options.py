@@ -1,4 +1,4 @@
-"""What a machine's config means in the words of a Docker engine."""
+"""A machine's launch as options of a Docker container."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _TMP = "/tmp"  # noqa: S108 - of the container
 def container_options(
     spec: LaunchSpec, options: DockerOptions, *, cpus: int
 ) -> dict[str, Any]:
-    """What the SDK takes to make a container, but for its image.
+    """The SDK's arguments to create a container, without its image.
 
     Args:
-        cpus: How many the engine has: it refuses a container that may use more.
+        cpus: How many the engine has: it refuses a container with more.
     """
     memory = f"{spec.memory_mb}m"
     return {
@@ -41,21 +41,21 @@ def container_options(
         "user": spec.user or options.user or None,
         "labels": _labels(spec),
         "init": True,
-        # As much memory with swap as without: there is no swap.
+        # The same limit with swap as without: no swap.
         "mem_limit": memory,
         "memswap_limit": memory,
         "nano_cpus": min(spec.cpus, cpus) * _NANO,
         "network_mode": options.network,
         "pid_mode": options.pids or None,
         "volumes": _binds(options, spec.socket),
-        # Its output is read as it comes; the engine need not keep it too.
+        # The output is copied as it comes; the engine need not keep it too.
         "log_config": {"Type": "none"},
         **(_confinement(spec, options) if options.confined else {}),
     }
 
 
 def packed(files: Sequence[GuestFile]) -> bytes:
-    """Files as a tar archive; the engine makes the folders that are missing."""
+    """Files as a tar archive; the engine creates missing folders."""
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as archive:
         for file in files:
@@ -66,10 +66,10 @@ def packed(files: Sequence[GuestFile]) -> bytes:
 
 
 def _confinement(spec: LaunchSpec, options: DockerOptions) -> dict[str, Any]:
-    """What takes from a container all that a well-made image can do without.
+    """Options that take rights away which a well-made image does not need.
 
-    The engine refuses to put files into a container whose root is read only, and to
-    mount two things at one place.
+    The engine refuses to put files into a container with a read-only root, and to mount
+    two things at one path.
     """
     size = max(1, spec.memory_mb // 2)
     tmpfs = {_TMP: f"rw,exec,nosuid,nodev,mode=1777,size={size}m"}
@@ -92,7 +92,7 @@ def _labels(spec: LaunchSpec) -> dict[str, str]:
 
 
 def _binds(options: DockerOptions, socket: str) -> dict[str, dict[str, str]]:
-    """What is seen in the container; a socket that is to be read can be used, too."""
+    """The mounts; a socket that is mounted read-only can still be used."""
     paths = {str(path): str(path) for path in options.mounts}
     if socket:
         paths[socket] = MACHINE_SOCKET

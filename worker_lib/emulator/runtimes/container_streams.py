@@ -1,4 +1,4 @@
-"""What goes through a Docker engine's raw streams: output, and commands run inside.
+"""A Docker engine's raw streams: output of containers, and commands run inside.
 
 Source: Docker Engine API, "Attach to a container" for the frames, and "Exec".
 """
@@ -26,15 +26,11 @@ _SIGNAL_BASE = 128
 
 
 class RawStream:
-    """A connection that the engine has handed over to a container.
-
-    Args:
-        reader: What the SDK gives for it.
-    """
+    """A connection to a container; `reader` is the SDK's object for it."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
-        # The reader cannot write, and what is beneath it stays open without it.
+        # The reader cannot write, and closing it does not close its socket.
         self._socket: socket.socket = reader._sock  # noqa: SLF001
         self._socket.settimeout(None)
 
@@ -46,13 +42,13 @@ class RawStream:
         self._socket.close()
 
     def send(self, data: bytes) -> None:
-        """Send all input there is; the other side may be gone before it reads it."""
+        """Send all input; the other side may close before it has read it."""
         with contextlib.suppress(OSError):
             self._socket.sendall(data)
             self._socket.shutdown(socket.SHUT_WR)
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
-        """What comes, as it comes: 1 for output or 2 for errors, and some bytes."""
+        """The output as it comes: 1 for stdout or 2 for stderr, and some bytes."""
         while len(header := self._read(_HEADER.size)) == _HEADER.size:
             number, size = _HEADER.unpack(header)
             while size and (data := self._reader.read(size)):
@@ -60,7 +56,7 @@ class RawStream:
                 size -= len(data)
 
     def end(self) -> None:
-        """Have `frames` end, from another thread."""
+        """End `frames`, from another thread."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -74,11 +70,10 @@ class RawStream:
 def execute(
     api: Any, container_id: str, command: Sequence[str], *, stdin: str, timeout: float
 ) -> ExecResult:
-    """Run a command and wait for its end.
+    """Run a command and wait for its end, `timeout` seconds at most.
 
-    The engine cannot kill a command. After `timeout` seconds it is killed by its
-    number here, which takes an engine on this computer and the right to do so;
-    otherwise it goes on until the machine ends.
+    The engine cannot kill a command. It is killed by its PID on this computer, if the
+    engine is here and we may do so; otherwise it runs until the machine ends.
 
     Raises:
         OSError: the command cannot be executed.
@@ -95,7 +90,7 @@ def execute(
         timer = threading.Timer(timeout, expire)
         timer.start()
         try:
-            out, err = _converse(stream, stdin.encode())
+            out, err = _communicate(stream, stdin.encode())
         finally:
             timer.cancel()
     code = signal.SIGKILL + _SIGNAL_BASE if expired.is_set() else _code(api, made)
@@ -104,7 +99,7 @@ def execute(
     return _result(code, out, err)
 
 
-def _converse(stream: RawStream, stdin: bytes) -> tuple[str, str]:
+def _communicate(stream: RawStream, stdin: bytes) -> tuple[str, str]:
     stream.send(stdin)
     out, err = bytearray(), bytearray()
     for number, data in stream.frames():

@@ -1,16 +1,15 @@
 """Runs each machine as a container of its image, on a Docker engine.
 
-For each launch a thread makes a new container, so that no disk outlives a run,
-writes the machine's files into it, listens to its output, starts it, waits for its
-end and removes it. Process 1 is the engine's init: it forwards signals and reaps, as
-Fly's does, and once the main process has ended the kernel ends all others.
+For each launch a thread creates a new container (a disk lives for one run only),
+writes the machine's files into it, attaches to its output, starts it, waits for its
+exit and removes it. Process 1 is the engine's init: it forwards signals and reaps, as
+Fly's does, and when the main process has ended the kernel kills all others.
 
-Images are never pulled: a machine runs what the engine has. Containers carry labels,
-`worker_lib.machine`, `.app` and `.emulator`, by which those of a killed emulator are
-found and removed.
+Images are never pulled: the engine must have them. Labels of the containers,
+`worker_lib.machine`, `.app` and `.emulator`, identify those of a killed emulator.
 
-Not promised: a network of its own, by default, as the local stack is on loopback; an
-exit code above 128 that is no signal's, since init reports both alike; more CPUs than
+Not promised: a network of its own, as the local stack listens on loopback; an exit
+code above 128 that is not a signal's, since init reports both alike; more CPUs than
 the engine has.
 """
 
@@ -54,15 +53,13 @@ if TYPE_CHECKING:
     from worker_lib.emulator.options import EmulatorOptions
     from worker_lib.emulator.runtimes import LaunchSpec, Observer
 
-__all__ = ["DockerInstance", "DockerRuntime", "remove_orphan_containers"]
-
 log = get_logger("emulator")
 
-# An engine that is gone shows as an OSError: requests' errors are OSErrors.
-_TROUBLE = (docker_errors.DockerException, OSError)
+# A lost connection to the engine is an OSError: requests' errors are OSErrors.
+_ENGINE_ERRORS = (docker_errors.DockerException, OSError)
 _KILLED = Exit(code=128 + signal.SIGKILL, signal=signal.SIGKILL)
 _CONTAINER_LOST = Exit(code=255)
-_NO_LONGER_THERE = (404, 409)
+_NOT_RUNNING = (404, 409)
 _OUTPUT = {"stdout": True, "stderr": True, "stream": True}
 _PS = "-eo pid,rss,etimes,times,args"
 _CLOSE_TIMEOUT = 10.0
@@ -74,7 +71,7 @@ _CLEAN_UP = (
 
 
 def connect() -> Any:
-    """A client of the engine that `DOCKER_HOST` names, else of this computer's.
+    """A client of the engine at `DOCKER_HOST`, else of this computer's.
 
     Raises:
         ConfigError: it does not answer.
@@ -83,7 +80,7 @@ def connect() -> Any:
         _refuse_early()
         client = docker.from_env()
         client.ping()
-    except _TROUBLE as exc:
+    except _ENGINE_ERRORS as exc:
         raise ConfigError(
             "no Docker engine answers: start it, or set DOCKER_HOST to one that runs, "
             "or run machines as processes (--runtime process, WORKER_LIB_RUNTIME="
@@ -93,8 +90,8 @@ def connect() -> Any:
 
 
 def _refuse_early() -> None:
-    # The SDK leaves its own socket open when the engine's refuses the connection:
-    # a ResourceWarning, which ends a program that turns warnings into errors.
+    # The SDK leaks its socket when the engine refuses the connection: a
+    # ResourceWarning, which ends a program that turns warnings into errors.
     url = str(parse_host(kwargs_from_env().get("base_url")))
     scheme, _, path = url.partition("://")
     if scheme == "http+unix":
@@ -104,12 +101,12 @@ def _refuse_early() -> None:
 
 
 def remove_orphan_containers(client: Any = None) -> list[str]:
-    """Remove the containers whose emulator is gone; return their machines' ids.
+    """Remove the containers whose emulator has ended; return their machines' ids.
 
-    Safe beside living emulators, and when called twice.
+    Safe beside running emulators, and when called twice.
     """
     client = client or connect()
-    reaped = []
+    removed = []
     for container in client.containers.list(
         all=True, filters={"label": OWNER_LABEL}, ignore_removed=True
     ):
@@ -118,53 +115,53 @@ def remove_orphan_containers(client: Any = None) -> list[str]:
             continue
         with contextlib.suppress(docker_errors.APIError):
             container.remove(force=True)
-        reaped.append(container.labels.get(MACHINE_LABEL, ""))
-        log.info("orphan_killed", extra={"machine_id": reaped[-1]})
-    return reaped
+        removed.append(container.labels.get(MACHINE_LABEL, ""))
+        log.info("orphan_killed", extra={"machine_id": removed[-1]})
+    return removed
 
 
 class DockerInstance:
-    """One run of a machine: a container, once there is one."""
+    """One run of a machine: a container, once it is created."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._container: Any = None
-        self._unwanted = threading.Event()
+        self._cancelled = threading.Event()
 
     def start(self, container: Any) -> bool:
-        """Start the container; False if the run was told to end before it began."""
-        if self._unwanted.is_set():
+        """Start the container; False if the run was ended before it began."""
+        if self._cancelled.is_set():
             return False
         container.start()
         with self._lock:
             self._container = container
-        if self._unwanted.is_set():
+        if self._cancelled.is_set():
             self.signal(signal.SIGKILL)
         return True
 
     def signal(self, number: int) -> None:
-        """Send a signal to init, which hands it to the main process."""
+        """Send a signal to init, which forwards it to the main process."""
         with self._lock:
             if self._container is None:
-                self._unwanted.set()
+                self._cancelled.set()
                 return
-        with _if_it_runs():
+        with _ignoring_exited():
             self._container.kill(signal=number)
 
     def suspend(self) -> None:
         """Freeze the container's cgroup."""
-        with _if_it_runs():
+        with _ignoring_exited():
             self._container.pause()
 
     def resume(self) -> None:
-        """Thaw it."""
-        with _if_it_runs():
+        """Continue the container's cgroup."""
+        with _ignoring_exited():
             self._container.unpause()
 
     def processes(self) -> list[ProcessInfo]:
-        """What `ps` shows of the container; init is left out."""
+        """The container's processes by `ps`, without init."""
         found: list[ProcessInfo] = []
-        with _if_it_runs():
+        with _ignoring_exited():
             found = [
                 _info(row) for row in self._container.top(ps_args=_PS)["Processes"]
             ]
@@ -193,10 +190,10 @@ class DockerRuntime:
         self._threads: list[threading.Thread] = []
 
     def open(self) -> None:
-        """Find the engine, remove strays of earlier emulators, start the guard.
+        """Connect to the engine, remove orphans, start the guard.
 
         Raises:
-            ConfigError: no engine answers, or it has not the image it should have.
+            ConfigError: no engine answers, or it does not have the options' image.
         """
         self._dir.mkdir(parents=True, exist_ok=True)
         self._client = connect()
@@ -208,24 +205,24 @@ class DockerRuntime:
         self._guard = Guard(_CLEAN_UP, env=environ)
 
     def close(self) -> None:
-        """Wait until the last containers are removed."""
+        """Wait at most 10 s until the last containers are removed."""
         deadline = time.monotonic() + _CLOSE_TIMEOUT
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if self._guard is not None:
-            self._guard.dismiss()
+            self._guard.stop()
             self._guard = None
             self._client.close()
 
     def log_path(self, machine_id: str) -> Path:
-        """Output and errors of all runs of a machine, one file."""
+        """The file with the output of all runs of a machine."""
         return self._dir / f"{machine_id}.log"
 
     def discard(self, machine_id: str) -> None:
-        """Do nothing: each run's disk went with its container."""
+        """Do nothing: a disk is removed with its container."""
 
     def launch(self, spec: LaunchSpec, observer: Observer) -> DockerInstance:
-        """Start a thread that sees to the run from its beginning to its end."""
+        """Start a thread that manages the run from start to end."""
         instance = DockerInstance()
         thread = threading.Thread(
             target=self._run,
@@ -240,12 +237,12 @@ class DockerRuntime:
     def _run(
         self, spec: LaunchSpec, instance: DockerInstance, observer: Observer
     ) -> None:
-        """See to a run; whatever happens, its observer is told of the end."""
+        """Manage a run; its observer is always called at the end."""
         try:
             self._run_container(spec, instance, observer)
         except Exception as exc:
             log.exception("launch_failed", extra={"machine_id": spec.machine_id})
-            observer.failed(f"{type(exc).__name__}: the emulator's log says more")
+            observer.failed(f"{type(exc).__name__}: see the emulator's log")
 
     def _run_container(
         self, spec: LaunchSpec, instance: DockerInstance, observer: Observer
@@ -256,20 +253,20 @@ class DockerRuntime:
         except docker_errors.ImageNotFound:
             observer.failed(_no_image(spec.image))
             return
-        except _TROUBLE as exc:
+        except _ENGINE_ERRORS as exc:
             observer.failed(_reason(exc))
             return
-        with _removed_in_the_end(container):
-            self._attend(container, spec, instance, observer)
+        with _removed_at_end(container):
+            self._supervise(container, spec, instance, observer)
 
-    def _attend(
+    def _supervise(
         self,
         container: Any,
         spec: LaunchSpec,
         instance: DockerInstance,
         observer: Observer,
     ) -> None:
-        """Start a container, keep what it prints, and tell of its end."""
+        """Start a container, copy its output to the log, and report its exit."""
         with contextlib.ExitStack() as stack:
             try:
                 if spec.files:
@@ -279,14 +276,14 @@ class DockerRuntime:
                 attached = RawStream(container.attach_socket(params=_OUTPUT))
                 printed = stack.enter_context(attached)
                 has_started = instance.start(container)
-            except _TROUBLE as exc:
+            except _ENGINE_ERRORS as exc:
                 observer.failed(_reason(exc))
                 return
             ended = _KILLED
             if has_started:
                 observer.started()
-                _keep(printed, output)
-                ended = _end_of(container, output)
+                _copy_output(printed, output)
+                ended = _wait_exit(container, output)
         observer.exited(ended)
 
 
@@ -297,8 +294,8 @@ def _check_image(client: Any, image: str) -> None:
         raise ConfigError(_no_image(image)) from exc
 
 
-def _keep(printed: RawStream, output: RawIOBase) -> None:
-    """Write down all output; neither a full disk nor a lost engine may end the run."""
+def _copy_output(printed: RawStream, output: RawIOBase) -> None:
+    """Copy all output; a full disk or a lost engine must not end the run."""
     with contextlib.suppress(OSError):
         for _, data in printed.frames():
             _write(output, data)
@@ -309,12 +306,12 @@ def _write(output: RawIOBase, data: bytes) -> None:
         output.write(data)
 
 
-def _end_of(container: Any, output: RawIOBase) -> Exit:
-    """Wait for a container's end; how it ended, with a line of output if badly."""
+def _wait_exit(container: Any, output: RawIOBase) -> Exit:
+    """Wait for a container's exit; add a line to the output after a failure."""
     try:
         code = container.wait(timeout=None)["StatusCode"]
         container.reload()
-    except _TROUBLE as exc:
+    except _ENGINE_ERRORS as exc:
         _write(
             output, f"the Docker engine lost the container: {_reason(exc)}\n".encode()
         )
@@ -331,21 +328,21 @@ def _end_of(container: Any, output: RawIOBase) -> Exit:
 
 
 @contextlib.contextmanager
-def _if_it_runs() -> Iterator[None]:
-    """Pass over the engine's refusal to do something with an ended container."""
+def _ignoring_exited() -> Iterator[None]:
+    """Ignore the engine's error for a container that has exited."""
     try:
         yield
     except docker_errors.APIError as exc:
-        if exc.status_code not in _NO_LONGER_THERE:
+        if exc.status_code not in _NOT_RUNNING:
             raise
 
 
 @contextlib.contextmanager
-def _removed_in_the_end(container: Any) -> Iterator[None]:
+def _removed_at_end(container: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(*_TROUBLE):
+        with contextlib.suppress(*_ENGINE_ERRORS):
             container.remove(force=True, v=True)
 
 
@@ -370,5 +367,5 @@ def _no_image(image: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    told = getattr(error, "explanation", None) or str(error)
-    return " ".join(str(told).split())
+    text = getattr(error, "explanation", None) or str(error)
+    return " ".join(str(text).split())

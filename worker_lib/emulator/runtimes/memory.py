@@ -1,7 +1,7 @@
-"""Holds machines to their memory: kills the largest process, as a kernel would.
+"""Enforces memory limits: kills a machine's largest process, as the kernel would.
 
-One thread serves all machines of an emulator. It lives only while one of them runs,
-so an idle emulator never wakes up.
+One thread serves all machines of an emulator. It exists only while one of them runs, so
+that an idle emulator never wakes up.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ class Watched:
     """One machine's session under watch.
 
     Attributes:
-        on_kill: Called with the victim, before it is killed.
-        victims: Killed but perhaps not gone yet: no other is killed meanwhile.
+        on_kill: Called with a process before it is killed.
+        killed: PIDs that may still be ending: no other is killed meanwhile.
     """
 
     session: int
     limit_bytes: int
     on_kill: Callable[[Stat], None]
-    victims: set[int] = field(default_factory=set)
+    killed: set[int] = field(default_factory=set)
 
 
 def over_limit(members: Iterable[Stat], limit_bytes: int) -> bool:
-    """Whether processes together use more than allowed.
+    """Whether processes together use more than the limit.
 
-    Resident pages that forked processes share count once for each of them, so their
-    sum may only be too high: the exact and dear reading is taken above the limit only.
+    The sum of resident sizes counts shared pages several times, so it can only be too
+    high: the exact but slow reading is done only above the limit.
     """
     alive = list(members)
     if sum(member.rss_bytes for member in alive) <= limit_bytes:
@@ -47,18 +47,18 @@ def over_limit(members: Iterable[Stat], limit_bytes: int) -> bool:
     return exact > limit_bytes
 
 
-class _Census:
-    """Finds the members of the watched sessions, cheaply, again and again.
+class _SessionScan:
+    """Finds the members of the watched sessions at little cost.
 
-    A process is looked at once and then, if it is of no watched session, skipped for
-    as long as it lives: a session is only ever joined by being born into it.
+    A process of no watched session is read once and then skipped as long as it lives: a
+    process gets into an existing session only when it is created.
     """
 
     def __init__(self) -> None:
         self._foreign: set[int] = set()
 
     def forget(self) -> None:
-        """Look at every process anew, because a session was added."""
+        """Read every process again, because a session was added."""
         self._foreign.clear()
 
     def take(self, sessions: set[int]) -> dict[int, list[Stat]]:
@@ -78,22 +78,22 @@ class _Census:
 
 
 class MemoryMonitor:
-    """Sums up the memory of watched sessions at an interval."""
+    """Sums up the memory of watched sessions every `interval` seconds; 0: never."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
         self._changed = threading.Condition()
         self._watched: dict[int, Watched] = {}
         self._thread: threading.Thread | None = None
-        self._census = _Census()
+        self._scan = _SessionScan()
 
     def watch(self, watched: Watched) -> None:
-        """Hold a session to its limit from now on."""
+        """Enforce the limit of a session from now on."""
         if not self._interval:
             return
         with self._changed:
             self._watched[watched.session] = watched
-            self._census.forget()
+            self._scan.forget()
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._loop, name="emulator-memory", daemon=True
@@ -101,7 +101,7 @@ class MemoryMonitor:
                 self._thread.start()
 
     def forget(self, session: int) -> None:
-        """Watch a session no longer; the last one ends the thread."""
+        """Stop watching a session; after the last one the thread ends."""
         with self._changed:
             self._watched.pop(session, None)
             if not self._watched:
@@ -115,16 +115,16 @@ class MemoryMonitor:
             self._thread = None
 
     def _check_all(self) -> None:
-        members = self._census.take(set(self._watched))
+        members = self._scan.take(set(self._watched))
         for session, watched in self._watched.items():
             _check(watched, members[session])
 
 
 def _check(watched: Watched, members: list[Stat]) -> None:
-    watched.victims &= {member.pid for member in members}
-    if watched.victims or not over_limit(members, watched.limit_bytes):
+    watched.killed &= {member.pid for member in members}
+    if watched.killed or not over_limit(members, watched.limit_bytes):
         return
-    victim = max(members, key=lambda member: member.rss_bytes)
-    watched.victims.add(victim.pid)
-    watched.on_kill(victim)
-    procfs.send(victim.pid, signal.SIGKILL)
+    largest = max(members, key=lambda member: member.rss_bytes)
+    watched.killed.add(largest.pid)
+    watched.on_kill(largest)
+    procfs.send(largest.pid, signal.SIGKILL)

@@ -1,11 +1,11 @@
-"""Ends the machines that a killed emulator left running.
+"""Ends machines that a killed emulator left running.
 
-Before each launch the emulator writes `<state_dir>/machines/<id>.pid`, which names
-the emulator and, once known, the machine's session. A guard, a shell blocked on the
-other end of a pipe, outlives the emulator by the moment it takes to read those marks
-and kill what they name. PR_SET_PDEATHSIG would only reach main processes and would
-need a `preexec_fn`, which rules out vfork: 2.8 ms for a launch instead of 0.2.
-If the guard dies too, the next emulator on the same directory does its work.
+Before each launch the emulator writes `<state_dir>/machines/<id>.pid`, which names the
+emulator and, once known, the machine's session. A guard, a shell that reads from a
+pipe, waits until the emulator's end of it closes; then it reads those files and kills
+the machines. If the guard dies too, the next emulator on the same directory does it.
+PR_SET_PDEATHSIG would only reach main processes and needs a `preexec_fn`, which rules
+out vfork: 2.8 ms for a launch instead of 0.2.
 """
 
 from __future__ import annotations
@@ -28,47 +28,50 @@ log = get_logger("emulator")
 
 _NO_SESSION = -1
 _GUARD = 'read -r _ || exec "$@"'
-REAP = (
+KILL_ORPHANS = (
     "import sys; from worker_lib.emulator.runtimes.orphans import kill_orphans; "
     "kill_orphans(sys.argv[1])"
 )
-"""What a guard of local processes runs, with the state directory."""
+"""What the guard of local processes runs, with the state directory."""
 
 
 def machines_dir(state_dir: Path | str) -> Path:
-    """Where the marks, logs and disks of machines are."""
+    """The folder of PID files, logs and disks of machines."""
     return Path(state_dir) / "machines"
 
 
-def mark(path: Path, *, session: int = 0) -> None:
-    """Note that this emulator runs a machine; `session` 0 means not known yet."""
-    path.write_text(json.dumps({"session": session, **_identity(os.getpid())}))
+def write_pid_file(path: Path, *, session: int = 0) -> None:
+    """Note that this emulator runs a machine; `session` 0: not known yet."""
+    found = procfs.stat(os.getpid())
+    start = found.start_ticks if found else 0
+    noted = {"session": session, "emulator": os.getpid(), "emulator_start": start}
+    path.write_text(json.dumps(noted))
 
 
 def kill_orphans(state_dir: Path | str) -> list[str]:
-    """Kill the machines whose emulator is gone; returns their ids.
+    """Kill the machines whose emulator has ended; return their ids.
 
-    Safe beside a living emulator on the same directory, and when called twice. Only
+    Safe beside a running emulator on the same directory, and when called twice. Only
     processes that carry the machine's id, or share a session with one that does, are
-    killed: a number that the kernel has given to somebody else is left alone.
+    killed: another process may have got the same PID.
     """
-    reaped = []
+    killed = []
     for path in sorted(machines_dir(state_dir).glob("*.pid")):
         noted = _noted(path)
-        if noted is None or _is_alive(noted):
+        if noted is None or _emulator_runs(noted):
             continue
         if _kill(path.stem, int(noted.get("session", 0))):
-            reaped.append(path.stem)
+            killed.append(path.stem)
         path.unlink(missing_ok=True)
-    return reaped
+    return killed
 
 
 class Guard:
-    """A process that reaps orphans as soon as this one is gone.
+    """A process that runs some code as soon as this process has ended.
 
     Args:
-        code: What it then runs.
-        arguments: In `sys.argv` of the code.
+        code: Python code.
+        arguments: `sys.argv` of the code.
         env: Variables that the code needs.
     """
 
@@ -76,9 +79,9 @@ class Guard:
         self, code: str, *arguments: str, env: Mapping[str, str] | None = None
     ) -> None:
         package = Path(__file__).resolve().parents[3]
-        reap = (sys.executable, "-c", code, *arguments)
+        command = (sys.executable, "-c", code, *arguments)
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "emulator-guard", *reap],
+            ["/bin/sh", "-c", _GUARD, "emulator-guard", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -87,15 +90,10 @@ class Guard:
             start_new_session=True,
         )
 
-    def dismiss(self) -> None:
-        """End the guard without any reaping."""
+    def stop(self) -> None:
+        """End the guard without running the code."""
         with contextlib.suppress(OSError):
             self._process.communicate(b"\n")
-
-
-def _identity(pid: int) -> dict[str, int]:
-    found = procfs.stat(pid)
-    return {"emulator": pid, "emulator_start": found.start_ticks if found else 0}
 
 
 def _noted(path: Path) -> dict[str, Any] | None:
@@ -106,7 +104,7 @@ def _noted(path: Path) -> dict[str, Any] | None:
     return noted if isinstance(noted, dict) else None
 
 
-def _is_alive(noted: dict[str, Any]) -> bool:
+def _emulator_runs(noted: dict[str, Any]) -> bool:
     found = procfs.stat(int(noted.get("emulator", 0)))
     return (
         found is not None

@@ -1,6 +1,6 @@
-"""Who made a machine: one emulator process, told apart from any other ever.
+"""The emulator process that owns a container, unique among all processes ever.
 
-Written on what must not outlive its emulator, so that the next one can tell.
+It is a label of the container, so that the next emulator finds orphans.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SEPARATOR = "/"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process, by its host, the host's boot, the namespace of its number, and more.
+    """A process: host, boot of the host, PID namespace, PID and start time.
 
     Source: proc_sys_kernel(5), `boot_id`; pid_namespaces(7).
     """
@@ -30,7 +30,7 @@ class Owner:
 
     @classmethod
     def current(cls) -> Self:
-        """The present process."""
+        """This process."""
         host, boot, namespace = _here()
         found = procfs.stat(os.getpid())
         return cls(
@@ -39,7 +39,7 @@ class Owner:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The owner that `str` made this text of; None if it is no such text."""
+        """The reverse of `str`; None if the text is not an owner."""
         try:
             host, boot, namespace, pid, start_ticks = text.split(_SEPARATOR)
             return cls(host, boot, namespace, int(pid), int(start_ticks))
@@ -50,7 +50,7 @@ class Owner:
         return _SEPARATOR.join(map(str, astuple(self)))
 
     def is_dead(self) -> bool:
-        """Whether the process is certainly gone; no word is given on other hosts'."""
+        """Whether the process has certainly ended; False for other hosts."""
         host, boot, namespace = _here()
         if self.host != host:
             return False

@@ -1,8 +1,8 @@
 """Runs each machine as a session of local processes.
 
-The parts stand in for those of a VM: a `HostImage` has the image's Python and its
-environment, the worker is its command, `project_dir` its
-working directory, and `<state_dir>/machines/<id>/` the machine's own disk.
+A `HostImage` takes the place of the image, with an interpreter and an environment; the
+default command is the worker, the working directory is `project_dir`, and the machine's
+disk is `<state_dir>/machines/<id>/`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from worker_lib.emulator.runtimes import (
 )
 from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched
 from worker_lib.emulator.runtimes.orphans import (
-    REAP,
+    KILL_ORPHANS,
     Guard,
     kill_orphans,
     machines_dir,
-    mark,
+    write_pid_file,
 )
 from worker_lib.fly.protocol import MACHINE_SOCKET_VARIABLE
 from worker_lib.logs import get_logger
@@ -53,10 +53,7 @@ _NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.E
 
 
 def image_command(argv: Sequence[str], python: str) -> list[str]:
-    """A command with the image's Python.
-
-    Without words it is the command of the image: the worker.
-    """
+    """A command with the image's Python; without words: the worker."""
     argv = argv or _DEFAULT_COMMAND
     if argv[0] in _PYTHON_WORDS:
         return [python, *argv[1:]]
@@ -64,7 +61,7 @@ def image_command(argv: Sequence[str], python: str) -> list[str]:
 
 
 class ProcessInstance:
-    """One run of a machine: a session and what has sprung from it."""
+    """One run of a machine: a session and its descendants."""
 
     def __init__(
         self,
@@ -90,13 +87,8 @@ class ProcessInstance:
         started = procfs.stat(process.pid)
         self._since_ticks = started.start_ticks if started else 0
 
-    @property
-    def machine_id(self) -> str:
-        """Whose run it is."""
-        return self._spec.machine_id
-
     def watch(self) -> None:
-        """Hold the run to its memory."""
+        """Enforce the memory limit."""
         limit = self._spec.memory_mb * 1024 * 1024
         self._monitor.watch(
             Watched(
@@ -107,10 +99,10 @@ class ProcessInstance:
         )
 
     def wait(self) -> Exit:
-        """Block until the run is over and all its processes are gone.
+        """Block until the run and all its processes have ended.
 
-        The main process is reaped last: until then its number, which is also the
-        session's, cannot be given to another.
+        The main process is reaped last: until then its PID, which is also the
+        session's, cannot be used again.
         """
         pid = self._process.pid
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -129,7 +121,7 @@ class ProcessInstance:
         )
 
     def signal(self, number: int) -> None:
-        """Send a signal to the main process; `wait` clears away all others."""
+        """Send a signal to the main process; `wait` kills all others."""
         with self._lock:
             if not self._ended:
                 procfs.send(self._process.pid, number)
@@ -138,7 +130,7 @@ class ProcessInstance:
         """Stop every process, until none is found running."""
         self._monitor.forget(self._process.pid)
         for _ in range(_FREEZE_ROUNDS):
-            running = [s for s in self._everyone() if s.state not in "Tt"]
+            running = [s for s in self._all_members() if s.state not in "Tt"]
             if not running:
                 return
             for member in running:
@@ -146,8 +138,8 @@ class ProcessInstance:
             time.sleep(0.001)
 
     def resume(self) -> None:
-        """Let every process go on."""
-        for member in self._everyone():
+        """Continue every process."""
+        for member in self._all_members():
             procfs.send(member.pid, signal.SIGCONT)
         self.watch()
 
@@ -184,8 +176,8 @@ class ProcessInstance:
         with self._lock:
             return [] if self._ended else procfs.session_members(self._process.pid)
 
-    def _everyone(self) -> list[Stat]:
-        """The members, and what has left the session: dear to find out."""
+    def _all_members(self) -> list[Stat]:
+        """The members, and processes that have left the session: slow to find."""
         with self._lock:
             if self._ended:
                 return []
@@ -221,19 +213,19 @@ class ProcessRuntime:
         self._guard: Guard | None = None
 
     def open(self) -> None:
-        """Make the directory, end strays of an earlier emulator, start the guard."""
+        """Create the directory, kill orphans, start the guard."""
         self._dir.mkdir(parents=True, exist_ok=True)
         kill_orphans(self._state_dir)
-        self._guard = Guard(REAP, str(self._state_dir.resolve()))
+        self._guard = Guard(KILL_ORPHANS, str(self._state_dir.resolve()))
 
     def close(self) -> None:
         """Stop the guard."""
         if self._guard is not None:
-            self._guard.dismiss()
+            self._guard.stop()
             self._guard = None
 
     def log_path(self, machine_id: str) -> Path:
-        """Output and errors of all runs of a machine, one file."""
+        """The file with the output of all runs of a machine."""
         return self._dir / f"{machine_id}.log"
 
     def discard(self, machine_id: str) -> None:
@@ -244,16 +236,16 @@ class ProcessRuntime:
         """Start a machine's main process, and a thread that waits for its end.
 
         Raises:
-            CommandNotExecutable: there is no such program, or it is none.
-            OSError: the machine's files cannot be written, or no process be had.
+            CommandNotExecutable: there is no such program.
+            OSError: the machine's files cannot be written, or no process started.
         """
         root = self._dir / spec.machine_id
         _write_files(spec.files, root)
         image = self._image_of(spec.env)
         env = _environment(spec, image, root)
         command = image_command([*spec.entrypoint, *spec.cmd], image.python)
-        marked = self._dir / f"{spec.machine_id}.pid"
-        process = self._spawn_marked(spec, command, env, marked)
+        pid_file = self._dir / f"{spec.machine_id}.pid"
+        process = self._spawn_noted(spec, command, env, pid_file)
         instance = ProcessInstance(
             spec,
             process,
@@ -264,40 +256,40 @@ class ProcessRuntime:
             log_path=self.log_path(spec.machine_id),
         )
         try:
-            self._attend(instance, marked, observer)
-        except Exception:  # no thread is to be had: nobody would see to the process
+            self._watch(instance, pid_file, observer)
+        except Exception:  # no thread could start, so nobody would wait for the process
             process.kill()
             instance.wait()
-            marked.unlink(missing_ok=True)
+            pid_file.unlink(missing_ok=True)
             raise
         return instance
 
-    def _attend(
-        self, instance: ProcessInstance, marked: Path, observer: Observer
+    def _watch(
+        self, instance: ProcessInstance, pid_file: Path, observer: Observer
     ) -> None:
         """Watch a run's memory, and wait for its end in a thread."""
         instance.watch()
         waiting = threading.Thread(
             target=self._await_end,
-            args=(instance, marked, observer),
-            name=f"machine-{instance.machine_id}",
+            args=(instance, pid_file, observer),
+            name=f"machine-{pid_file.stem}",
             daemon=True,
         )
         observer.started()
         waiting.start()
 
-    def _spawn_marked(
-        self, spec: LaunchSpec, command: list[str], env: dict[str, str], marked: Path
+    def _spawn_noted(
+        self, spec: LaunchSpec, command: list[str], env: dict[str, str], pid_file: Path
     ) -> subprocess.Popen[bytes]:
-        """Spawn between two marks: a stray is found even if only the first is there."""
-        mark(marked)
+        """Write the PID file before the spawn too: an orphan is found in any case."""
+        write_pid_file(pid_file)
         try:
             process = self._spawn(spec, command, env)
         except Exception:
-            marked.unlink(missing_ok=True)
+            pid_file.unlink(missing_ok=True)
             raise
         with contextlib.suppress(OSError):
-            mark(marked, session=process.pid)
+            write_pid_file(pid_file, session=process.pid)
         return process
 
     def _spawn(
@@ -315,17 +307,17 @@ class ProcessRuntime:
                     start_new_session=True,
                 )
             except OSError as exc:
-                # It also names the working directory, if that one is not there.
+                # `filename` is the working directory if that does not exist.
                 if exc.errno in _NO_PROGRAM and exc.filename == command[0]:
                     raise CommandNotExecutable(str(exc)) from exc
                 raise
 
     def _await_end(
-        self, instance: ProcessInstance, marked: Path, observer: Observer
+        self, instance: ProcessInstance, pid_file: Path, observer: Observer
     ) -> None:
         ended = instance.wait()
         with contextlib.suppress(OSError):
-            marked.unlink(missing_ok=True)
+            pid_file.unlink(missing_ok=True)
         observer.exited(ended)
 
 
@@ -336,9 +328,9 @@ def _environment(spec: LaunchSpec, image: HostImage, root: Path) -> dict[str, st
 
 
 def _write_files(files: Sequence[GuestFile], root: Path) -> None:
-    """Write a machine's files below its own disk, told as `WORKER_LIB_MACHINE_ROOT`.
+    """Write a machine's files below its disk, `WORKER_LIB_MACHINE_ROOT`.
 
-    A local process shares this computer's root directory, so nothing is ever written
+    A local process shares this computer's root directory, so that nothing is written
     at the path itself: `/etc/x.conf` becomes `<root>/etc/x.conf`.
     """
     for file in files:

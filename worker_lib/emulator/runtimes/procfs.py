@@ -1,8 +1,7 @@
 """Reads Linux' /proc: which processes belong to a machine, and what they use.
 
-A machine's processes are those of its session, whatever their process groups; when
-it is ended, also those that carry its id in their environment, which finds what has
-left the session.
+A machine's processes are those of its session, in any process group; when it ends, also
+those that carry its id in their environment, since they may have left the session.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ class Stat:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it only waits to be reaped."""
+        """Whether it has ended and only waits to be reaped."""
         return self.state in "ZX"
 
 
 def read(path: str) -> bytes:
-    """A whole /proc file; empty if the process is gone or not ours to see."""
+    """A whole /proc file; empty if the process has ended or we may not read it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -62,12 +61,12 @@ def read(path: str) -> bytes:
 
 
 def pids() -> Iterator[int]:
-    """Every process there is."""
+    """The PIDs of all processes."""
     return (int(name) for name in os.listdir("/proc") if name.isdecimal())
 
 
 def stat(pid: int) -> Stat | None:
-    """One process; None if there is none."""
+    """The process of a PID; None if there is none."""
     name, _, rest = read(f"/proc/{pid}/stat").rpartition(b") ")
     fields = rest.split()
     if not fields:
@@ -91,7 +90,7 @@ def session_members(session: int) -> list[Stat]:
 
 
 def carries(pid: int, machine_id: str) -> bool:
-    """Whether a process was started with this machine's id in its environment."""
+    """Whether a process has this machine's id in its environment."""
     wanted = b"FLY_MACHINE_ID=" + machine_id.encode()
     return wanted in read(f"/proc/{pid}/environ").split(b"\0")
 
@@ -99,13 +98,13 @@ def carries(pid: int, machine_id: str) -> bool:
 def machine_members(
     machine_id: str, session: int, *, since_ticks: int = 0
 ) -> list[Stat]:
-    """Every living process of a machine, also those that left its session.
+    """Every living process of a machine, also those that have left its session.
 
     Args:
-        machine_id: Carried by its processes in their environment.
+        machine_id: Its processes have it in their environment.
         session: That of its main process.
-        since_ticks: When that began: what is older cannot have sprung from it, and
-            its environment need not be read.
+        since_ticks: The start of that process: older ones are no descendants, and
+            their environment need not be read.
     """
     me = os.getpid()
     return [
@@ -119,7 +118,7 @@ def machine_members(
 
 
 def working_directory(pid: int) -> str:
-    """Where a process works; empty if it is gone."""
+    """The working directory of a process; "" if it has ended."""
     try:
         return str(Path(f"/proc/{pid}/cwd").readlink())
     except OSError:
@@ -127,7 +126,7 @@ def working_directory(pid: int) -> str:
 
 
 def proportional_bytes(pid: int) -> int:
-    """Memory of a process with its share of shared pages; 0 if it is gone.
+    """Memory of a process with its share of shared pages; 0 if it has ended.
 
     Source: proc_pid_smaps(5), `Pss` in smaps_rollup.
     """
@@ -138,7 +137,7 @@ def proportional_bytes(pid: int) -> int:
 
 
 def send(pid: int, number: int) -> None:
-    """Send a signal to a process that may be gone already."""
+    """Send a signal to a process that may have ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
 
@@ -149,10 +148,10 @@ def kill_machine(
     """Kill a machine's processes until none is left that could start another.
 
     Args:
-        machine_id: As for `machine_members`, like the next two.
-        session: See there.
-        since_ticks: See there.
-        spare: A process that is not counted: the main one, dead but not reaped yet.
+        machine_id: As for `machine_members`.
+        session: As for `machine_members`.
+        since_ticks: As for `machine_members`.
+        spare: A process that does not count: the main one, not reaped yet.
 
     Returns:
         Whether there was any.
