@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from worker_lib.job import FIELDS, JobInfo, JobStatus, info_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+SlotState = Literal["owed", "launching", "idle", "woken", "busy"]
+LaunchVerdict = Literal["go", "wait", "unneeded"]
 
 __all__ = [
     "SHOWN",
@@ -62,7 +65,7 @@ class Launch(NamedTuple):
         wait: Seconds until another machine may be created, with `go` and `wait`.
     """
 
-    verdict: str
+    verdict: LaunchVerdict
     pool: str = ""
     spec: bytes = b""
     wait: float = 0.0
@@ -78,7 +81,7 @@ class Check(NamedTuple):
     """
 
     slot: str
-    state: str
+    state: SlotState
     machine_id: str
     pool: str
     job_id: str
@@ -188,7 +191,8 @@ class Seen(NamedTuple):
 
 def check_of(reply: Sequence[bytes]) -> Check:
     """Return a slot that a sweep found overdue."""
-    slot, state, machine, pool, job, fence, age = (one.decode() for one in reply[1:])
+    told: list[Any] = [one.decode() for one in reply[1:]]
+    slot, state, machine, pool, job, fence, age = told
     return Check(slot, state, machine, pool, job, fence, float(age))
 
 

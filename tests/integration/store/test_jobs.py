@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def check(rig: StoreRig, slot: str) -> Check:
     """Return what a sweep would say of this slot."""
-    about = rig.slot(slot)
+    about: dict[str, Any] = {**rig.slot(slot)}
     return Check(
         slot,
         about["state"],

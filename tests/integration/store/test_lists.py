@@ -1,0 +1,118 @@
+"""Lists of jobs for people: which they hold, in which order, and how they are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from store_rig import claimed
+
+if TYPE_CHECKING:
+    from store_rig import StoreRig
+
+
+def found(rig: StoreRig, *, budget: int = 1000, **wanted: Any) -> list[str]:
+    """Return all jobs that fit, however many parts the list comes in."""
+    part = rig.store.find(budget=budget, **wanted)
+    jobs = part.job_ids
+    while part.cursor is not None:
+        part = rig.store.find(budget=budget, cursor=part.cursor, **wanted)
+        jobs += part.job_ids
+    return jobs
+
+
+def test_jobs_are_found_by_what_they_are(rig: StoreRig) -> None:
+    """Newest first."""
+    machine, failed = rig.running(queue="high", task="jobs:a")
+    machine.report(failed, "failed", outcome=b"x")
+    waiting = [rig.enqueue(task="jobs:b", tags={"tenant": "x"})[0] for _ in range(2)]
+    gone, _ = rig.enqueue(tags={"tenant": "y"})
+    rig.store.cancel(gone)
+    late, *_ = rig.enqueue(delay=60.0)
+
+    assert [late, gone, *waiting[::-1], failed.id] == found(rig)
+    assert [failed.id] == found(rig, status="failed")
+    assert [gone] == found(rig, status="cancelled")
+    assert [late] == found(rig, status="scheduled")
+    assert waiting[::-1] == found(rig, status="queued")
+    assert waiting[::-1] == found(rig, tag="tenant=x")
+    assert [] == found(rig, tag="tenant=x", status="failed")
+    assert [failed.id] == found(rig, queue="high")
+    assert waiting[::-1] == found(rig, task="jobs:b")
+
+
+@pytest.mark.parametrize("budget", [1, 2, 3, 7, 100])
+def test_parts_make_up_the_list_whatever_their_size(rig: StoreRig, budget: int) -> None:
+    """Also where many jobs are of one moment, and some are forgotten meanwhile."""
+    jobs = [rig.enqueue()[0] for _ in range(9)]
+    rig.redis.zadd(rig.key("jobs"), dict.fromkeys(jobs[:6], 1.0))
+    expected = [*jobs[:5:-1], *sorted(jobs[:6], reverse=True)]
+
+    assert expected == found(rig, budget=budget)
+    rig.redis.delete(rig.key("job", expected[2]), rig.key("job", expected[4]))
+    del expected[4], expected[2]
+    assert expected == found(rig, budget=budget)
+    assert expected == found(rig, budget=budget)
+
+
+def test_a_list_goes_on_where_its_last_job_was_though_that_is_gone(
+    rig: StoreRig,
+) -> None:
+    """A page is asked for after a job that was deleted in between."""
+    jobs = [rig.enqueue()[0] for _ in range(4)][::-1]
+    part = rig.store.find(budget=2)
+    rig.store.delete(jobs[1])
+
+    assert jobs[:2] == part.job_ids
+    assert part.cursor is not None
+    assert jobs[2:] == rig.store.find(budget=9, cursor=part.cursor).job_ids
+
+
+def test_jobs_from_a_moment_on(rig: StoreRig) -> None:
+    """By Redis's clock; the search ends there."""
+    first = rig.enqueue()[0]
+    second = rig.enqueue()[0]
+    since = float(rig.record(second)["created"])
+
+    assert [second] == found(rig, since=since, budget=1)
+    assert [second, first] == found(rig, since=since - 60)
+
+
+def test_nothing_is_cut_off(rig: StoreRig) -> None:
+    """Twelve thousand jobs are found, in parts of a thousand."""
+    with rig.redis.pipeline(transaction=False) as pipe:
+        for number in range(12_000):
+            record = {"status": "queued", "task": "jobs:add"}
+            pipe.hset(rig.key("job", f"j{number:05}"), mapping=record)
+            pipe.zadd(rig.key("jobs"), {f"j{number:05}": number})
+        pipe.execute()
+
+    assert 12_000 == len(set(found(rig)))
+    assert [] == found(rig, status="running")
+
+
+def test_tags_and_ended_jobs_are_forgotten_with_their_records(rig: StoreRig) -> None:
+    """Their lists have an end, and are looked through as they grow."""
+    for number in range(300):
+        machine, job = rig.running(tags={"n": "1"}, pool=f"p{number % 7}", key="k")
+        machine.report(job, "failed", outcome=b"x")
+        machine.claim("leave")
+        rig.redis.delete(rig.key("job", job.id))
+
+    for name in ("tag:n=1", "ended:failed", "jobs"):
+        assert rig.redis.pttl(rig.key(name)) > 0
+        assert rig.redis.zcard(rig.key(name)) < 300
+
+
+def test_what_attempts_printed_is_kept_in_order(rig: StoreRig) -> None:
+    """As long as the job; also of attempts that were handed back."""
+    machine, job = rig.running(max_machines=1)
+    machine.report(job, "retrying", retry_in=1.0, output=b"one")
+    rig.pass_time(2)
+    held = claimed(machine)
+    machine.report(held, "succeeded", outcome=b"x", output=b"\x00two words")
+
+    expected = [(job.fence, b"one"), (held.fence, b"\x00two words")]
+    assert expected == rig.store.output(job.id)
+    ends = [rig.redis.pttl(rig.key(kind, job.id)) for kind in ("log", "job")]
+    assert abs(ends[0] - ends[1]) < 1000

@@ -1,0 +1,73 @@
+"""How scripts are called: by the names that their first statement gives."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from scripts import ROOT
+
+from worker_lib.job import FIELDS
+from worker_lib.store.scripts import Script, script
+
+FOLDER = ROOT / "worker_lib" / "store" / "lua"
+VERBS = sorted(path.stem for path in FOLDER.glob("[!_]*.lua"))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_names_its_arguments_first(verb: str) -> None:
+    """And what follows them begins after the last; no argument is read by number."""
+    text = (FOLDER / f"{verb}.lua").read_text()
+    count = len(script(verb).arguments)
+    rest = re.findall(r"unpack\(ARGV, (\d+)\)", text)
+    rest += re.findall(r"^local first_field = (\d+)", text, re.MULTILINE)
+
+    assert count == 0 or text.startswith(f"local {script(verb).arguments[0]}")
+    assert {str(count + 1)} >= set(rest)
+    assert "ARGV[" not in text
+
+
+def test_arguments_are_put_in_the_scripts_own_order() -> None:
+    """Whatever the order in which a caller names them."""
+    made = Script("verb", b"", b"local a,\n  b, c = unpack(ARGV)\nreturn a")
+
+    assert ("a", "b", "c") == made.arguments
+    assert [1, 2, 3, "x", "y"] == made.words(("x", "y"), {"c": 3, "a": 1, "b": 2})
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ({"a": 1}, r"missing or unknown: \['b'\]"),
+        ({"a": 1, "b": 2, "c": 3}, r"missing or unknown: \['c'\]"),
+        ({"a": 1, "c": 3}, "missing argument 'b'"),
+    ],
+)
+def test_a_wrong_argument_is_refused_before_anything_is_sent(
+    named: dict[str, int], words: str
+) -> None:
+    """With the verb and the name."""
+    made = Script("verb", b"", b"local a, b = unpack(ARGV)\n")
+
+    with pytest.raises(TypeError, match=f"verb: {words}"):
+        made.words((), dict(named))
+
+
+def test_the_scripts_know_no_field_that_the_record_has_not() -> None:
+    """Fields of `job:<id>` that are written stand in the one list."""
+    moves = (FOLDER / "_moves.lua").read_text() + (FOLDER / "_claim.lua").read_text()
+    written = re.findall(r"move\(job, [^\n]*?, '\w+', '(\w+)'", moves)
+
+    assert {"past", "fence"} <= set(written)
+    assert set(written) <= FIELDS.keys()
+
+
+def test_what_a_job_keeps_is_what_the_list_says() -> None:
+    """A job that succeeded keeps neither its call nor what only a machine needs."""
+    kept = re.search(r"local KEPT = (\{.*?\})", script("finish").source.decode())
+    assert kept is not None
+    names = set(re.findall(r"'(\w+)'", kept[1]))
+
+    assert {"task", "pool", "queue", "tags", "created", "attempt"} <= names
+    assert not {"call", "policy", "slot", "order", "due"} & names
+    assert names <= FIELDS.keys()
