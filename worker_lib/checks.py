@@ -29,8 +29,8 @@ __all__ = [
     "SETTINGS",
     "choice",
     "duration",
-    "label",
     "optional",
+    "plain_name",
     "seconds",
     "stripped",
     "text",
@@ -55,21 +55,23 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> Problem:
     return Problem(f"unknown {what} {name!r}", remedy, name)
 
 
-def whole(low: int, *, from_text: bool = False) -> Check[int]:
-    """Return a check for whole numbers from `low`.
+def whole(low: int, high: int | None = None, *, from_text: bool = False) -> Check[int]:
+    """Return a check for whole numbers.
 
     Args:
         low: The smallest that is allowed.
+        high: The largest; None for no limit.
         from_text: Take a number written as text too, as in an environment.
     """
+    allowed = f"from {low}" if high is None else f"from {low} to {high}"
 
     def check(value: Any, source: str) -> int:
         number: Any = value
         if from_text and isinstance(value, str):
             number = _number(value)
         is_number = isinstance(number, int) and not isinstance(number, bool)
-        if not is_number or number < low:
-            raise _refused(value, source, f"use a whole number from {low}")
+        if not is_number or number < low or (high is not None and number > high):
+            raise _refused(value, source, f"use a whole number {allowed}")
         return int(number)
 
     return check
@@ -110,7 +112,7 @@ def text(example: str) -> Check[str]:
     return check
 
 
-def label(purpose: str) -> Check[str]:
+def plain_name(purpose: str) -> Check[str]:
     """Return a check for names of ASCII letters, digits, `-` and `_`.
 
     Args:
@@ -223,7 +225,7 @@ SETTINGS: dict[str, Check[Any]] = {
     "redis_url": _redis_url,
     "secret": _secret,
     "old_secret": _secret,
-    "namespace": label("it starts every Redis key"),
+    "namespace": plain_name("it starts every Redis key"),
     "max_machines": whole(1, from_text=True),
     "max_payload_bytes": whole(256 * 1024, from_text=True),
     "result_ttl": duration(1),

@@ -6,7 +6,8 @@ write instead. Values of tags and keys may be private, so no message repeats the
 
 from __future__ import annotations
 
-from worker_lib.errors import ConfigError
+from worker_lib.checks import whole
+from worker_lib.errors import ConfigError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,14 +34,15 @@ _MAX_TAGS = 16
 _MAX_TAG_VALUE = 128
 _MAX_KEY = 200
 
+# Higher is served first.
+priority = whole(-MAX_PRIORITY, MAX_PRIORITY)
+
 
 def queue_name(value: Any, source: str) -> str:
     """Return the name of a queue: 1 to 64 letters, digits, `-`, `_` or `.`."""
     if not isinstance(value, str) or not _is_name(value):
-        raise ConfigError(
-            f"{source}={_short(value)} is no name of a queue: use 1 to {_MAX_NAME} "
-            "letters, digits, '-', '_' or '.'"
-        )
+        text = f"{source}={_short(value)} is no name of a queue"
+        raise ConfigError(Problem(text, _NAME_HELP, source))
     return value
 
 
@@ -52,15 +54,13 @@ def queue_order(value: Any, source: str) -> str:
     not named come after all that are.
     """
     if not isinstance(value, str):
-        raise ConfigError(f"{source}={_short(value)}: {_ORDER_HELP}")
+        raise ConfigError(Problem(f"{source}={_short(value)}", _ORDER_HELP, source))
     parts = [part.strip() for part in value.split(",")]
     pairs = [part.partition("=") for part in parts]
     names = [queue_name(name.strip(), source) for name, _, _ in pairs]
     if len(set(names)) < len(names) or len(names) > _MAX_ORDERED:
-        raise ConfigError(
-            f"{source} names a queue twice, or more than {_MAX_ORDERED} queues: "
-            f"{_ORDER_HELP}"
-        )
+        text = f"{source} names a queue twice, or more than {_MAX_ORDERED} queues"
+        raise ConfigError(Problem(text, _ORDER_HELP, source))
     if not any(equals for _, equals, _ in pairs):
         return ",".join(names)
     weights = [_weight(weight.strip(), source) for _, _, weight in pairs]
@@ -68,27 +68,15 @@ def queue_order(value: Any, source: str) -> str:
     return ",".join(f"{name}={weight}" for name, weight in each)
 
 
-def priority(value: Any, source: str) -> int:
-    """Return a whole number from -100 to 100; higher is served first."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if whole and abs(value) <= MAX_PRIORITY:
-        return int(value)
-    raise ConfigError(
-        f"{source}={_short(value)}: use a whole number from -{MAX_PRIORITY} to "
-        f"{MAX_PRIORITY}; higher is served first"
-    )
-
-
 def tag_pairs(value: Any, source: str) -> tuple[tuple[str, str], ...]:
     """Return tags as sorted pairs of name and value, at most 16."""
     if not hasattr(value, "keys"):
-        raise ConfigError(f"{source}= takes names and texts, as {{'tenant': 'x'}}")
+        text, remedy = f"{source}= takes names and texts", "write {'tenant': 'x'}"
+        raise ConfigError(Problem(text, remedy, source))
     pairs = dict(value).items()
     if len(pairs) > _MAX_TAGS:
-        raise ConfigError(
-            f"{source}= has {len(pairs)} tags and a job may have {_MAX_TAGS}: keep "
-            "those that you look jobs up by"
-        )
+        text = f"{source}= has {len(pairs)} tags and a job may have {_MAX_TAGS}"
+        raise ConfigError(Problem(text, "keep those that you look up jobs by", source))
     return tuple(sorted(_tag(name, text, source) for name, text in pairs))
 
 
@@ -96,7 +84,9 @@ def tag_text(value: Any, source: str) -> str:
     """Return the `name=value` by which jobs are looked up."""
     name, equals, text = str(value).partition("=")
     if not equals:
-        raise ConfigError(f"{source}={_short(value)}: write it as NAME=VALUE")
+        raise ConfigError(
+            Problem(f"{source}={_short(value)}", "write it as NAME=VALUE", source)
+        )
     return "=".join(_tag(name, text, source))
 
 
@@ -105,13 +95,15 @@ def job_key(value: Any, source: str) -> str:
     if value is None:
         return ""
     if not _is_line(value, _MAX_KEY):
-        raise ConfigError(
+        text = (
             f"{source}= is a text of 1 to {_MAX_KEY} characters, all printable, and "
-            f"this is {_what(value)}: shorten it, or hash what is long"
+            f"this is {_what(value)}"
         )
+        raise ConfigError(Problem(text, "shorten it, or hash what is long", source))
     return str(value)
 
 
+_NAME_HELP = f"use 1 to {_MAX_NAME} letters, digits, '-', '_' or '.'"
 _ORDER_HELP = (
     "write 'high,default,low' to serve all of one before the next, or "
     "'high=5,default=2,low=1' to share"
@@ -120,15 +112,14 @@ _ORDER_HELP = (
 
 def _tag(name: Any, text: Any, source: str) -> tuple[str, str]:
     if not isinstance(name, str) or not _is_name(name):
-        raise ConfigError(
-            f"{source}= has a tag named {_short(name)}: use 1 to {_MAX_NAME} letters, "
-            "digits, '-', '_' or '.'"
-        )
+        problem = f"{source}= has a tag named {_short(name)}"
+        raise ConfigError(Problem(problem, _NAME_HELP, source))
     if not _is_line(text, _MAX_TAG_VALUE):
-        raise ConfigError(
+        problem = (
             f"the value of tag {name!r} is a text of 1 to {_MAX_TAG_VALUE} characters, "
-            f"all printable, and this is {_what(text)}: pass an id, as str(user.id)"
+            f"all printable, and this is {_what(text)}"
         )
+        raise ConfigError(Problem(problem, "pass an id, as str(user.id)", source))
     return name, str(text)
 
 
@@ -136,10 +127,10 @@ def _weight(text: str, source: str) -> int:
     digits = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_WEIGHT))
     weight = int(text) if digits else 0
     if not 1 <= weight <= _MAX_WEIGHT:
-        raise ConfigError(
-            f"{source}: every queue has a weight from 1 to {_MAX_WEIGHT}, or none "
-            f"has: {_ORDER_HELP}"
+        problem = (
+            f"{source}: every queue has a weight from 1 to {_MAX_WEIGHT}, or none has"
         )
+        raise ConfigError(Problem(problem, _ORDER_HELP, source))
     return weight
 
 

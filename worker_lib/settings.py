@@ -133,7 +133,7 @@ class Settings:
                 check: Check[Any] = _CHECKS.get(one.name, checks.stripped)
                 values[one.name] = check(raw, source)
             except ConfigError as error:
-                problems.extend(error.problems)
+                problems += [one._replace(source=source) for one in error.problems]
         if problems:
             raise ConfigError(*problems)
         return cls(**values)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from worker_lib.checks import (
     choice,
-    label,
     optional,
+    plain_name,
     seconds,
     text,
     unknown_name,
@@ -123,16 +123,16 @@ def test_none_passes_an_optional_check_and_nothing_else_does() -> None:
         check(0, "n")
 
 
-def test_texts_and_labels_are_told_from_other_values() -> None:
+def test_texts_and_names_are_told_from_other_values() -> None:
     """The error shows what was expected."""
     assert ("x y", "a-b_2") == (
         text("a text")("x y", "t"),
-        label("a key")("a-b_2", "t"),
+        plain_name("a key")("a-b_2", "t"),
     )
     with pytest.raises(ConfigError, match=r"t=5: use a text"):
         text("a text")(5, "t")
     with pytest.raises(ConfigError, match=r"t='a:b': use letters.*\(a key\)"):
-        label("a key")("a:b", "t")
+        plain_name("a key")("a:b", "t")
 
 
 KNOWN = {"queue", "timeout", "retry"}

@@ -43,6 +43,31 @@ def test_a_problem_is_told_as_its_record_says_whatever_is_in_it() -> None:
     assert finding.remedy.startswith("use letters, digits")
 
 
+WRONG = {
+    "REDIS_URL": "http://",
+    "WORKER_LIB_SECRET": "short",
+    "WORKER_LIB_SECRET_OLD": "short",
+    "WORKER_LIB_NAMESPACE": "a b",
+    "WORKER_LIB_QUEUES": "a,a",
+    "WORKER_LIB_MAX_MACHINES": "0",
+    "WORKER_LIB_RUNTIME": "podman",
+    "WORKER_LIB_LEASE_TTL": "soon",
+    "WORKER_LIB_SECRT": "x",
+}
+
+
+@pytest.mark.parametrize("variable", WRONG)
+def test_every_wrong_variable_is_a_finding_with_a_remedy(variable: str) -> None:
+    """And the rest is loaded and checked without it."""
+    settings, (finding,) = configuration.load(
+        {variable: WRONG[variable], "WORKER_LIB_BOOT_TIMEOUT": "7"}
+    )
+
+    assert ("failed", 7.0) == (finding.verdict, settings.boot_timeout)
+    assert variable in finding.text
+    assert finding.remedy
+
+
 def test_only_a_failure_fails_the_whole() -> None:
     """Warnings and what could not be checked are allowed."""
     assert passed([ok("a", "b"), warning("a", "b", "c"), unknown("a", "b", "c")])
