@@ -79,7 +79,8 @@ class Event:
     Attributes:
         name: Of the hook, such as `before_run`.
         side: `caller` or `machine`: the part this process plays for the job.
-        job_id: The same for all attempts.
+        job_id: The same for all attempts. Where `key=` found another job, that one's
+            after the enqueue.
         task: `module:name`, "" if Redis no longer knows it.
         queue: In which the job was stored.
         attempt: From 1; 0 before the first.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hooked
@@ -16,7 +19,6 @@ from worker_lib import JobCancelled, JobFailed, Task, fly_task, hooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from worker_lib import Job
     from worker_lib.client.client import Client
@@ -244,6 +246,58 @@ def test_jobs_run_without_a_module_of_hooks_that_is_missing(
     make_client(emulator, hooks="no_such_module")
 
     assert 3 == hooked.add.delay(1, 2).result(timeout=20)
+
+
+def test_commands_find_the_module_of_hooks_where_they_are_called(
+    client: Client, tmp_path: Path
+) -> None:
+    """As a Python program there would; a name that is wrong ends them at once."""
+    (tmp_path / "shop_hooks.py").write_text("print('imported')")
+    settings = client.settings
+    environ = {
+        "PATH": os.environ["PATH"],
+        "REDIS_URL": settings.redis_url,
+        "WORKER_LIB_SECRET": settings.secret,
+        "WORKER_LIB_NAMESPACE": settings.namespace,
+        "FLY_API_TOKEN": settings.fly_api_token,
+        "FLY_TASKS_APP": settings.fly_app,
+        "FLY_API_HOSTNAME": settings.api_hostname,
+        "WORKER_IMAGE": settings.image,
+    }
+    command = [str(Path(sys.executable).parent / "worker-lib"), "sweep"]
+
+    def sweep(hooks_module: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environ | {"WORKER_LIB_HOOKS": hooks_module},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    good, bad = sweep("shop_hooks"), sweep("ship_hooks")
+    assert (0, ["imported", "nothing to put right"]) == (
+        good.returncode,
+        good.stdout.splitlines(),
+    )
+    assert 2 == bad.returncode
+    assert "WORKER_LIB_HOOKS=ship_hooks: that module cannot be imported" in bad.stderr
+
+
+def test_a_key_that_finds_a_job_is_told_by_its_id(client: Client, notes: Path) -> None:
+    """Two calls, and the one job that both stand for."""
+    task = there(hooked.add, notes).options(key="x", delay="1h")
+
+    first, second = task.delay(1, 2), task.delay(1, 2)
+
+    assert first == second
+    before, after, before_again, after_again = told(notes, "caller", "job_id")
+    assert ("before_enqueue", first.id) == before
+    assert {("after_enqueue", first.id)} == {after, after_again}
+    assert before_again != before
+    assert first.cancel()
 
 
 def test_calls_from_many_threads_keep_their_own_state(

@@ -56,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _status(words: Sequence[str]) -> int:
     args = _arguments(words)
+    if os.environ.get("WORKER_LIB_HOOKS"):  # a module of the project's
+        sys.path.append(os.getcwd())
     try:
         status: int = args.run(args)
     except WorkerLibError as error:
