@@ -293,13 +293,14 @@ def checked_headers(event: Event) -> dict[str, str] | None:
 
     What is not text, or too long all together, is left out, and that is noted.
     """
-    headers: dict[Any, Any] = event.headers if isinstance(event.headers, dict) else {}
+    given: Any = getattr(event, "headers", None)
+    pairs = list(given.items()) if isinstance(given, dict) else []
     good = {
         name: value
-        for name, value in headers.items()
+        for name, value in pairs
         if isinstance(name, str) and isinstance(value, str)
     }
-    if len(good) < len(headers) or headers is not event.headers:
+    if len(good) < len(pairs) or not isinstance(given, dict):
         _log(event, "headers are a dict of text: what is not was left out")
     if sum(len(name) + len(value) for name, value in good.items()) > _MAX_HEADERS:
         _log(event, f"headers over {_MAX_HEADERS} characters were left out")
@@ -329,12 +330,14 @@ def _note(name: str, function: Function, event: Event, error: BaseException) -> 
 def _log(event: Event, text: str) -> None:
     """Tell of a hook's mistake; never raises."""
     with suppress(Exception):
+        job_id = str(getattr(event, "job_id", ""))
         if _on_machine:  # nobody listens to loggers there unless the task does
-            _print(f"job {event.job_id}: {text}")
+            _print(f"job {job_id}: {text}")
             return
         from worker_lib.logs import get_logger  # noqa: PLC0415 - costly, and rare
 
-        extra = {"job_id": str(event.job_id), "task": str(event.task), "error": text}
+        task = str(getattr(event, "task", ""))
+        extra = {"job_id": job_id, "task": task, "error": text}
         get_logger("hooks").warning("hook_failed", extra=extra)
 
 

@@ -215,6 +215,31 @@ def test_a_hook_that_raises_on_a_machine_changes_nothing(
 
 
 @pytest.mark.parametrize("hook", ["before_run", "after_run"])
+def test_a_hook_that_spoils_its_event_changes_nothing(
+    client: Client, notes: Path, hook: str
+) -> None:
+    """The library decides by what it knows itself: here, that another try follows."""
+    job = there(hooked.fails_once, notes, f"{hook}=spoil").delay()
+
+    assert 2 == job.result(timeout=20)
+    assert ["error", "succeeded"] == [one.outcome for one in job.attempts]
+
+
+def test_a_call_is_stored_although_a_hook_spoils_its_event(client: Client) -> None:
+    """It then has no headers."""
+    with hooks.scoped():
+
+        @hooks.before_enqueue
+        def spoil(event: hooks.Event) -> None:
+            for fact in event.__slots__:
+                delattr(event, fact)
+
+        job = hooked.headers.delay()
+
+    assert {} == job.result(timeout=20)
+
+
+@pytest.mark.parametrize("hook", ["before_run", "after_run"])
 def test_a_hook_that_hangs_is_under_the_timeout_of_the_task(
     client: Client, notes: Path, hook: str
 ) -> None:

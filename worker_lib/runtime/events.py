@@ -38,6 +38,7 @@ class RunEvents:
 
     def __init__(self, job: CurrentJob, call: Call, policy: bytes) -> None:
         self._policy = policy
+        self._attempt = job.attempt
         self._event: Event | None = None
         if hooks.before_run or hooks.after_run or hooks.on_retry or hooks.on_end:
             self._event = Event(
@@ -79,31 +80,27 @@ class RunEvents:
         event = self._event
         if event is None:
             return
+        if stopped_by:
+            timed_out = stopped_by == "timeout"
+            status, kind = ("failed", "timeout") if timed_out else ("interrupted", "")
         event.status, event.kind = status, kind
-        if stopped_by == "timeout":
-            event.status, event.kind = "failed", "timeout"
-        elif stopped_by:
-            event.status, event.kind = "interrupted", ""
         try:
             self._fire(hooks.after_run, event)
-            self._conclude(event, retry=retry)
+            if status == "failed" and self._is_followed(kind, retry=retry):
+                event.status = "retrying"
+                self._fire(hooks.on_retry, event)
+            elif status != "interrupted":
+                self._fire(hooks.on_end, event)
         except _OURS:  # the supervisor has decided: there is nothing left to save
             return
 
-    def _conclude(self, event: Event, *, retry: bool) -> None:
-        if event.status == "failed" and self._is_followed(event, retry=retry):
-            event.status = "retrying"
-            self._fire(hooks.on_retry, event)
-        elif event.status != "interrupted":
-            self._fire(hooks.on_end, event)
-
-    def _is_followed(self, event: Event, *, retry: bool) -> bool:
+    def _is_followed(self, kind: str, *, retry: bool) -> bool:
         import json  # noqa: PLC0415 - only after a failure, and with hooks
 
         from worker_lib.retry import has_another_attempt  # noqa: PLC0415
 
         policy = json.loads(self._policy)
-        return has_another_attempt(policy, event.attempt, event.kind, wanted=retry)
+        return has_another_attempt(policy, self._attempt, kind, wanted=retry)
 
     def _fire(self, hook: hooks.Hook, event: Event) -> None:
         hook.fire(event, catch=BaseException, let_pass=_OURS)
