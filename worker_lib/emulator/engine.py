@@ -17,7 +17,7 @@ from worker_lib.emulator.environment import launch_spec
 from worker_lib.emulator.events import Event, exit_request
 from worker_lib.emulator.identifiers import ulid
 from worker_lib.emulator.messages import ApiError
-from worker_lib.emulator.restarts import RETRY_WINDOW, Next, RestartPolicy
+from worker_lib.emulator.restarts import RETRY_WINDOW, Next, after_exit
 from worker_lib.emulator.runtimes import CommandNotExecutable, Exit, Observer
 from worker_lib.emulator.state import Run
 from worker_lib.emulator.termination import send_signal, terminate, wait_exited
@@ -232,9 +232,8 @@ class Engine:
         oldest = time.monotonic() - RETRY_WINDOW
         while machine.restarts and machine.restarts[0] < oldest:
             machine.restarts.popleft()
-        return RestartPolicy.of(machine.config).after(
-            ended, intent=run.intent, recent=len(machine.restarts)
-        )
+        recent = len(machine.restarts)
+        return after_exit(machine.config, ended, intent=run.intent, recent=recent)
 
     def _record_exit(
         self, machine: Machine, run: Run, ended: Exit, following: Next

@@ -162,7 +162,7 @@ class Lifecycle:
             return
         raise failed_precondition(
             "unable to destroy machine, not currently in "
-            f"stopped, suspended or failed state: '{machine.state}'",
+            f"stopped, suspended or failed state: '{machine.state}'"
         )
 
     def shut_down(self, grace: float) -> None:

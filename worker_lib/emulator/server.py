@@ -61,9 +61,8 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.app = app
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        # A unix socket has no Nagle delay to switch off; the types know TCP only.
         handler = _SocketHandler if isinstance(address, str) else _Handler
-        super().__init__(address, handler)  # type: ignore[arg-type]
+        super().__init__(address, handler)  # type: ignore[arg-type]  # typed for TCP
 
     def accept_forever(self) -> None:
         """Serve until `close`, without the base class's wake-up every 0.5 s."""
@@ -85,7 +84,7 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         else:
             super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as the base's
         """Log that a connection broke; the client sees it itself."""
         log.info("connection_broken", extra={"error": repr(sys.exception())})
 
@@ -119,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(reply, request_id)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class's names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base's
 
     def _reply(self, request_id: str) -> Reply | None:
         """The reply, also to an error; None: end the connection without one."""
@@ -200,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
         self,
         code: int,
         message: str | None = None,
-        explain: str | None = None,  # noqa: ARG002 - the base class's signature
+        explain: str | None = None,  # noqa: ARG002 - as the base's
     ) -> None:
         """Answer a malformed request, in JSON too."""
         self.close_connection = True
@@ -215,13 +214,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         """Log nothing: requests are counted, not logged."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's
         """Send messages of the base class to the log."""
         log.info("http_error", extra={"detail": format % args})
 
 
 class _SocketHandler(_Handler):
-    """The same on a unix socket, which has no TCP options."""
+    """The same on a unix socket, which has no Nagle delay."""
 
     disable_nagle_algorithm = False
 

@@ -60,8 +60,8 @@ class App:
         """
         if least_version > self.secrets_version:
             raise failed_precondition(
-                f"secrets version {least_version} of app "
-                f'"{self.name}" does not exist, the latest is {self.secrets_version}',
+                f'secrets version {least_version} of app "{self.name}" does not exist, '
+                f"the latest is {self.secrets_version}"
             )
         return {} if skip else dict(self.secrets)
 

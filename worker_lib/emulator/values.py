@@ -113,6 +113,6 @@ def signal_number(value: object) -> int:
     if found is None:
         names = ", ".join(SIGNALS)
         raise invalid_argument(
-            f"unknown signal {str(value)[:_SHOWN]!r}; valid are {names}",
+            f"unknown signal {str(value)[:_SHOWN]!r}; valid are {names}"
         )
     return found

@@ -129,17 +129,8 @@ def secret_view(app: App, name: str) -> dict[str, Any]:
 
 
 def process_view(process: ProcessInfo) -> dict[str, Any]:
-    """A process; times are milliseconds, `rss` is bytes."""
-    return {
-        "pid": process.pid,
-        "command": process.command,
-        "directory": process.directory,
-        "rss": process.rss_bytes,
-        "cpu": process.cpu_ms,
-        "stime": process.system_ms,
-        "rtime": process.age_ms,
-        "listen_sockets": [],
-    }
+    """A process; nothing is known of its sockets."""
+    return asdict(process) | {"listen_sockets": []}
 
 
 def _numeric_id(text: str) -> int:

@@ -49,9 +49,8 @@ class WaitFor:
         states = request.values("state") or ["started"]
         unknown = [state for state in states if state not in WAITABLE]
         if unknown:
-            raise invalid_argument(
-                f'unknown state "{unknown[0]}"; valid are {", ".join(WAITABLE)}',
-            )
+            valid = ", ".join(WAITABLE)
+            raise invalid_argument(f'unknown state "{unknown[0]}"; valid are {valid}')
         return cls(
             states=frozenset(states),
             version=request.value("version") or request.value("instance_id"),

@@ -1,22 +1,22 @@
-"""How a machine that cannot work says why: exit codes, and its last words.
+"""How a machine that cannot work reports why: its exit code, and an exit message.
 
-Such a machine may have no way to Redis, so it tells by what Fly itself keeps of it:
-the exit code of its exit event, and a line in its own metadata, written through the
-machine's socket without a token. The codes are those of `sysexits.h` where one fits,
-so that they do not clash with what shells and kernels use.
+Such a machine may not reach Redis, so it uses what Fly keeps: the exit code of its exit
+event, and a line in its own metadata, written through the machine socket without a
+token. The codes are those of `sysexits.h` where one fits, so that they differ from
+those of shells and signals.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "BAD_SETTINGS",
-    "METADATA_LAST_WORDS",
+    "METADATA_EXIT_MESSAGE",
     "REDIS_REFUSED",
     "REDIS_UNREACHABLE",
     "meaning",
 ]
 
-METADATA_LAST_WORDS = "worker_lib_last_words"
+METADATA_EXIT_MESSAGE = "worker_lib_exit_message"
 
 REDIS_UNREACHABLE = 69
 REDIS_REFUSED = 77
@@ -35,5 +35,5 @@ _MEANINGS = {
 
 
 def meaning(exit_code: int) -> str:
-    """Return what an exit code of a machine tells, with the remedy; "" if nothing."""
+    """Return the meaning of a machine's exit code with the remedy; "" if unknown."""
     return _MEANINGS.get(exit_code, "")

@@ -1,7 +1,7 @@
 """The size of a machine: kind of CPU, number of CPUs, memory.
 
-A `Guest` that exists is one Fly sells: the constructor checks it against Fly's
-table, so a wrong size fails where it was written and not at the first launch.
+Every `Guest` is one that Fly offers: the constructor checks it against Fly's table, so
+that a wrong size fails where it is written and not at the first launch.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["Guest"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Limits:
-    """What Fly sells of one kind of CPU.
+    """What Fly offers of one kind of CPU; memory in MB per CPU.
 
-    Source: fly-go, machine_types.go (`MachinePresets` and the memory bounds per
-    CPU). The steps are flyctl's; Fly's guide names 2048 MB for performance CPUs
-    where flyctl takes 1024, so the API has the last word there. The kinds with 32
-    CPUs and more are not in fly-go's presets and not sold to every organization.
+    Source: fly-go, machine_types.go (`MachinePresets` and the memory bounds per CPU).
+    The steps are flyctl's; for performance CPUs Fly's guide says 2048 MB where flyctl
+    takes 1024, so the API may refuse some. The sizes with 32 CPUs and more are not in
+    fly-go's presets and not available to every organization.
     """
 
     prefix: str
@@ -57,7 +57,7 @@ _MEMORY: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(mb?|gb?)?")
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A size of machine that Fly sells; anything else raises `ConfigError`.
+    """A size of machine that Fly offers; anything else raises `ConfigError`.
 
     Attributes:
         cpu_kind: `shared` or `performance`.
@@ -87,11 +87,11 @@ class Guest:
             machine: `shared-cpu-2x`, `performance-4x`, flyctl's short `shared-2x`,
                 each with an optional `@1gb`.
             memory_mb: MB as a number, or text with a unit (`512`, `"512mb"`,
-                `"1.5gb"`). None: what `machine` says, else the least that Fly gives
-                so many CPUs, which is the default of its presets.
+                `"1.5gb"`). None: what `machine` says, else the least that Fly offers
+                for these CPUs, which is the default of its presets.
 
         Raises:
-            ConfigError: Fly sells no such size; names the value, what is allowed
+            ConfigError: Fly offers no such size; names the value, what is allowed
                 and the nearest valid one.
         """
         kind, cpus, suffix = _split(machine)

@@ -1,4 +1,4 @@
-"""How our machines are named and marked at Fly."""
+"""Names and metadata of the machines that worker_lib creates at Fly."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ METADATA_OWNER = "worker_lib_owner"
 
 
 def machine_name(slot_id: str) -> str:
-    """Return the one name that the machine of this slot may have."""
+    """Return the name of the machine of a slot."""
     return MACHINE_PREFIX + slot_id
 
 
 def owners(namespace: str, *secrets: str) -> frozenset[str]:
-    """Return the owners that stand for these secrets; empty ones are left out."""
+    """Return the owner marks of several secrets; empty secrets are left out."""
     return frozenset(owner(namespace, secret) for secret in secrets if secret)
 
 
 def owner(namespace: str, secret: str) -> str:
-    """Return what marks machines as ours, where others use the same app and namespace.
+    """Return the mark of our machines in an app and namespace that others use too.
 
-    Two programs with Redis servers of their own know nothing of each other's machines,
-    and must not take them for lost ones. Tells nothing of the secret.
+    Two programs with different Redis servers do not know each other's machines, and
+    must not treat them as lost ones. The mark does not reveal the secret.
     """
-    import hmac  # noqa: PLC0415 - machines never ask
+    import hmac  # noqa: PLC0415 - only callers need it
 
     return hmac.digest(secret.encode(), f"owner {namespace}".encode(), "sha256").hex()[
         :16

@@ -1,8 +1,8 @@
-"""What a running machine costs, worked out from Fly's price list.
+"""What a running machine costs, by Fly's price list.
 
-The formula and the markups are those of Fly's price calculator (repository
-superfly/flyio-price-calc-ex, October 2024); they agree with the examples in Fly's
-guide, "Cost management". Prices change: pass `overrides` to be exact.
+Source: Fly's price calculator (repository superfly/flyio-price-calc-ex, October 2024),
+for the formula and the markups; they agree with the examples in Fly's guide, "Cost
+management". Prices change: pass `overrides` to be exact.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MARKUPS: Final[Mapping[str, float]] = {
     "syd": 1.269,
     "yyz": 1.115,
 }
-"""Price of each region, as a multiple of that in `iad`."""
+"""Price of each region, as a multiple of the price in `iad`."""
 
 
 def usd_per_second(
@@ -48,13 +48,13 @@ def usd_per_second(
 ) -> float:
     """Return what one second in state `started` costs, in US dollars.
 
-    Traffic and the disk of a stopped machine are not in it.
+    Traffic and the disk of a stopped machine are not included.
 
     Args:
         guest: The machine's size.
-        region: Where it runs. One that is not in the table costs as much as the
-            dearest one, so that an estimate errs on the safe side.
-        overrides: Markups by region that go before the table.
+        region: Where it runs. A region that is not in the table costs as much as the
+            most expensive one, so that an estimate is not too low.
+        overrides: Markups by region, used instead of the table's.
     """
     markups = {**MARKUPS, **(overrides or {})}
     cpus = guest.cpus * _USD_PER_CPU_MONTH[guest.cpu_kind]

@@ -1,4 +1,4 @@
-"""Fly's regions, and what a `region` parameter stands for.
+"""Fly's regions and their aliases, as a `region` parameter takes them.
 
 Source: "Regions"; "Machine placement" (a list by priority, and the aliases).
 """
@@ -6,37 +6,26 @@ Source: "Regions"; "Machine placement" (a list by priority, and the aliases).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 __all__ = ["ALIASES", "REGIONS", "Region", "expand"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """One region; `area` is the alias that includes it."""
+    """One region, by the API's names; `geo_region` is the alias that includes it."""
 
     code: str
     name: str
-    area: str
+    geo_region: str
     latitude: float
     longitude: float
-
-    def view(self) -> dict[str, Any]:
-        """The region as `/v1/platform/regions` shows it."""
-        return {
-            "code": self.code,
-            "name": self.name,
-            "geo_region": self.area,
-            "latitude": self.latitude,
-            "longitude": self.longitude,
-            "gateway_available": True,
-            "requires_paid_plan": False,
-            "deprecated": False,
-        }
+    gateway_available: bool = True
+    requires_paid_plan: bool = False
+    deprecated: bool = False
 
 
 REGIONS = {
-    code: Region(code=code, name=name, area=area, latitude=north, longitude=east)
+    code: Region(code=code, name=name, geo_region=area, latitude=north, longitude=east)
     for code, name, area, north, east in (
         ("ams", "Amsterdam, Netherlands", "eu", 52.37, 4.90),
         ("arn", "Stockholm, Sweden", "eu", 59.33, 18.07),
@@ -63,8 +52,8 @@ ALIASES = frozenset({"us", "na", "eu", "apac", "sa", "any"})
 
 
 def expand(word: str) -> list[str]:
-    """Return the codes that a region code or alias stands for; [] if it is neither."""
+    """Return the codes of a region code or an alias; [] if it is neither."""
     if word in ALIASES:
         areas = _WIDER.get(word, (word,))
-        return [region.code for region in REGIONS.values() if region.area in areas]
+        return [code for code, one in REGIONS.items() if one.geo_region in areas]
     return [word] if word in REGIONS else []

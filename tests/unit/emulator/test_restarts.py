@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker_lib.emulator.restarts import RestartPolicy
+from worker_lib.emulator.restarts import after_exit
 from worker_lib.emulator.runtimes import Exit
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ def following(
     config: dict[str, Any], code: int, *, intent: Intent = "none", recent: int = 0
 ) -> str:
     """Decide for a config and an exit code."""
-    policy = RestartPolicy.of(config)
-    return policy.after(Exit(code=code), intent=intent, recent=recent)
+    return after_exit(config, Exit(code=code), intent=intent, recent=recent)
 
 
 NO = {"restart": {"policy": "no"}}

@@ -191,7 +191,7 @@ def _check_update(machine: Machine, body: dict[str, Any]) -> None:
             raise invalid_argument(f"{name} of a machine is immutable")
     if body.get("current_version") not in (None, "", machine.instance_id):
         raise failed_precondition(
-            f"current_version does not match machine version {machine.instance_id}",
+            f"current_version does not match machine version {machine.instance_id}"
         )
 
 

@@ -6,6 +6,7 @@ reads the capitalised names.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from worker_lib.emulator.messages import Reply
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def regions(backend: Backend, request: Request) -> Reply:  # noqa: ARG001 - a handler
     """Every region; the nearest is the one of the options."""
-    views = [region.view() for region in REGIONS.values()]
+    views = [asdict(region) for region in REGIONS.values()]
     nearest = backend.options.region
     body = {"nearest": nearest, "regions": views}
     return Reply(body=body | {"Nearest": nearest, "Regions": views})

@@ -89,15 +89,22 @@ class Observer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessInfo:
-    """One process of a machine; times are CPU milliseconds."""
+    """One process of a machine, by the API's names; times are milliseconds.
+
+    Attributes:
+        rss: Resident memory in bytes.
+        cpu: CPU time in all.
+        stime: CPU time in the kernel.
+        rtime: Time since its start.
+    """
 
     pid: int
     command: str
     directory: str
-    rss_bytes: int
-    cpu_ms: int
-    system_ms: int
-    age_ms: int
+    rss: int
+    cpu: int
+    stime: int
+    rtime: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -352,10 +352,10 @@ def _info(row: Sequence[str]) -> ProcessInfo:
         pid=int(pid),
         command=command,
         directory="",
-        rss_bytes=int(rss_kb) * 1024,
-        cpu_ms=int(cpu) * 1000,
-        system_ms=0,
-        age_ms=int(age) * 1000,
+        rss=int(rss_kb) * 1024,
+        cpu=int(cpu) * 1000,
+        stime=0,
+        rtime=int(age) * 1000,
     )
 
 

@@ -348,8 +348,8 @@ def _info(member: Stat) -> ProcessInfo:
         pid=member.pid,
         command=command.decode(errors="replace") or member.name,
         directory=procfs.working_directory(member.pid),
-        rss_bytes=member.rss_bytes,
-        cpu_ms=int((member.user_ticks + member.system_ticks) * to_ms),
-        system_ms=int(member.system_ticks * to_ms),
-        age_ms=int((time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1000),
+        rss=member.rss_bytes,
+        cpu=int((member.user_ticks + member.system_ticks) * to_ms),
+        stime=int(member.system_ticks * to_ms),
+        rtime=int((time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1000),
     )
