@@ -101,5 +101,5 @@ def failed_boot(machine: Machine, event: ExitEvent) -> str:
 
 def _last_words(machine: Machine) -> str:
     """Return the line that the machine left in its metadata; any machine may lie."""
-    said = machine.metadata.get(exits.METADATA_LAST_WORDS, "")
+    said = machine.metadata.get(exits.METADATA_EXIT_MESSAGE, "")
     return "".join(filter(str.isprintable, str(said)))[:_MAX_WORDS]

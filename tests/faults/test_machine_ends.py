@@ -216,7 +216,7 @@ def test_last_words_are_left_in_the_machines_own_metadata(
     words = json.loads(body)["value"]
 
     assert exits.BAD_SETTINGS == code
-    path = f"POST /v1/apps/jobs/machines/m1/metadata/{exits.METADATA_LAST_WORDS} "
+    path = f"POST /v1/apps/jobs/machines/m1/metadata/{exits.METADATA_EXIT_MESSAGE} "
     assert head.startswith(path.encode())
     assert words.startswith("WORKER_LIB_NAMESPACE=")
     assert len(words) == 200

@@ -237,9 +237,11 @@ def told(fly: Fly, job: str) -> MachineError | ConfigError | None:
 
 
 def test_what_will_fail_again_is_told_at_once(fly: Fly) -> None:
-    """Exit code, its meaning and the machine's last words; waiters are woken."""
+    """Exit code, its meaning and the machine's exit message; waiters are woken."""
     fails_to_boot(fly, exits.BAD_SETTINGS)
-    fly.metadata = {exits.METADATA_LAST_WORDS: "WORKER_LIB_SECRET is\x1b not set" * 20}
+    fly.metadata = {
+        exits.METADATA_EXIT_MESSAGE: "WORKER_LIB_SECRET is\x1b not set" * 20
+    }
     job, _ = fly.launch()
     next_boot_fails(fly, 0)
     assert fly.rig.store.wait(job, 1) is None

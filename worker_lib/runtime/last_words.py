@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 
-from worker_lib.fly.exits import METADATA_LAST_WORDS
+from worker_lib.fly.exits import METADATA_EXIT_MESSAGE
 from worker_lib.fly.protocol import MACHINE_SOCKET, MACHINE_SOCKET_VARIABLE
 
 __all__ = ["tell"]
@@ -39,7 +39,8 @@ def tell(text: str) -> None:
     try:
         _post(path, f"/v1/apps/{app}/machines/{machine}", shown[:_MAX_CHARACTERS])
     except OSError as error:
-        print(f"worker_lib: last words not kept: {error}", file=sys.stderr, flush=True)
+        said = f"worker_lib: exit message not stored: {error}"
+        print(said, file=sys.stderr, flush=True)
 
 
 def _post(path: str, machine: str, value: str) -> None:
@@ -47,7 +48,7 @@ def _post(path: str, machine: str, value: str) -> None:
 
     body = json.dumps({"value": value}).encode()
     head = (
-        f"POST {machine}/metadata/{METADATA_LAST_WORDS} HTTP/1.1\r\n"
+        f"POST {machine}/metadata/{METADATA_EXIT_MESSAGE} HTTP/1.1\r\n"
         "Host: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
