@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 import requests
+from waiting import until
 
 from worker_lib.emulator import FaultPlan, FaultRule
 
 from .facts import odd_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from worker_lib.emulator import Emulator
 
-Found = TypeVar("Found")
 
 SLEEP = ["sleep", "60"]
 ANY_IMAGE = "registry.fly.io/demo:latest"
 on_every_runtime = pytest.mark.parametrize(
     "runtime", ["process", "docker"], indirect=True
 )
-_DEADLINE = 10.0
 
 
 def shell(script: str) -> list[str]:
@@ -40,15 +36,6 @@ def python(code: str) -> list[str]:
 def boot_delay(seconds: float) -> FaultPlan:
     """Return a plan by which new machines stay `created` for a while."""
     return FaultPlan(rules=(FaultRule(state="created", delay=seconds),))
-
-
-def eventually(look: Callable[[], Found]) -> Found:
-    """Return the first true value that `look` gives; fail after ten seconds."""
-    deadline = time.monotonic() + _DEADLINE
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-    return found
 
 
 def _hold_to_the_table(reply: requests.Response, method: str, path: str) -> None:
@@ -160,9 +147,7 @@ class Api:
 
     def printed(self, machine_id: str, word: str) -> str:
         """Wait until a machine has printed a word; return all that it printed."""
-        return eventually(
-            lambda: text if word in (text := self.log(machine_id)) else ""
-        )
+        return until(lambda: text if word in (text := self.log(machine_id)) else "")
 
     def steps(self, machine_id: str) -> list[str]:
         """Return a machine's events as `type/status/source`, the oldest first."""

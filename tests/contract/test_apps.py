@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from .client import eventually
+from waiting import until
 
 if TYPE_CHECKING:
     from .client import Api
@@ -56,7 +55,7 @@ def test_an_app_is_deleted_with_its_machines(api: Api) -> None:
 
     assert 202 == api.call("DELETE", "/v1/apps/demo?force=true").status_code
     assert 404 == api.call("GET", "/v1/apps/demo").status_code
-    eventually(lambda: ["destroyed"] == [m["state"] for m in api.emulator.machines()])
+    until(lambda: ["destroyed"] == [m["state"] for m in api.emulator.machines()])
 
 
 def test_an_app_with_running_machines_needs_force(api: Api) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from waiting import until
 
 from worker_lib.emulator import DockerOptions, Emulator, EmulatorOptions
 
-from .client import eventually, shell
+from .client import shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +139,7 @@ def test_the_image_s_own_command_runs_if_the_config_has_none(
     """Neither `init` nor `processes`: what the image says."""
     machine_id = api.create(init={})["id"]
 
-    event = eventually(
+    event = until(
         lambda: [e for e in api.get(machine_id)["events"] if "start" == e["type"]]
     )
 
@@ -224,7 +225,7 @@ def test_a_machine_destroyed_while_its_container_is_made_leaves_none(
     api.destroy(machine_id)
     api.wait(machine_id, "destroyed")
 
-    eventually(lambda: not containers_of(engine, machine_id))
+    until(lambda: not containers_of(engine, machine_id))
 
 
 def test_a_container_that_somebody_else_removes_ends_its_machine(
@@ -249,7 +250,7 @@ def test_what_the_engine_refuses_is_told(
     api.wait(machine_id, "destroyed")
 
     assert "no-such-network" in api.log(machine_id)
-    eventually(lambda: not containers_of(engine, machine_id))
+    until(lambda: not containers_of(engine, machine_id))
 
 
 def test_nothing_is_left_when_the_emulator_stops(
@@ -313,7 +314,7 @@ def test_containers_of_a_killed_emulator_are_removed_by_its_guard(
     process.kill()
     process.communicate()
 
-    eventually(lambda: not containers_of(engine, machine_id))
+    until(lambda: not containers_of(engine, machine_id))
 
 
 def test_containers_of_a_killed_emulator_are_removed_by_the_next(
@@ -335,4 +336,4 @@ def test_containers_of_a_killed_emulator_are_removed_by_the_next(
 
     other.kill()
     other.communicate()
-    eventually(lambda: not containers_of(engine, living))
+    until(lambda: not containers_of(engine, living))

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
 from worker_lib.emulator import FaultPlan
 from worker_lib.emulator.runtimes.process import ProcessRuntime
 
-from .client import SLEEP, boot_delay, eventually
+from .client import SLEEP, boot_delay
 
 if TYPE_CHECKING:
     from .client import Api
@@ -123,7 +124,7 @@ def test_a_process_that_nobody_can_wait_for_is_ended(
     mark = tmp_path / "alive"
 
     def watch(*_: object) -> None:
-        eventually(mark.exists)
+        until(mark.exists)
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(ProcessRuntime, "_watch", watch)
@@ -132,7 +133,7 @@ def test_a_process_that_nobody_can_wait_for_is_ended(
 
     api.wait(machine_id, "failed")
 
-    eventually(lambda: mark.read_text().strip())
+    until(lambda: mark.read_text().strip())
     assert not Path(f"/proc/{mark.read_text().strip()}").exists()
 
 
@@ -168,6 +169,4 @@ def test_a_folder_that_is_gone_is_no_missing_command(
     machine_id = api.create()["id"]
     api.wait(machine_id, "failed")
 
-    assert "gone" in eventually(
-        lambda: api.get(machine_id)["events"][0]["request"]["error"]
-    )
+    assert "gone" in until(lambda: api.get(machine_id)["events"][0]["request"]["error"])

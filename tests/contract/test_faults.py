@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from waiting import until
 
 from worker_lib.emulator import FaultRule
 from worker_lib.emulator.faults.effects import ACTIONS, ERROR_REPLIES
 from worker_lib.emulator.routes import _APP_ROUTES, _MACHINE_ROUTES, _OTHER_ROUTES
-
-from .client import eventually
 
 if TYPE_CHECKING:
     from .client import Api
@@ -261,8 +260,8 @@ def test_a_fault_can_begin_and_end_at_a_time(api: Api) -> None:
         return api.call("GET", "machines").status_code
 
     assert 200 == status()
-    eventually(lambda: 401 == status())
-    eventually(lambda: 200 == status())
+    until(lambda: 401 == status())
+    until(lambda: 200 == status())
 
 
 def test_the_same_seed_affects_the_same_requests(api: Api) -> None:
@@ -327,7 +326,7 @@ def test_a_stale_get_does_not_know_a_new_machine(api: Api) -> None:
     path = f"machines/{api.create()['id']}"
 
     assert 404 == api.call("GET", path).status_code
-    eventually(lambda: 200 == api.call("GET", path).status_code)
+    until(lambda: 200 == api.call("GET", path).status_code)
 
 
 def test_machines_can_be_left_out_of_a_list(api: Api) -> None:

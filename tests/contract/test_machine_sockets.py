@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
 from worker_lib.settings import Settings
 
-from .client import eventually, on_every_runtime, python
+from .client import on_every_runtime, python
 
 if TYPE_CHECKING:
     from .client import Api
@@ -87,7 +88,7 @@ def test_a_machine_reads_and_destroys_itself(api: Api) -> None:
     code = f"{ASKS}print(ask('GET', '').read()); ask('DELETE', '?force=true')"
     machine_id = api.create(python(code))["id"]
 
-    eventually(lambda: "destroyed" == api.get(machine_id)["state"])
+    until(lambda: "destroyed" == api.get(machine_id)["state"])
 
 
 def test_a_machine_socket_needs_no_token(start_emulator: StartEmulator) -> None:

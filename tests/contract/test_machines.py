@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from .client import eventually
+from waiting import until
 
 if TYPE_CHECKING:
     from .client import Api
@@ -216,7 +215,7 @@ def test_a_destroyed_machine_vanishes_in_the_end(start_emulator: StartEmulator) 
     api.destroy(machine_id)
 
     path = f"machines/{machine_id}"
-    assert eventually(lambda: 404 == api.call("GET", path).status_code)
+    assert until(lambda: 404 == api.call("GET", path).status_code)
     assert 404 == api.call("GET", f"{path}/wait?state=destroyed").status_code
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
-from .client import SLEEP, eventually, on_every_runtime, python, shell
+from .client import SLEEP, on_every_runtime, python, shell
 
 if TYPE_CHECKING:
     from .client import Api
@@ -286,7 +287,7 @@ def test_a_suspended_machine_stands_still_and_then_goes_on(api: Api) -> None:
     assert frozen == api.log(machine_id)
     assert "suspended" == api.post(machine_id, "start").json()["previous_state"]
     assert "started" == api.get(machine_id)["state"]
-    eventually(lambda: frozen != api.log(machine_id))
+    until(lambda: frozen != api.log(machine_id))
     expected = [
         *("suspend/suspending/user", "suspend/suspended/flyd"),
         *("start/starting/user", "start/started/flyd"),
@@ -377,9 +378,7 @@ def test_ps_lists_the_processes(api: Api) -> None:
     def commands() -> list[str]:
         return [process["command"] for process in api.call("GET", path).json()]
 
-    first, second = eventually(
-        lambda: found if "sleep 60" in (found := commands()) else []
-    )
+    first, second = until(lambda: found if "sleep 60" in (found := commands()) else [])
     assert first.startswith("sleep 60")
     assert second.startswith("/bin/sh -c")
     assert api.call("GET", path).json()[0]["rss"] > 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import until
 
-from .client import SLEEP, boot_delay, eventually, on_every_runtime, shell
+from .client import SLEEP, boot_delay, on_every_runtime, shell
 
 if TYPE_CHECKING:
     from .client import Api
@@ -291,7 +292,7 @@ def test_a_restart_by_policy_can_be_stopped_in_its_pause(
     """Between two runs it is `starting`, and a stop ends it for good."""
     api = start_emulator(restart_backoff=60.0, restart_backoff_max=60.0)
     machine_id = api.create(["false"], restart={"policy": "always"})["id"]
-    eventually(lambda: "starting" == api.get(machine_id)["state"])
+    until(lambda: "starting" == api.get(machine_id)["state"])
 
     api.post(machine_id, "stop")
 

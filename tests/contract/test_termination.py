@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from waiting import until
 
 from worker_lib.emulator import Emulator, EmulatorOptions, kill_orphans
 
-from .client import SLEEP, Api, eventually, python, shell
+from .client import SLEEP, Api, python, shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def run_two(url: str) -> tuple[str, list[int]]:
         text = requests.get(log, headers=auth, timeout=5).text
         return text if "ready" in text else ""
 
-    return machine_id, [int(word) for word in eventually(printed).split()[:2]]
+    return machine_id, [int(word) for word in until(printed).split()[:2]]
 
 
 def test_stop_ends_every_machine_with_a_grace(tmp_path: Path) -> None:
@@ -124,8 +125,8 @@ def test_machines_do_not_outlive_an_emulator_that_is_killed(
 
     process.kill()
 
-    eventually(lambda: not any(map(is_alive, pids)))
-    eventually(lambda: not list((tmp_path / "machines").glob("*.pid")))
+    until(lambda: not any(map(is_alive, pids)))
+    until(lambda: not list((tmp_path / "machines").glob("*.pid")))
 
 
 def test_orphans_are_killed_when_the_guard_died_too(
@@ -141,7 +142,7 @@ def test_orphans_are_killed_when_the_guard_died_too(
 
     assert [machine_id] == kill_orphans(tmp_path)
 
-    eventually(lambda: not any(map(is_alive, pids)))
+    until(lambda: not any(map(is_alive, pids)))
     assert [] == kill_orphans(tmp_path)
 
 
@@ -181,7 +182,7 @@ def test_an_idle_emulator_sleeps(served: tuple[subprocess.Popen[str], str]) -> N
     process, url = served
     auth = {"Authorization": "Bearer any", "Connection": "close"}
     requests.get(f"{url}/v1/apps", headers=auth, timeout=5)
-    eventually(lambda: 2 == len(os.listdir(f"/proc/{process.pid}/task")))
+    until(lambda: 2 == len(os.listdir(f"/proc/{process.pid}/task")))
 
     def switches() -> int:
         tasks = Path(f"/proc/{process.pid}/task").glob("*/status")
@@ -193,7 +194,7 @@ def test_an_idle_emulator_sleeps(served: tuple[subprocess.Popen[str], str]) -> N
         time.sleep(1.0)
         return before == switches()
 
-    assert eventually(is_quiet)
+    assert until(is_quiet)
 
 
 def guard_of(pid: int) -> int:

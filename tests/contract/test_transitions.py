@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import until
 
 from worker_lib.emulator import EmulatorOptions, FaultPlan, FaultRule
 from worker_lib.emulator.faults import FaultInjector
@@ -13,7 +14,7 @@ from worker_lib.emulator.fleet import Fleet
 from worker_lib.errors import ConfigError
 from worker_lib.fly.guest import Guest
 
-from .client import eventually, shell
+from .client import shell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +104,7 @@ def test_a_stop_hangs_after_the_exit_too(api: Api) -> None:
     machine_id = api.create(["sleep", "0.2"])["id"]
     api.post(machine_id, "stop")
 
-    eventually(lambda: "exit/stopped/flyd" in api.steps(machine_id))
+    until(lambda: "exit/stopped/flyd" in api.steps(machine_id))
     assert "stopping" == state_of(api, machine_id)
 
 
@@ -136,7 +137,7 @@ def test_a_destroy_can_hang(api: Api) -> None:
     set_fault(api, "destroying", "hang")
     machine_id = api.create(["true"], auto_destroy=True)["id"]
 
-    eventually(lambda: "destroying" == state_of(api, machine_id))
+    until(lambda: "destroying" == state_of(api, machine_id))
     assert 200 == api.destroy(machine_id).status_code
     assert "destroying" == state_of(api, machine_id)
 
@@ -146,7 +147,7 @@ def test_auto_destroy_can_lag(api: Api) -> None:
     set_fault(api, "destroying", delay=0.3)
     machine_id = api.create(["true"], auto_destroy=True)["id"]
 
-    eventually(lambda: "exit/stopped/flyd" in api.steps(machine_id))
+    until(lambda: "exit/stopped/flyd" in api.steps(machine_id))
     assert "destroying" == state_of(api, machine_id)
     api.wait(machine_id, "destroyed")
 
@@ -159,7 +160,7 @@ def test_a_destroyed_machine_can_be_shown_for_a_while(api: Api) -> None:
 
     assert "destroyed" == state_of(api, machine_id)
     path = f"machines/{machine_id}"
-    eventually(lambda: 404 == api.call("GET", path).status_code)
+    until(lambda: 404 == api.call("GET", path).status_code)
 
 
 def test_a_machine_can_be_killed_without_a_signal_before(api: Api) -> None:
@@ -192,7 +193,7 @@ def test_a_host_can_be_lost(api: Api) -> None:
     def lost() -> bool:
         return not api.emulator.billing()["machines"][0]["running"]
 
-    eventually(lost)
+    until(lost)
     machine = api.get(machine_id)
     assert ("started", "unreachable") == (machine["state"], machine["host_status"])
     assert "config" not in machine
@@ -211,7 +212,7 @@ def test_a_machine_can_be_migrated(api: Api) -> None:
     before = api.create(told, auto_destroy=True)
     api.printed(before["id"], "told")
 
-    eventually(lambda: 2 == api.steps(before["id"]).count("start/started/flyd"))
+    until(lambda: 2 == api.steps(before["id"]).count("start/started/flyd"))
     after = api.get(before["id"])
     assert before["instance_id"] != after["instance_id"]
     assert (0, True) == _how(api, before["id"])

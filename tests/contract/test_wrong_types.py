@@ -6,8 +6,9 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
-from .client import SLEEP, eventually
+from .client import SLEEP
 
 if TYPE_CHECKING:
     from .client import Api
@@ -326,4 +327,4 @@ def test_base64_in_lines_is_read(api: Api) -> None:
     show = ["/bin/sh", "-c", "cat $WORKER_LIB_MACHINE_ROOT/a/b"]
     machine_id = api.create(show, files=[file])["id"]
 
-    eventually(lambda: "word word" in api.log(machine_id))
+    until(lambda: "word word" in api.log(machine_id))
