@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LEASE_TTL",
     "MAX_LIFETIME",
+    "MAX_OUTPUT_BYTES",
     "MAX_PAYLOAD_BYTES",
     "MIN_SECRET_BYTES",
     "NAMESPACE",
@@ -40,6 +41,7 @@ __all__ = [
 
 LEASE_TTL = 30.0
 MAX_LIFETIME = 6 * 3600.0
+MAX_OUTPUT_BYTES = 64 * 1024
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 NAMESPACE = "worker_lib"
 MIN_SECRET_BYTES = 32
@@ -228,6 +230,7 @@ SETTINGS: dict[str, Check[Any]] = {
     "namespace": plain_name("it starts every Redis key"),
     "max_machines": whole(1, from_text=True),
     "max_payload_bytes": whole(256 * 1024, from_text=True),
+    "max_output_bytes": whole(0, from_text=True),
     "result_ttl": duration(1),
     "pending_ttl": duration(60),
     "lease_ttl": duration(0.2),

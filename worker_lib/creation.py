@@ -168,6 +168,7 @@ def _environment(slot: str, pool: str, settings: Settings) -> dict[str, str]:
         "WORKER_LIB_NAMESPACE": settings.namespace,
         "WORKER_LIB_LEASE_TTL": str(settings.lease_ttl),
         "WORKER_LIB_MAX_PAYLOAD": str(settings.max_payload_bytes),
+        "WORKER_LIB_MAX_OUTPUT": str(settings.max_output_bytes),
         "WORKER_LIB_MAX_LIFETIME": str(settings.max_lifetime),
         # A task that calls tasks follows the settings of calls from outside.
         "WORKER_LIB_MAX_MACHINES": str(settings.max_machines),

@@ -61,6 +61,9 @@ class Settings:
             by weight, as `high=5,default=2,low=1`; others come last.
         max_payload_bytes: `WORKER_LIB_MAX_PAYLOAD`. The largest call or result, in
             bytes, after compression.
+        max_output_bytes: `WORKER_LIB_MAX_OUTPUT`. How much of what an attempt prints
+            is kept with the job, in bytes: half from its beginning, half from its end;
+            0 keeps nothing. Never more than `WORKER_LIB_MAX_PAYLOAD`.
         result_ttl: `WORKER_LIB_RESULT_TTL`. How long outcomes are kept.
         pending_ttl: `WORKER_LIB_PENDING_TTL`. How long a job may wait for a machine
             before it expires; counted anew from each retry and each lost machine.
@@ -102,6 +105,9 @@ class Settings:
     queues: str = _env("WORKER_LIB_QUEUES", default=labels.QUEUES)
     max_payload_bytes: int = _env(
         "WORKER_LIB_MAX_PAYLOAD", default=checks.MAX_PAYLOAD_BYTES
+    )
+    max_output_bytes: int = _env(
+        "WORKER_LIB_MAX_OUTPUT", default=checks.MAX_OUTPUT_BYTES
     )
     result_ttl: float = _env("WORKER_LIB_RESULT_TTL", default=86400.0)
     pending_ttl: float = _env("WORKER_LIB_PENDING_TTL", default=14 * 86400.0)

@@ -3,9 +3,9 @@
 An envelope is `format, python major, python minor, flags, key id (4), MAC (32), body`.
 The MAC (HMAC-SHA256) covers the header, the body and where the bytes belong: what
 kind they are, the namespace, the job (or pool, or code) and what else decides how they
-are used: for a call, its function, pool, timeout and retry policy; for an outcome, the
-fence of the attempt. So bytes cannot be moved to another place, and nothing is
-decompressed, unpickled or acted upon before the MAC holds.
+are used: for a call, its function, pool, timeout and retry policy; for an outcome, and
+for what an attempt printed, its fence. So bytes cannot be moved to another place, and
+nothing is decompressed, unpickled or acted upon before the MAC holds.
 
 What this does not promise: secrecy (whoever can read Redis can read arguments), or that
 a call runs only as often as it should: whoever can write to Redis can have a genuine
@@ -20,13 +20,25 @@ import sys
 
 from worker_lib.errors import PayloadTooLarge, SignatureMismatch, UnknownVersion
 
-__all__ = ["CALL", "CODE", "OUTCOME", "SPEC", "Codec", "call_place", "content_hash"]
+__all__ = [
+    "CALL",
+    "CODE",
+    "OUTCOME",
+    "OUTPUT",
+    "SPEC",
+    "Codec",
+    "call_place",
+    "content_hash",
+]
 
 CALL = b"call"
 CODE = b"code"
 OUTCOME = b"outcome"
+OUTPUT = b"output"
 SPEC = b"spec"
 
+# What is no pickle: any version of Python can read it.
+_PLAIN = frozenset({OUTPUT, SPEC})
 _WHOSE = {CODE: "function", SPEC: "pool"}
 _FORMAT = 1
 _COMPRESSED = 1
@@ -142,7 +154,7 @@ def _key_id(secret: bytes) -> bytes:
 def _keys_by_kind(secret: bytes) -> dict[bytes, bytes]:
     return {
         kind: hmac.digest(secret, b"worker_lib " + kind, "sha256")
-        for kind in (CALL, CODE, OUTCOME, SPEC)
+        for kind in (CALL, CODE, OUTCOME, OUTPUT, SPEC)
     }
 
 
@@ -165,7 +177,7 @@ def _check_versions(header: bytes, kind: bytes) -> None:
             f"{_FORMAT}: install the same worker_lib in the app and its image"
         )
     theirs, ours = tuple(header[1:3]), sys.version_info[:2]
-    if theirs != ours and kind != SPEC:  # which is no pickle
+    if theirs != ours and kind not in _PLAIN:
         raise UnknownVersion(
             f"the {kind.decode()} was pickled by Python {theirs[0]}.{theirs[1]} and "
             f"this is Python {ours[0]}.{ours[1]}: use one minor version in the app "

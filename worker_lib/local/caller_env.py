@@ -39,8 +39,8 @@ DIGEST_VARIABLE = "WORKER_LIB_LOCAL_ENV"
 """The variable in a machine's config that holds the digest."""
 
 CALLER_SETTINGS = (
-    *("namespace", "lease_ttl", "boot_timeout", "max_lifetime", "max_payload_bytes"),
-    *("pending_ttl", "local_stay"),
+    *("namespace", "lease_ttl", "boot_timeout", "max_lifetime"),
+    *("max_payload_bytes", "max_output_bytes", "pending_ttl", "local_stay"),
 )
 """The settings that a stack needs to sweep for callers that have ended."""
 

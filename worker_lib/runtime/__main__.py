@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from worker_lib.runtime.configuration import Configuration
     from worker_lib.runtime.frames import Frames, Progress
     from worker_lib.runtime.supervisor import Supervisor
-    from worker_lib.runtime.watch import Ended
-    from worker_lib.store.machine import ClaimedJob
+
+# For the line on what was cut, and the signature.
+_SPARE_BYTES = 1024
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
         program = _Program(read(os.environ))
         # Forked before the rest is imported: supervisor and child then load what each
         # of them needs side by side.
-        child = ChildProcess(program.serve)
+        child = program.fork()
         program.supervisor(child).run()
     except ConfigError as error:
         return _failed(BAD_SETTINGS, error)
@@ -46,8 +47,15 @@ class _Program:
     def __init__(self, told: Configuration) -> None:
         self._told = told
 
+    def fork(self, close_in_child: tuple[int, ...] = ()) -> ChildProcess:
+        told = self._told
+        # All that is kept must fit into one payload; it is sealed as such.
+        most = min(told.max_output_bytes, told.max_payload_bytes - _SPARE_BYTES)
+        return ChildProcess(self.serve, most, close_in_child)
+
     def supervisor(self, child: ChildProcess) -> Supervisor:
         from worker_lib.runtime.outage import Outage  # noqa: PLC0415 - see main
+        from worker_lib.runtime.reports import Reports  # noqa: PLC0415
         from worker_lib.runtime.stop import Stop  # noqa: PLC0415
         from worker_lib.runtime.supervisor import Supervisor  # noqa: PLC0415
         from worker_lib.store.machine import MachineStore  # noqa: PLC0415
@@ -64,8 +72,8 @@ class _Program:
         return Supervisor(
             store,
             child,
-            self.serve,
-            self.seal,
+            self.fork,
+            Reports(self._codec),
             stop=stop,
             outage=Outage(store, stop, longest_pause=told.lease_ttl / 3),
             lease_ttl=told.lease_ttl,
@@ -79,22 +87,6 @@ class _Program:
 
         told = self._told
         Child(frames, progress, self._codec(), told.pool, told.hooks).serve(job)
-
-    def seal(self, job: ClaimedJob, ended: Ended, output: str) -> bytes:
-        from worker_lib.calls import codec, pickling  # noqa: PLC0415 - only after a crash
-
-        failure = pickling.Failure(
-            kind=ended.kind or "error",
-            message=ended.error,
-            remote_traceback=output,
-            exit_code=ended.exit_code,
-        )
-        return self._codec().seal(
-            pickling.dump_failure(failure),
-            kind=codec.OUTCOME,
-            job_id=job.id,
-            fence=job.fence,
-        )
 
     def _codec(self) -> Codec:
         from worker_lib.calls.codec import Codec  # noqa: PLC0415 - the supervisor needs none

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import os
 import signal
-import sys
 import time
 from collections.abc import Coroutine
 from functools import partial
@@ -14,10 +12,12 @@ from functools import partial
 from worker_lib import context, hooks
 from worker_lib.calls import codec, pickling
 from worker_lib.errors import PayloadTooLarge, TaskNotRegistered, WorkerLibError
+from worker_lib.runtime import streams
 from worker_lib.runtime.events import Interrupted, OutOfTime, RunEvents
 from worker_lib.runtime.fresh import Sources
 from worker_lib.runtime.functions import Functions
-from worker_lib.runtime.process import CHANNEL_LOST
+from worker_lib.runtime.meter import Meter
+from worker_lib.runtime.process import CHANNEL_LOST, NEW_OUTPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,16 +72,29 @@ class Child:
             job: To begin with; None waits for one.
         """
         context.enter_machine()
+        streams.install(self._progress)
         faulthandler.enable()
         signal.signal(signal.SIGTERM, _raise_interrupt)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(OUT_OF_TIME, _raise_out_of_time)
         with context.loading(self._hooks_module):
             hooks.load_on_machine(self._hooks_module)
-        frame = job or self._frames.receive()
+        meter = Meter()
+        frame = job or self._next()
         while frame is not None:
-            self._answer(*self._run_from_disk(frame), self._kept(frame))
-            frame = self._frames.receive()
+            meter.begin()
+            done = self._run_from_disk(frame)
+            # In this order: what a thread prints from here on belongs to no job.
+            streams.leave_threads()
+            streams.flush()
+            self._answer(*done, meter.end().packed(), self._kept(frame))
+            frame = self._next()
+
+    def _next(self) -> list[bytes] | None:
+        """Return the next job; None once the supervisor is gone."""
+        while (frame := self._frames.receive()) == [NEW_OUTPUT]:
+            streams.redirect(self._progress.receive_descriptor())
+        return frame
 
     def _answer(self, *parts: bytes) -> None:
         try:
@@ -271,9 +284,6 @@ def _settle(job: context.CurrentJob) -> None:
     if hooks.before_report:
         event = hooks.Event("machine", job.id, task=job.task)
         hooks.before_report.fire(event, catch=Exception)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # the task may have closed it
-            stream.flush()
 
 
 def _raise_interrupt(_signal: int, _frame: object) -> None:

@@ -28,6 +28,7 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "old_secret": ("WORKER_LIB_SECRET_OLD", ""),
     "namespace": ("WORKER_LIB_NAMESPACE", checks.NAMESPACE),
     "max_payload_bytes": ("WORKER_LIB_MAX_PAYLOAD", checks.MAX_PAYLOAD_BYTES),
+    "max_output_bytes": ("WORKER_LIB_MAX_OUTPUT", checks.MAX_OUTPUT_BYTES),
     "lease_ttl": ("WORKER_LIB_LEASE_TTL", checks.LEASE_TTL),
     "max_lifetime": ("WORKER_LIB_MAX_LIFETIME", checks.MAX_LIFETIME),
     "slot": ("WORKER_LIB_SLOT", ""),
@@ -46,6 +47,7 @@ class Configuration(NamedTuple):
     old_secret: str
     namespace: str
     max_payload_bytes: int
+    max_output_bytes: int
     lease_ttl: float
     max_lifetime: float
     slot: str

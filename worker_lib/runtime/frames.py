@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import socket
 
+from worker_lib.runtime.output import pass_on
+
 __all__ = ["Frames", "Progress", "pack"]
 
 _SIZE_BYTES = 4
 # More than any report takes; larger ones would be cut.
 _MESSAGE_BYTES = 1 << 16
+_TEXT_BYTES = 1 << 15
 
 
 def pack(*parts: bytes) -> bytes:
@@ -82,7 +85,7 @@ class Frames:
 
 
 class Progress:
-    """Carries reports of progress, each whole or not at all.
+    """Carries reports of progress and other messages, each whole or not at all.
 
     Args:
         channel: Of messages (SOCK_SEQPACKET), blocking.
@@ -101,7 +104,7 @@ class Progress:
         """Return the last report of this attempt that has come, "" if none has.
 
         None once the other side has closed the channel. What a thread of an earlier
-        attempt reports is dropped.
+        attempt reports is dropped, and what it prints is passed on.
         """
         found = ""
         while True:
@@ -113,6 +116,22 @@ class Progress:
                 return None
             if not message:
                 return found or None
-            sender, its_fence, report = message.decode().split(" ", 2)
-            if (sender, its_fence) == (job_id, fence):
-                found = report
+            sender, its_fence, report = message.split(b" ", 2)
+            if not sender:
+                pass_on(report)
+            elif (sender, its_fence) == (job_id.encode(), fence.encode()):
+                found = report.decode()
+
+    def send_text(self, text: str) -> None:
+        """Send what belongs to no attempt and is only to be passed on."""
+        data = text.encode("utf-8", "replace")
+        for at in range(0, len(data), _TEXT_BYTES):
+            self.channel.send(b"  " + data[at : at + _TEXT_BYTES])
+
+    def send_descriptor(self, descriptor: int) -> None:
+        """Send an open file to the other side."""
+        socket.send_fds(self.channel, [b"fd"], [descriptor])
+
+    def receive_descriptor(self) -> int:
+        """Return the open file that the other side sent."""
+        return socket.recv_fds(self.channel, 16, 1)[1][0]

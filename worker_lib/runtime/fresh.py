@@ -17,6 +17,8 @@ import os
 import sys
 import time
 
+from worker_lib.runtime.meter import reset_peak
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +86,7 @@ def start_anew(frame: list[bytes], *channels: int) -> NoReturn:
     os.lseek(job, 0, os.SEEK_SET)
     for descriptor in (job, *channels):
         os.set_inheritable(descriptor, True)
+    reset_peak()  # else the next program would begin with this one's
     words = ["-m", "worker_lib.runtime.fresh", *map(str, (job, *channels))]
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell
 

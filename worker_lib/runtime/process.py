@@ -8,7 +8,9 @@ import select
 import signal
 import socket
 
-from worker_lib.runtime.frames import Frames, Progress
+from worker_lib.runtime.frames import Frames, Progress, pack
+from worker_lib.runtime.output import Pipes
+from worker_lib.runtime.usage import Baseline, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 else:
     from worker_lib.records import NamedTuple
 
-__all__ = ["CHANNEL_LOST", "CLOSED", "ChildProcess", "Death"]
+__all__ = ["CHANNEL_LOST", "CLOSED", "NEW_OUTPUT", "ChildProcess", "Death"]
 
 # Exit code of a child that could not answer: EX_PROTOCOL of sysexits.h.
 CHANNEL_LOST = 76
+# Tells the child, as a frame before the next job, to print to a pipe that was sent.
+NEW_OUTPUT = b"new output"
 
-_TAIL_BYTES = 4096
-_READ_BYTES = 1 << 16
 _NEAR_LIMIT = 0.8
 
 
@@ -56,69 +58,79 @@ class ChildProcess:
 
     Args:
         serve: What the child does with its ends of the channels; it then exits.
+        max_output_bytes: How much of what an attempt prints is kept.
         close_in_child: Descriptors that the child must not keep open.
 
     Attributes:
         has_run: Whether it has run a job to its end.
+        output: The pipe that the child prints to, and what is kept of it.
+        usage: What the last attempt used.
         end: Becomes readable when the child has ended.
     """
 
     def __init__(
         self,
         serve: Callable[[Frames, Progress], None],
+        max_output_bytes: int,
         close_in_child: tuple[int, ...] = (),
     ) -> None:
         ours, theirs = socket.socketpair()
         reports, reporter = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.output, writer = os.pipe()
+        self.output = Pipes(max_output_bytes)
+        self.usage = Usage()
         self.has_run = False
         self._handed_over = False
-        self._tail = bytearray()
         self._reaped = False
         self._ooms = _oom_kills()
         self.pid = os.fork()
         if self.pid == 0:
             ours.close()
             reports.close()
-            os.close(self.output)
+            os.close(self.output.reader)
             channels = Frames(theirs), Progress(reporter)
-            _become_child(serve, channels, writer, close_in_child)
+            _become_child(serve, channels, self.output.writer, close_in_child)
         theirs.close()
         reporter.close()
-        os.close(writer)
+        self.output.close_writer()
+        self._baseline = Baseline(self.pid, self.usage)
         self.frames = Frames(ours)
         self.progress = Progress(reports)
         # What the task forked may keep the channel open after the child has ended.
         self.end = os.pidfd_open(self.pid)
 
     def hand_over(self, *parts: bytes) -> bool:
-        """Send the child a job; False if it died while it had nothing to do."""
+        """Send the child a job; False if it has ended while it was idle."""
         self._handed_over = False
         poller = select.poll()
-        poller.register(self.end, select.POLLIN)
-        if poller.poll(0):  # its channel may still be open
+        for descriptor in (self.end, self.output.reader):
+            poller.register(descriptor, select.POLLIN)
+        ready = [descriptor for descriptor, _ in poller.poll(0)]
+        if self.end in ready:  # its channel may still be open
             return False
+        self._begin_output(has_more=self.output.reader in ready)
+        self._baseline = Baseline(self.pid, self.usage)
         try:
-            self.frames.send(*parts)
+            self._send(parts)
         except ConnectionError:
             return False
         self._handed_over = True
         return True
 
-    def relay(self) -> bool:
-        """Pass on what the child printed, keeping the end; False at its end."""
-        data = os.read(self.output, _READ_BYTES)
-        self._tail += data
-        del self._tail[:-_TAIL_BYTES]
-        with contextlib.suppress(OSError):  # a full disk must not fail the job
-            os.write(1, data)
-        return bool(data)
+    def _begin_output(self, *, has_more: bool) -> None:
+        """Pass on what belongs to no job: printed between the last one and the next."""
+        if self.has_run:
+            self.output.kept.clear()
+        if has_more:
+            self.output.read(keep=not self.has_run)
 
-    def take_tail(self) -> str:
-        """Return the last of what was printed since the last call, as text."""
-        text = self._tail.decode("utf-8", "replace")
-        self._tail.clear()
-        return text
+    def _send(self, parts: tuple[bytes, ...]) -> None:
+        if not self.usage.left_processes:
+            self.frames.send(*parts)
+            return
+        # What was left behind keeps the old pipe; it must not print into this job's.
+        self.progress.send_descriptor(self.output.renew())
+        self.output.close_writer()
+        self.frames.channel.sendall(pack(NEW_OUTPUT) + pack(*parts))
 
     def interrupt(self, number: int) -> None:
         """Send the child alone a signal, for it to end its job."""
@@ -137,20 +149,15 @@ class ChildProcess:
     def death(self) -> Death:
         """Reap a child that has ended, and say how."""
         began = self._handed_over and not self.frames.was_reset
-        code, peak_mb = self._reap()
+        code = self._reap()
         self._kill_group()
         if not began:
             text = f"the process for the task {_ended_by(code)} before it took the job"
             return Death("not_started", text, code)
         if code == CHANNEL_LOST:
             return CLOSED
-        if -code == signal.SIGKILL and self._out_of_memory(peak_mb):
-            return Death(
-                "out_of_memory",
-                f"the task ran out of memory: it had {peak_mb:.0f} MB when the kernel "
-                "killed it; give it more with memory_mb= or machine=",
-                code,
-            )
+        if -code == signal.SIGKILL and self._is_out_of_memory():
+            return Death("out_of_memory", self._out_of_memory(), code)
         if code < 0:
             return Death("signal", f"the task's process {_ended_by(code)}", code)
         text = f"the task ended its process with exit code {code}"
@@ -160,30 +167,31 @@ class ChildProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    def _reap(self) -> tuple[int, float]:
+    def _reap(self) -> int:
         self._reaped = True
         _, status, usage = os.wait4(self.pid, 0)
+        self.usage = self._baseline.of_ended(usage)
         self.frames.channel.close()
         self.progress.channel.close()
-        self._drain()
-        os.close(self.output)
+        self.output.close()
         os.close(self.end)
-        return os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024
+        return os.waitstatus_to_exitcode(status)
 
-    def _drain(self) -> None:
-        # A process that escaped the group may hold the pipe open for ever.
-        os.set_blocking(self.output, False)
-        try:
-            while self.relay():
-                pass
-        except BlockingIOError:
-            pass
-
-    def _out_of_memory(self, peak_mb: float) -> bool:
+    def _is_out_of_memory(self) -> bool:
         if _oom_kills() > self._ooms:
             return True
         limit_mb = int(os.environ.get("FLY_VM_MEMORY_MB") or 0)
-        return bool(limit_mb) and peak_mb >= limit_mb * _NEAR_LIMIT
+        return bool(limit_mb) and self._peak_mb() >= limit_mb * _NEAR_LIMIT
+
+    def _out_of_memory(self) -> str:
+        peak_mb = self._peak_mb()  # 0 if not known
+        had = f": it had {peak_mb:.0f} MB when the kernel killed it" if peak_mb else ""
+        return (
+            f"the task ran out of memory{had}; give it more with memory_mb= or machine="
+        )
+
+    def _peak_mb(self) -> float:
+        return self.usage.peak_kb / 1024
 
 
 def _ended_by(code: int) -> str:

@@ -8,19 +8,19 @@ import time
 
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.runtime.outage import GRACE_FOR_JOBS
-from worker_lib.runtime.process import ChildProcess
 from worker_lib.runtime.watch import Ended, Watch, died
 from worker_lib.store.backoff import Backoff
-from worker_lib.store.machine import Claim, Report
+from worker_lib.store.machine import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker_lib.runtime.frames import Frames, Progress
     from worker_lib.runtime.outage import Outage
+    from worker_lib.runtime.process import ChildProcess
+    from worker_lib.runtime.reports import Reports
     from worker_lib.runtime.stop import Stop
-    from worker_lib.store.machine import ClaimedJob, Intent, MachineStore
+    from worker_lib.store.machine import ClaimedJob, Intent, MachineStore, Report
 
 __all__ = ["Supervisor"]
 
@@ -31,8 +31,8 @@ class Supervisor:
     Args:
         store: The verbs of this machine.
         child: Forked already, so that it loads what it needs meanwhile.
-        serve: What a child does; called in each child forked later.
-        seal: Makes the signed outcome of a job whose child could not.
+        fork: Makes another one; takes the descriptors that it must not keep open.
+        reports: Makes what is reported of attempts.
         stop: Whether the machine was asked to stop.
         outage: Sees steps through that need Redis.
         lease_ttl: Seconds.
@@ -43,8 +43,8 @@ class Supervisor:
         self,
         store: MachineStore,
         child: ChildProcess,
-        serve: Callable[[Frames, Progress], None],
-        seal: Callable[[ClaimedJob, Ended, str], bytes],
+        fork: Callable[[tuple[int, ...]], ChildProcess],
+        reports: Reports,
         *,
         stop: Stop,
         outage: Outage,
@@ -52,8 +52,8 @@ class Supervisor:
         max_lifetime: float,
     ) -> None:
         self._store = store
-        self._serve = serve
-        self._seal = seal
+        self._make_child = fork
+        self._reports = reports
         self._stop = stop
         self._outage = outage
         self._lease_ttl = lease_ttl
@@ -75,7 +75,9 @@ class Supervisor:
                 claim = self._work(claim.job) if claim.job else self._idle(claim.wait)
             if claim.job:
                 text = "the machine was restarted while the task ran"
-                self._release(claim.job, text, charge=True)
+                ended = Ended("failed", "lost", text)
+                report = self._reports.released(claim.job, ended, None)
+                self._release(claim.job, report, charge=True)
         finally:
             if self._child is not None:
                 self._child.kill()
@@ -91,33 +93,40 @@ class Supervisor:
             child = self._child = self._child or self._fork()
         except OSError as error:
             text = f"the machine cannot start a process for the task: {error}"
-            return self._not_started(job, Ended("failed", "not_started", text), "")
+            return self._not_started(job, Ended("failed", "not_started", text), None)
         ended = self._watch(child, job)
         if ended.kind == "not_started":
             if child.has_run:  # it ended while it was idle; a new one can run the job
                 return self._claim("stay")
-            return self._not_started(job, ended, child.take_tail())
+            return self._not_started(job, ended, child)
         if ended.status == "dropped":
             return self._claim("stay")
         if ended.status == "released":
-            return self._leave(job)
-        return self._report(job, ended, child.take_tail())
+            return self._leave(job, child)
+        return self._report(job, ended, child)
 
-    def _not_started(self, job: ClaimedJob, ended: Ended, output: str) -> Claim:
+    def _not_started(
+        self, job: ClaimedJob, ended: Ended, child: ChildProcess | None
+    ) -> Claim:
         """Report it and leave: the next job could not be started here either."""
         self._leave_at = 0.0
-        return self._report(job, ended, output)
+        return self._report(job, ended, child)
 
-    def _leave(self, job: ClaimedJob) -> Claim:
-        self._release(job, "the machine was stopped while the task ran")
+    def _leave(self, job: ClaimedJob, child: ChildProcess | None) -> Claim:
+        ended = Ended("failed", "lost", "the machine was stopped while the task ran")
+        self._release(job, self._reports.released(job, ended, child))
         return Claim("empty")
 
-    def _release(self, job: ClaimedJob, text: str, *, charge: bool = False) -> None:
-        ended = Ended("failed", "lost", text)
-        outcome = self._seal(job, ended, "")
-        report = Report("failed", outcome=outcome, error=text, kind="lost")
-        step = lambda: self._store.release(job, report, charge=charge)  # noqa: E731
-        self._outage.retry(step, grace=GRACE_FOR_JOBS)
+    def _release(
+        self, job: ClaimedJob, report: Report, *, charge: bool = False
+    ) -> None:
+        step = lambda: self._store.release(job, report, charge=charge)  # noqa: E731 - typed
+        try:
+            self._outage.retry(step, grace=GRACE_FOR_JOBS)
+        except StoreUnavailable as error:
+            if error.reason != "full" or not report.output:
+                raise
+            self._release(job, report._replace(output=b""), charge=charge)
 
     def _watch(self, child: ChildProcess, job: ClaimedJob) -> Ended:
         if child.hand_over(*_parts(job)):
@@ -125,10 +134,11 @@ class Supervisor:
             ended = watch.until_ended(self._stop.wakeup, lambda: self._stop.asked)
         else:
             ended = died(child.death())
-        child.has_run = child.has_run or ended.child_lives
         if not ended.child_lives:
             self._discard(child)
-        elif job.code_hash:
+            return ended
+        child.has_run, child.usage = True, ended.usage
+        if job.code_hash:
             # Only what the child says it has: it may have failed before it loaded it.
             self._store.known_code = job.code_hash if ended.code_kept else ""
         return ended
@@ -138,36 +148,22 @@ class Supervisor:
         self._child = None
         self._store.known_code = ""
 
-    def _report(self, job: ClaimedJob, ended: Ended, output: str) -> Claim:
+    def _report(
+        self, job: ClaimedJob, ended: Ended, child: ChildProcess | None
+    ) -> Claim:
+        report = self._reports.of(job, ended, child)
         try:
-            claim = self._finish(job, ended, output)
+            claim = self._finish(job, report)
         except StoreUnavailable as error:
-            if error.reason != "full" or not ended.envelope:
+            if error.reason != "full" or not (report.output or ended.envelope):
                 raise
-            # A small outcome may still fit; without one the job would run once more.
-            claim = self._finish(job, _too_large(ended), output)
+            claim = self._finish(job, self._reports.smaller(job, report))
         if claim is not None:
             return claim
-        return self._leave(job) if self._stop.asked else self._claim("stay")
+        return self._leave(job, child) if self._stop.asked else self._claim("stay")
 
-    def _finish(self, job: ClaimedJob, ended: Ended, output: str) -> Claim | None:
+    def _finish(self, job: ClaimedJob, report: Report) -> Claim | None:
         """Report an outcome; None if there was no time, or the job is not ours."""
-        status: str = ended.status
-        retry_in = 0.0
-        if status == "failed":
-            retry_in = _retry_in(job, ended)
-            status = "failed" if retry_in < 0 else "retrying"
-        outcome = b""
-        if status != "retrying":
-            outcome = ended.envelope or self._seal(job, ended, output)
-        report = Report(
-            status,
-            outcome=outcome,
-            error=ended.error,
-            kind=ended.kind or "",
-            tail="" if status == "succeeded" else output,
-            retry_in=max(0.0, retry_in),
-        )
         done = self._outage.retry(
             lambda: self._store.finish(job, report, intent=self._intent("stay")),
             grace=GRACE_FOR_JOBS,
@@ -230,7 +226,7 @@ class Supervisor:
     def _fork(self) -> ChildProcess:
         self._store.known_code = ""
         ours = (*self._store.descriptors(), *self._stop.descriptors())
-        return ChildProcess(self._serve, ours)
+        return self._make_child(ours)
 
 
 def _parts(job: ClaimedJob) -> tuple[bytes, ...]:
@@ -246,33 +242,3 @@ def _parts(job: ClaimedJob) -> tuple[bytes, ...]:
         b"%r" % job.timeout,
         job.policy,
     )
-
-
-def _retry_in(job: ClaimedJob, ended: Ended) -> float:
-    """Return the seconds until the next attempt, or -1 if there is none."""
-    import json  # noqa: PLC0415 - only after a failure, as the next
-
-    from worker_lib.retry import Retry, has_another_attempt  # noqa: PLC0415
-
-    policy = json.loads(job.policy)
-    if not has_another_attempt(
-        policy, job.attempt, ended.kind or "", wanted=ended.retry
-    ):
-        return -1.0
-    retry = Retry(
-        max_attempts=policy["max_attempts"],
-        backoff=policy["backoff"],
-        factor=policy["factor"],
-        max_backoff=policy["max_backoff"],
-        jitter=policy["jitter"],
-    )
-    return retry.delay(job.attempt)
-
-
-def _too_large(ended: Ended) -> Ended:
-    text = (
-        "Redis is full (maxmemory): it refused this outcome of "
-        f"{len(ended.envelope):,} bytes for as long as the machine could wait; give it "
-        "more memory, or return less: a key, a path, an id"
-    )
-    return Ended("failed", "error", text)

@@ -14,6 +14,7 @@ import time
 
 from worker_lib.errors import StoreError
 from worker_lib.runtime.process import CLOSED
+from worker_lib.runtime.usage import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Ended(NamedTuple):
         code_kept: Whether the child keeps the code of this job's function.
         child_lives: Whether the child can take another job.
         exit_code: Of the child, if it ended: below zero the number of a signal.
+        usage: What it used, if the child lives to tell.
     """
 
     status: Status
@@ -65,6 +67,7 @@ class Ended(NamedTuple):
     code_kept: bool = False
     child_lives: bool = False
     exit_code: int | None = None
+    usage: Usage = Usage()
 
 
 class Watch:
@@ -110,7 +113,8 @@ class Watch:
         child = self._child
         for one in (child.frames.channel, child.progress.channel, wakeup):
             self._poller.register(one, select.POLLIN)
-        for descriptor in (child.output, child.end):
+        # After the channels: when a report is seen, so is what was printed before it.
+        for descriptor in (*child.output.descriptors(), child.end):
             self._poller.register(descriptor, select.POLLIN)
         while True:
             ready = {one for one, _ in self._poller.poll(self._patience() * 1000)}
@@ -134,8 +138,8 @@ class Watch:
 
     def _hear(self, ready: set[int]) -> Ended | None:
         child = self._child
-        if child.output in ready and not child.relay():
-            self._poller.unregister(child.output)
+        for descriptor in ready.intersection(child.output.descriptors()):
+            self._hear_output(descriptor)
         if child.progress.channel.fileno() in ready:
             self._hear_progress()
         if self._control_channel in ready:
@@ -144,6 +148,15 @@ class Watch:
         if readable or dead:
             return self._hear_child(readable=readable, dead=dead)
         return None
+
+    def _hear_output(self, descriptor: int) -> None:
+        output = self._child.output
+        if descriptor == output.reader:
+            goes_on = output.read()
+        else:
+            goes_on = output.read_older(descriptor)
+        if not goes_on:
+            self._poller.unregister(descriptor)
 
     def _hear_progress(self) -> None:
         report = self._child.progress.latest(self._job.id, self._job.fence)
@@ -231,13 +244,14 @@ def died(death: Death) -> Ended:
 
 
 def _ended(frame: list[bytes]) -> Ended:
-    _, status, kind, error, retry, envelope, kept = frame
+    _, status, kind, error, retry, envelope, usage, kept = frame
     told: dict[str, Any] = {"status": status.decode(), "kind": kind.decode() or None}
     return Ended(
         **told,
         error=error.decode(),
         retry=bool(retry),
         envelope=envelope,
+        usage=Usage.unpacked(usage),
         code_kept=bool(kept),
         child_lives=True,
     )

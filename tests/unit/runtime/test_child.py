@@ -300,6 +300,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]
         ("faulthandler", "enable"),
         ("context", "enter_machine"),
         ("hooks", "load_on_machine"),
+        ("streams", "install"),
     ):
         monkeypatch.setattr(f"worker_lib.runtime.child.{module}.{name}", noop)
 

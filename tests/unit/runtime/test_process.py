@@ -9,7 +9,7 @@ KILLS = """
 import os, time
 from worker_lib.runtime import process
 process.os.setpgid = lambda *_: None  # it has not come so far yet
-child = process.ChildProcess(lambda *_: time.sleep(60))
+child = process.ChildProcess(lambda *_: time.sleep(60), 1000)
 child.kill()
 print("reaped", flush=True)
 os._exit(0)

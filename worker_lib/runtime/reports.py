@@ -1,0 +1,141 @@
+"""What a machine reports of an attempt: the outcome, what was printed and used."""
+
+from __future__ import annotations
+
+from worker_lib.runtime.watch import Ended
+from worker_lib.store.machine import Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from worker_lib.calls.codec import Codec
+    from worker_lib.runtime.process import ChildProcess
+    from worker_lib.store.machine import ClaimedJob
+
+__all__ = ["Reports"]
+
+_TOO_LARGE = (
+    "Redis is full (maxmemory): it refused this outcome of {size_bytes:,} bytes for as "
+    "long as the machine could wait; give it more memory, or return less: a key, a "
+    "path, an id"
+)
+
+
+class Reports:
+    """Makes reports, and seals what the child did not.
+
+    Args:
+        codec: Returns what signs; asked for only when something is to be sealed, since
+            its import costs a cold start milliseconds.
+    """
+
+    def __init__(self, codec: Callable[[], Codec]) -> None:
+        self._make_codec = codec
+        self._codec: Codec | None = None
+
+    def of(self, job: ClaimedJob, ended: Ended, child: ChildProcess | None) -> Report:
+        """Return the report of an attempt that has ended.
+
+        Args:
+            child: Ran it; None if there is none.
+        """
+        retry_in = _retry_in(job, ended) if ended.status == "failed" else None
+        if retry_in is not None:
+            return self._report("retrying", job, ended, child)._replace(
+                retry_in=retry_in
+            )
+        report = self._report(
+            "succeeded" if ended.status == "succeeded" else "failed", job, ended, child
+        )
+        outcome = ended.envelope or self._failure(job, ended, report.tail)
+        return report._replace(outcome=outcome)
+
+    def released(
+        self, job: ClaimedJob, ended: Ended, child: ChildProcess | None
+    ) -> Report:
+        """Return the report of a job that is handed back.
+
+        Its outcome counts if the job may not run again.
+        """
+        report = self._report("failed", job, ended, child)
+        return report._replace(outcome=self._failure(job, ended, report.tail))
+
+    def smaller(self, job: ClaimedJob, report: Report) -> Report:
+        """Return a report that may fit into a Redis that is full.
+
+        It has no output. A result is replaced by a failure that says why; without an
+        outcome, the job would run once more.
+        """
+        report = report._replace(output=b"")
+        if report.status == "retrying":
+            return report
+        if report.status == "succeeded":
+            error = _TOO_LARGE.format(size_bytes=len(report.outcome))
+            report = report._replace(status="failed", kind="error", error=error)
+        told: Any = report.kind
+        ended = Ended("failed", told, report.error, exit_code=report.exit_code)
+        return report._replace(outcome=self._failure(job, ended, ""))
+
+    def _report(
+        self, status: str, job: ClaimedJob, ended: Ended, child: ChildProcess | None
+    ) -> Report:
+        report = Report(
+            status,
+            error=ended.error,
+            kind=ended.kind or "",
+            exit_code=ended.exit_code,
+        )
+        if child is None:
+            return report
+        kept, usage = child.output.kept, child.usage
+        return report._replace(
+            tail="" if status == "succeeded" else kept.tail(),
+            output=self._sealed_output(job, kept.text()),
+            peak_mb=usage.peak_kb / 1024 or None,
+            cpu_s=usage.cpu_us / 1e6,
+        )
+
+    def _sealed_output(self, job: ClaimedJob, text: bytes) -> bytes:
+        if not text:
+            return b""
+        from worker_lib.calls.codec import OUTPUT  # noqa: PLC0415 - many print nothing
+
+        return self._sealer().seal(text, kind=OUTPUT, job_id=job.id, fence=job.fence)
+
+    def _failure(self, job: ClaimedJob, ended: Ended, tail: str) -> bytes:
+        from worker_lib.calls import pickling  # noqa: PLC0415 - only after a crash
+        from worker_lib.calls.codec import OUTCOME  # noqa: PLC0415
+
+        failure = pickling.Failure(
+            kind=ended.kind or "error",
+            message=ended.error,
+            remote_traceback=tail,
+            exit_code=ended.exit_code,
+        )
+        body = pickling.dump_failure(failure)
+        return self._sealer().seal(body, kind=OUTCOME, job_id=job.id, fence=job.fence)
+
+    def _sealer(self) -> Codec:
+        self._codec = self._codec or self._make_codec()
+        return self._codec
+
+
+def _retry_in(job: ClaimedJob, ended: Ended) -> float | None:
+    """Return the seconds until the next attempt; None if there is none."""
+    import json  # noqa: PLC0415 - only after a failure, as the next
+
+    from worker_lib.retry import Retry, has_another_attempt  # noqa: PLC0415
+
+    policy, kind = json.loads(job.policy), ended.kind or ""
+    if not has_another_attempt(policy, job.attempt, kind, wanted=ended.retry):
+        return None
+    retry = Retry(
+        max_attempts=policy["max_attempts"],
+        backoff=policy["backoff"],
+        factor=policy["factor"],
+        max_backoff=policy["max_backoff"],
+        jitter=policy["jitter"],
+    )
+    return retry.delay(job.attempt)

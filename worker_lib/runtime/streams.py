@@ -1,0 +1,131 @@
+"""Standard output and error inside the child: whole lines, and of the right job.
+
+Lines are written as they are printed, so that both streams keep their order and a child
+that is killed has printed what it had to say.
+
+A thread that a job left behind goes on printing while the next one runs. Its text does
+not go into the pipe of that job, but on the progress channel to the supervisor, which
+passes it on to the machine's output; so does that of threads which it starts. What such
+a thread writes to the descriptors themselves cannot be told apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from _thread import _count, get_native_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from worker_lib.runtime.frames import Progress
+
+__all__ = ["flush", "install", "leave_threads", "redirect"]
+
+# Native ids, which the kernel does not soon use again, of the threads of earlier jobs.
+_left: set[int] = set()
+_follows = False
+
+
+class _Stream(io.TextIOWrapper):
+    """A stream that keeps the text of threads of earlier jobs apart."""
+
+    progress: Progress
+
+    def write(self, text: str) -> int:
+        """Write text, to the job's output if this thread belongs to the job."""
+        if _left and get_native_id() in _left:
+            with contextlib.suppress(OSError):
+                self.progress.send_text(text)
+            return len(text)
+        return super().write(text)
+
+
+def install(progress: Progress) -> None:
+    """Replace the standard streams.
+
+    Args:
+        progress: Takes the text of threads of earlier jobs.
+    """
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        old = getattr(sys, name)
+        if isinstance(old, io.TextIOWrapper):
+            new = _replaced(old, descriptor, progress)
+            setattr(sys, name, new)
+            setattr(sys, f"__{name}__", new)
+
+
+def redirect(descriptor: int) -> None:
+    """Have both streams go to another pipe, and close this descriptor of it."""
+    flush()
+    for target in (1, 2):
+        os.dup2(descriptor, target)
+    os.close(descriptor)
+
+
+def flush() -> None:
+    """Write what was printed so far."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            with contextlib.suppress(Exception):  # the task may have closed it
+                stream.flush()
+    ctypes = sys.modules.get("ctypes")
+    if ctypes is not None:  # libraries in C may have printed, too
+        with contextlib.suppress(Exception):
+            ctypes.pythonapi.fflush(None)
+
+
+def leave_threads() -> None:
+    """Note that the threads that run now belong to no later job."""
+    if not _count() and not _left:
+        return
+    known = _left.copy()
+    alive = set(map(int, os.listdir("/proc/self/task"))) - {os.getpid()}
+    # Threads print meanwhile, and start others: none is forgotten that is alive.
+    _left.update(alive)
+    _left.difference_update(known - alive)
+    _follow_threads()
+
+
+def _replaced(old: io.TextIOWrapper, descriptor: int, progress: Progress) -> _Stream:
+    # Not the old buffer: it was made for what the supervisor prints to.
+    is_raw = isinstance(old.buffer, io.RawIOBase)
+    buffer: Any = open(  # noqa: SIM115 - for as long as this process lives
+        descriptor, "wb", buffering=0 if is_raw else -1, closefd=False
+    )
+    new = _Stream(
+        buffer,
+        encoding=old.encoding,
+        errors=old.errors,
+        line_buffering=True,
+        write_through=old.write_through,
+    )
+    new.progress = progress
+    return new
+
+
+def _follow_threads() -> None:
+    """Have a thread that such a thread starts count as left behind, too."""
+    global _follows  # noqa: PLW0603 - once for this process
+    if _follows:
+        return
+    _follows = True
+    import threading  # noqa: PLC0415 - what made the threads has imported it
+
+    start = threading.Thread.start
+
+    def start_and_mark(self: threading.Thread) -> None:
+        if get_native_id() in _left:
+            run = self.run
+
+            def run_marked() -> None:
+                _left.add(get_native_id())
+                run()
+
+            self.run = run_marked  # type: ignore[method-assign]  # of this one only
+        start(self)
+
+    threading.Thread.start = start_and_mark  # type: ignore[method-assign]  # for all
