@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         "refused",
     ]
     StoreReason: TypeAlias = Literal["away", "full", "refused"]
+    Refusal: TypeAlias = Literal[
+        "retry", "ambiguous", "next_region", "next_size", "person"
+    ]
 else:
     from worker_lib.records import NamedTuple
 
@@ -39,7 +42,6 @@ __all__ = [
     "JobLost",
     "JobNotFound",
     "JobTimeout",
-    "LeaseLost",
     "MachineConflict",
     "MachineError",
     "MachineLost",
@@ -176,10 +178,6 @@ class StoreUnavailable(StoreError):
     def __init__(self, message: str, *, reason: StoreReason = "away") -> None:
         self.reason = reason
         super().__init__(message)
-
-
-class LeaseLost(StoreError):
-    """Another holder has the job by now, or it is final: our write was refused."""
 
 
 class JobError(WorkerLibError):
@@ -378,7 +376,7 @@ class MachinesApiError(MachineError):
         status: int = 0,
         request_id: str = "",
         code: str = "",
-        refusal: str = "person",
+        refusal: Refusal = "person",
         retry_after: float = 0.0,
     ) -> None:
         self.method = method
@@ -386,7 +384,7 @@ class MachinesApiError(MachineError):
         self.status = status
         self.request_id = request_id
         self.code = code
-        self.refusal = refusal
+        self.refusal: Refusal = refusal
         self.retry_after = retry_after
         super().__init__(message)
 

@@ -34,6 +34,7 @@ from worker_lib.trouble import credentials_of, describe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from worker_lib.errors import Refusal
     from worker_lib.machines.protocol import Machines
     from worker_lib.settings import Settings
     from worker_lib.store.replies import Launch
@@ -47,7 +48,12 @@ _MAX_CREATORS = 8
 # Well within the time after which another process takes up a slot that waits.
 _RENEW_EVERY = 4.0
 # Seconds for which a pool's launches pause after a refusal.
-_HOLD = {"person": 30.0, "retry": 5.0, "ambiguous": 5.0, "next_region": 15.0}
+_HOLD: dict[Refusal, float] = {
+    "person": 30.0,
+    "retry": 5.0,
+    "ambiguous": 5.0,
+    "next_region": 15.0,
+}
 # A slot that would have to wait longer for its permission is left to a later sweep.
 _LONGEST_WAIT = 5.0
 
@@ -286,7 +292,7 @@ def _first_look(settings: Settings) -> float:
     return min(settings.lease_ttl, max(min(boot, 5.0), boot / 6))
 
 
-def _refusal_of(error: MachineError | ConfigError) -> str:
+def _refusal_of(error: MachineError | ConfigError) -> Refusal:
     if isinstance(error, MachinesApiError):
         # A person must say which size to take instead of one that Fly does not sell.
         return "person" if error.refusal == "next_size" else error.refusal

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from worker_lib import Job
     from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
+    from worker_lib.errors import Refusal
 
 GONE = {"destroyed", "destroying", "launch_failed"}
 
@@ -443,6 +444,6 @@ def test_thirty_jobs_come_through_everything_at_once(
     assert 30 == len(ledger.starts)
 
 
-def _hold() -> dict[str, float]:
+def _hold() -> dict[Refusal, float]:
     """Return the pauses of a pool after a refusal, for a test to shorten."""
     return launcher._HOLD

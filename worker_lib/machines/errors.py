@@ -30,6 +30,8 @@ from worker_lib.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from worker_lib.errors import Refusal
+
 __all__ = ["Call", "existing_machine_id", "refused", "unanswered", "unreadable"]
 
 _WORDS_LIMIT: Final = 300
@@ -57,7 +59,7 @@ class Call:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
-    def unsure(self) -> str:
+    def unsure(self) -> Refusal:
         """What to do when it may or may not have been done."""
         return "retry" if self.idempotent else "ambiguous"
 
@@ -69,7 +71,7 @@ class Call:
 class _Meaning:
     """What an answer means: when it applies, what to do, said for a person."""
 
-    refusal: str
+    refusal: Refusal
     remedy: str
     status: int = 0
     words: re.Pattern[str] = re.compile("")
@@ -83,8 +85,8 @@ def _words(*alternatives: str) -> re.Pattern[str]:
 
 
 # The first that covers an answer holds; what Fly says goes before its status.
-# Sources: fly-go flaps/flaps_error.go for `insufficient_...`, `no capacity` and
-# `name_taken`; flyctl pull requests 2060 (payment) and 2329 (guest). Quota, no
+# Sources: fly-go flaps/flaps_error.go for `insufficient_...` and `no capacity`;
+# flyctl pull requests 2060 (payment) and 2329 (guest). Quota, no
 # candidate host and lease texts were seen live by third parties: unofficial.
 _MEANINGS: Final = (
     _Meaning(
@@ -118,11 +120,6 @@ _MEANINGS: Final = (
         words=_words("already_exists", "unique machine name violation"),
     ),
     _Meaning(
-        refusal="person",
-        remedy="app names are unique in all of Fly: choose another",
-        words=_words("name_taken", "Name has already been taken"),
-    ),
-    _Meaning(
         refusal="retry",
         remedy="somebody else is changing this machine: try again when they are done",
         words=_words("lease currently held"),
@@ -151,7 +148,7 @@ _MEANINGS: Final = (
     _Meaning(status=429, refusal="retry", remedy="slow down, then try again"),
 )
 _DEFAULT: Final = _Meaning(
-    refusal="person", remedy="the request has to be mended before it is sent again"
+    refusal="person", remedy="the request has to be fixed before it is sent again"
 )
 _REDIRECT: Final = _Meaning(
     refusal="person",
@@ -265,7 +262,7 @@ def _class(status: int) -> type[MachinesApiError]:
     return _CLASSES.get(status, InvalidRequest)
 
 
-def _remedy(refusal: str) -> str:
+def _remedy(refusal: Refusal) -> str:
     if refusal == "ambiguous":
         return "it may have been done: look before sending it again"
     return "it is safe to send it again"

@@ -100,12 +100,6 @@ def body(error: str, status: str = "unknown") -> bytes:
         (InvalidRequest, "person", 422, body("invalid_argument: config.image: empty")),
         (
             InvalidRequest,
-            "person",
-            422,
-            body("Validation failed: Name has already been taken", "name_taken"),
-        ),
-        (
-            InvalidRequest,
             "next_region",
             422,
             body("could not find a candidate host", "insufficient_capacity"),
