@@ -1,7 +1,7 @@
 """Settings: one frozen object, read once at the edge.
 
 An explicit argument beats the environment, the environment beats the default. All
-problems are reported together, each with its variable and remedy.
+problems are reported together, each with its variable and its remedy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings"]
 
-# Set by the launcher for its machines, or by those for what they run; never by people.
+# Set by the launcher for its machines, or by machines for their jobs; not by people.
 _INTERNAL = frozenset(
     {
         *("WORKER_LIB_SLOT", "WORKER_LIB_POOL", "WORKER_LIB_GENERATION"),
@@ -68,26 +68,26 @@ class Settings:
         pending_ttl: `WORKER_LIB_PENDING_TTL`. How long a job may wait for a machine
             before it expires; counted anew from each retry and each lost machine.
         lease_ttl: `WORKER_LIB_LEASE_TTL`. A machine silent for so long has lost its
-            job; it renews after a third of it.
+            job; it renews its lease after a third of this.
         boot_timeout: `WORKER_LIB_BOOT_TIMEOUT`. How long a machine may take from its
             creation to its first claim.
         max_lifetime: `WORKER_LIB_MAX_LIFETIME`. A machine older than this takes no
             further job.
         max_generations: `WORKER_LIB_MAX_GENERATIONS`. How deep jobs may make jobs: a
-            job of this generation may make none.
+            job of this generation may make no further one.
         nested_rate: `WORKER_LIB_NESTED_RATE`. How many jobs a second jobs may make,
             all machines together; ten times as many at once after a pause.
         hooks: `WORKER_LIB_HOOKS`. A module to import before the first call and, on
             machines, before the first job: it registers hooks.
         runtime: `WORKER_LIB_RUNTIME`. What the local stack's machines are: `process`
-            of this computer, or `docker`: containers of `image`, confined;
-            `docker-unconfined`: with what the engine allows by itself.
-        local_path: `WORKER_LIB_LOCAL_PATH`. Where the local stack's machines find the
-            modules of this process; set by the stack, empty on Fly.
-        local_env: `WORKER_LIB_LOCAL_ENV`. By what the local stack knows the
-            environment that its machines are to have; set by the stack, empty on Fly.
+            of this computer, `docker`: containers of `image`, with no capability and
+            a read-only root, or `docker-unconfined`: with what the engine allows.
+        local_path: `WORKER_LIB_LOCAL_PATH`. The folders in which machines of the local
+            stack find the modules of this process; set by the stack, empty on Fly.
+        local_env: `WORKER_LIB_LOCAL_ENV`. The digest of the environment that machines
+            of the local stack get; set by the stack, empty on Fly.
         local_stay: `WORKER_LIB_LOCAL_STAY`. How long the local stack stays up, at
-            most, for jobs that run or are due when its last user has gone.
+            most, for jobs that run or are due when its last user has ended.
     """
 
     redis_url: str = _env("REDIS_URL", secret=True)
@@ -179,7 +179,7 @@ class Settings:
             raise ConfigError(*problems)
 
     def require_machines(self) -> None:
-        """Check that machines can be asked for.
+        """Check that machines can be created.
 
         Raises:
             ConfigError: something is missing; each sentence names the remedy.

@@ -1,7 +1,7 @@
-"""`worker-lib`: what people call by hand. Each command has a module of its own.
+"""The command line, `worker-lib`. Each command has a module of its own.
 
-Only the module of the command that was called is imported: `--help` has to answer at
-once, and most modules bring an HTTP library or a client of Redis along.
+Only the module of the command in use is imported: `--help` should be fast, and most
+modules import an HTTP library or a client of Redis.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code.
 
-    0 if all is well, 1 if a job or a check failed, 2 for a wrong call or setting, 3
-    for what is not there, 4 if time ran out, 5 if Redis or Fly cannot be reached, 130
-    after Ctrl-C. An error of this library is told in one sentence.
+    0 for success, 1 if a job or a check failed, 2 for a wrong call or setting, 3 if
+    something does not exist, 4 if time ran out, 5 if Redis or Fly cannot be reached,
+    130 after Ctrl-C. An error of this library is printed as one sentence.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -69,20 +69,20 @@ def _status(words: Sequence[str]) -> int:
 
 
 def _discard_output() -> None:
-    """Print no more: who read it has gone, and the interpreter flushes at its end."""
+    """Print no more: the reader has gone, and the interpreter flushes at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    """Return what the words say; exits with 2, and the nearest word we know."""
+    """Return the parsed words; for a wrong one, exit with 2 and name the nearest."""
     parser, known = _parser(words)
     args, strange = parser.parse_known_args(words)
     if strange:
         word = strange[0]
         is_option = word.startswith("-")
-        refusal = f"there is no place for {word!r}"
+        refusal = f"unexpected argument {word!r}"
         parser.error(str(unknown_name("option", word, known)) if is_option else refusal)
     if not _wanted(words):
         parser.error(f"name a command: {', '.join(_COMMANDS)}")

@@ -24,8 +24,8 @@ def add_parser(
         "dev",
         help="run a program with a local Redis and a local Fly",
         description="Start or join this folder's local stack, and run CMD with the "
-        "variables that point to it. The stack ends when its last user has gone "
-        "and no job is left that runs or is due soon.",
+        "variables that point to it. The stack ends when its last user has "
+        "ended and no job runs or is due soon.",
     )
     parser.add_argument("command", nargs="+", metavar="CMD", help="after a --")
     parser.set_defaults(run=_run)
@@ -44,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"worker-lib dev: {args.command[0]}: {error.strerror}", file=sys.stderr)
         return 2
-    # Ctrl-C reaches the program as well; this process stays to hold the stack.
+    # Ctrl-C reaches the program as well; this process stays, as a user of the stack.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: program.terminate())
     status = program.wait()

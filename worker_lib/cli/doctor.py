@@ -1,4 +1,4 @@
-"""`worker-lib doctor`: is everything there that jobs stand on?"""
+"""`worker-lib doctor`: checks everything that jobs need."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-    from worker_lib.doctor import Finding
+    from worker_lib.doctor import Finding, Verdict
 
 __all__ = ["add_parser"]
 
-_MARKS = {
+_MARKS: dict[Verdict, tuple[str, str]] = {
     "ok": ("✓", "green"),
     "warning": ("!", "yellow"),
     "failed": ("✗", "red"),
@@ -45,7 +45,7 @@ def add_parser(
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Return 1 if a check failed; warnings are allowed."""
+    """Return 1 if a check failed; a warning is no failure."""
     from worker_lib.doctor import examine, passed  # noqa: PLC0415 - not for --help
 
     found = examine(os.environ, probing=args.probe)
@@ -58,7 +58,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _printed(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Print each finding as soon as it is there, and pass it on."""
+    """Print each finding at once, and yield it."""
     for finding in findings:
         print(_line(finding), flush=True)
         yield finding

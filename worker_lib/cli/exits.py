@@ -1,4 +1,4 @@
-"""Exit codes, the same for every command, so that scripts can tell ends apart."""
+"""Exit codes, the same for every command, for use in scripts."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ _CODES: tuple[tuple[type[WorkerLibError], int], ...] = (
 
 
 def exit_code(error: WorkerLibError) -> int:
-    """Return the exit code that tells of this error; 1 if none is meant for it."""
+    """Return the exit code for this error; 1 if it has none of its own."""
     codes = (code for kind, code in _CODES if isinstance(error, kind))
     return next(codes, FAILED)

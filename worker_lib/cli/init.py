@@ -58,7 +58,7 @@ def add_parser(
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Write what is missing; return 1 if the image cannot be trusted to be whole."""
+    """Write the files; return 1 if one was left alone or the image lacks something."""
     folder = Path.cwd()
     plan = _plan(args, folder)
     with tempfile.TemporaryDirectory(prefix="worker-lib-") as scratch:
@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _not_ignored(folder: Path) -> list[str]:
-    """Return files with secrets that git would take, if this is a git repository."""
+    """Return the files with secrets that git does not ignore, in a repository."""
     names = [".env", ".secret"]
     try:
         ran = subprocess.run(
@@ -130,7 +130,7 @@ def _plan(args: argparse.Namespace, folder: Path) -> Plan:
 
 
 def _check_region(region: str) -> None:
-    """Refuse what is no region: fly deploy would only find it after the build."""
+    """Refuse an unknown region: fly deploy would do so only after the build."""
     if region not in REGIONS:
         raise ConfigError(
             f"--region: {unknown_name('region', region, REGIONS)} "
@@ -145,7 +145,7 @@ def _slug(text: str) -> str:
 def _write(folder: Path, path: str, content: str | bytes, *, may_replace: bool) -> bool:
     """Write one file; False if it exists, differs, and may not be replaced.
 
-    A wheel of this library is ours, and replaced without asking.
+    The wheel of this library is always replaced.
     """
     target = folder / path
     data = content.encode() if isinstance(content, str) else content

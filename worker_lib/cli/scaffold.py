@@ -1,4 +1,4 @@
-"""The files of a deploy, made from templates, and the commands that come next."""
+"""The files for a deploy, made from templates, and the commands that come next."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _IGNORE = ".gitignore"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the files depend on.
+    """The values that go into the files.
 
     Attributes:
         wsgi: `module:name` that gunicorn serves.
         install: The Dockerfile's step that installs dependencies.
-        src: Modules are in the folder `src`.
-        org: The organization that all apps and the Redis are in.
+        src: Whether modules are in the folder `src`.
+        org: The organization of all apps and of the Redis.
         github: Whether the workflow is wanted.
-        python: Minor version of the image: calls are pickled, so it is ours.
+        python: Minor version of the image: ours, since calls are pickled.
     """
 
     web_app: str
@@ -57,7 +57,7 @@ class Plan:
 def planned_files(plan: Plan, folder: Path) -> dict[str, str]:
     """Return path and text of each file.
 
-    A .gitignore is only made where there is none, since it is the project's own.
+    A .gitignore is only made if the project has none.
     """
     wanted = dict(_FILES)
     if not (folder / _IGNORE).exists():
@@ -68,9 +68,9 @@ def planned_files(plan: Plan, folder: Path) -> dict[str, str]:
 
 
 def rendered(template: str, plan: Plan) -> str:
-    """Return a template's text with the plan's words in it.
+    """Return a template's text with the plan's values in it.
 
-    Placeholders are `@NAME@`: Docker, shells and workflows have uses for `$` and `{`.
+    Placeholders are `@NAME@`: Docker, shells and workflows use `$` and `{`.
     """
     words = {
         "@WEB_APP@": plan.web_app,
@@ -91,10 +91,10 @@ def rendered(template: str, plan: Plan) -> str:
 
 
 def next_commands(plan: Plan) -> tuple[str, ...]:
-    """Return the commands from these files to a website with jobs.
+    """Return the commands that deploy a website with jobs from these files.
 
-    Sources: flyctl, internal/command/redis/create.go (what it asks for unless told),
-    secrets/set.go and secrets.go (without `--stage` machines that run are restarted).
+    Sources: flyctl, internal/command/redis/create.go (the options that it else asks
+    for), secrets/set.go and secrets.go (without `--stage` it restarts machines).
     """
     web, tasks, org = plan.web_app, plan.tasks_app, f"--org {plan.org}"
     redis = f"fly redis create --name {web}-redis {org} --region {plan.region}"

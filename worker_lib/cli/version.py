@@ -1,4 +1,4 @@
-"""`worker-lib version`: what is installed, for reports and for comparing two sides."""
+"""`worker-lib version`: what is installed, for bug reports and for comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what gunicorn should serve, by reading files and never by importing them."""
+"""Finds the app that gunicorn serves; files are read, never imported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FORM = "--wsgi {!r}: write MODULE:NAME, such as app:app or shop.web:create_app(
 
 
 def sources(folder: Path) -> tuple[Path, ...]:
-    """Return the folders that modules are imported from: `src`, if any, goes first."""
+    """Return the folders that modules are imported from: `src` first, if any."""
     src = folder / "src"
     return (src, folder) if src.is_dir() else (folder,)
 
@@ -65,10 +65,10 @@ def find_wsgi(folder: Path) -> str:
 
 
 def check_wsgi(folder: Path, text: str) -> None:
-    """See that gunicorn could serve what was named.
+    """Check that gunicorn can serve `text`.
 
     Raises:
-        ConfigError: it is misspelt, or there is no such module or name.
+        ConfigError: its form is wrong, or there is no such module or name.
     """
     module, name = _parts(text)
     file = module_file(folder, module)
@@ -113,7 +113,7 @@ def _is_installed(folder: Path, name: str) -> bool:
 
 
 def _candidates(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield modules that may hold the app: those of no package first."""
+    """Yield modules that may have the app: those outside packages first."""
     for root in sources(folder):
         for name in _MODULES[:-1]:
             yield name, root / f"{name}.py"
@@ -126,9 +126,9 @@ def _candidates(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _defined(path: Path) -> Iterator[str]:
-    """Yield the names that a module's top level defines; none if it is no Python.
+    """Yield the names that a module defines; none if it cannot be read.
 
-    `*` stands for names that come from a module which was not read.
+    `*` stands for the names of a module that was not read.
     """
     try:
         body = ast.parse(path.read_text()).body
@@ -148,6 +148,6 @@ def _names(body: list[ast.stmt]) -> Iterator[str]:
                 yield from (one.id for one in stored)
         elif isinstance(node, ast.ImportFrom | ast.Import):
             yield from (one.asname or one.name for one in node.names)
-        else:  # what stands inside of if, try and with is defined here, too
+        else:  # names inside if, try and with
             for inner in ("body", "orelse", "finalbody"):
                 yield from _names(getattr(node, inner, []))

@@ -138,7 +138,7 @@ def test_an_end_is_told_in_one_sentence(
         (["version", "--jsno"], "unknown option '--jsno': did you mean '--json'?"),
         (["run", "jobs:add", "1", "--otpion", "x=1"], "did you mean '--option'?"),
         (["--versoin"], "unknown option '--versoin': did you mean '--version'?"),
-        (["version", "now"], "there is no place for 'now'"),
+        (["version", "now"], "unexpected argument 'now'"),
         ([], "name a command: dev, run, doctor"),
     ],
 )
