@@ -214,6 +214,20 @@ def test_a_hook_that_raises_on_a_machine_changes_nothing(
     assert ["succeeded"] == [one.outcome for one in job.attempts]
 
 
+def test_a_mistake_of_a_hook_is_in_the_output_of_the_machine(
+    client: Client, notes: Path
+) -> None:
+    """With the hook, the class and the line, and without what its message holds."""
+    job = there(hooked.raises, notes, "before_run=raise").delay("its own mistake")
+
+    assert isinstance(job.exception(timeout=20), ValueError)
+    (attempt,) = job.attempts
+    told = f"job {job.id}: the before_run hook hooked.fail raised ValueError at "
+    assert told in attempt.output
+    assert "hooked.py:" in attempt.output
+    assert "CANARY" not in attempt.output
+
+
 @pytest.mark.parametrize("hook", ["before_run", "after_run"])
 def test_a_hook_that_spoils_its_event_changes_nothing(
     client: Client, notes: Path, hook: str
