@@ -30,8 +30,9 @@ win.
 Hooks are called in the order of registration, those of `after_` in reverse. One that
 raises changes nothing else: its name, the class and the line are noted, never the
 message. One that hangs is under the task's timeout on a machine, and holds up the call
-elsewhere. On the caller's side KeyboardInterrupt passes, so that Ctrl-C works, and
-hooks may be called from several threads at once.
+elsewhere. On the caller's side KeyboardInterrupt passes, so that Ctrl-C works; hooks
+may be called from several threads at once; and `on_end` and `on_lost` cost one more
+look at Redis each.
 """
 
 from __future__ import annotations
