@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from worker_lib.errors import StoreError
 from worker_lib.logs import get_logger
-from worker_lib.store.changes import Bell
+from worker_lib.store.changes import Wakeup
 from worker_lib.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Sweeper:
         # Stored here, or waited for, and not seen to end; enough of them to know
         # that jobs are under way.
         self._open_jobs: set[str] = set()
-        self._bell: Bell | None = None  # there while the thread runs
+        self._wakeup: Wakeup | None = None  # there while the thread runs
         self._sweep_at = _NEVER
         self._swept_at = -_NEVER
         self._stopped = False
@@ -103,19 +103,21 @@ class Sweeper:
             if self._stopped or at > self._sweep_at - _GRACE:
                 return
             self._sweep_at = at
-            if self._bell is not None:
-                self._bell.ring()
+            if self._wakeup is not None:
+                self._wakeup.notify()
                 return
-            self._bell = bell = Bell()
+            self._wakeup = wakeup = Wakeup()
         name = "worker_lib-sweeper"
-        threading.Thread(target=self._run, args=(bell,), name=name, daemon=True).start()
+        threading.Thread(
+            target=self._run, args=(wakeup,), name=name, daemon=True
+        ).start()
 
     def stop(self) -> None:
         """Sweep no more: one that has begun is the last."""
         with self._lock:
             self._stopped = True
-            if self._bell is not None:
-                self._bell.ring()
+            if self._wakeup is not None:
+                self._wakeup.notify()
 
     def sweep(self) -> SweepReport:
         """Take up what is overdue; machines are launched in the background.
@@ -150,38 +152,38 @@ class Sweeper:
     def _begin(self) -> Sweep:
         return Sweep(self._store, self._launcher, self._codec, self._settings)
 
-    def _run(self, bell: Bell) -> None:
+    def _run(self, wakeup: Wakeup) -> None:
         # Most jobs end so soon that their sweeper never opens a connection.
-        bell.wait(min(_MIN_PAUSE, self._time_left()))
-        while not self._may_end(bell):
+        wakeup.wait(min(_MIN_PAUSE, self._time_left()))
+        while not self._may_end(wakeup):
             try:
                 with self._store.calls() as calls:
-                    self._sweep_in_time(calls, bell)
-                    while not self._may_end(bell, is_connected=True):
-                        self._sweep_in_time(calls, bell)
+                    self._sweep_in_time(calls, wakeup)
+                    while not self._may_end(wakeup, is_connected=True):
+                        self._sweep_in_time(calls, wakeup)
             except Exception as error:  # the thread must outlive any one sweep
                 log.warning("sweep_failed", exc_info=not isinstance(error, StoreError))
-                bell.wait(random.uniform(1, 3))
+                wakeup.wait(random.uniform(1, 3))
                 self._sweep_within(0.0)
 
     def _time_left(self) -> float:
         with self._lock:
             return max(0.0, self._sweep_at - time.monotonic())
 
-    def _may_end(self, bell: Bell, *, is_connected: bool = False) -> bool:
+    def _may_end(self, wakeup: Wakeup, *, is_connected: bool = False) -> bool:
         """Say whether the thread must end, as there is nothing to sweep for."""
         with self._lock:
             is_due = self._sweep_at <= time.monotonic()
             is_wanted = is_due or is_connected or bool(self._open_jobs)
             if is_wanted and self._sweep_at < _NEVER and not self._stopped:
                 return False
-            self._bell, self._sweep_at = None, _NEVER
-        bell.close()
+            self._wakeup, self._sweep_at = None, _NEVER
+        wakeup.close()
         return True
 
-    def _sweep_in_time(self, calls: Calls, bell: Bell) -> None:
+    def _sweep_in_time(self, calls: Calls, wakeup: Wakeup) -> None:
         """Sweep at the next deadline, or as soon as a machine calls for a launcher."""
-        is_called = calls.wait(bell, min(self._time_left(), _LONGEST_WAIT))
+        is_called = calls.wait(wakeup, min(self._time_left(), _LONGEST_WAIT))
         if self._stopped or not (is_called or self._time_left() <= 0):
             return
         with self._lock:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from worker_lib.client.outage import Outage
 from worker_lib.errors import StoreUnavailable
-from worker_lib.store.changes import Bell
+from worker_lib.store.changes import Wakeup
 from worker_lib.store.connection import ANSWER_TIMEOUT, LONGEST_BLOCK, MAX_BLOCK
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Waiters:
         self._lock = threading.Lock()
         self._waiting: dict[str, set[_Waiter]] = {}
         self._added: set[str] = set()
-        self._bell: Bell | None = None  # of the thread, while there is one
+        self._wakeup: Wakeup | None = None  # of the thread, while there is one
 
     def _add(self, waiter: _Waiter) -> None:
         if self._pid != os.getpid():
@@ -108,10 +108,10 @@ class Waiters:
         with self._lock:
             self._waiting.setdefault(waiter.job_id, set()).add(waiter)
             self._added.add(waiter.job_id)
-            if self._bell is not None:
-                self._bell.ring()
+            if self._wakeup is not None:
+                self._wakeup.notify()
                 return
-            self._bell = Bell()
+            self._wakeup = Wakeup()
         threading.Thread(target=self._run, name="worker_lib-await", daemon=True).start()
 
     def _remove(self, waiter: _Waiter) -> None:
@@ -120,22 +120,22 @@ class Waiters:
             others.discard(waiter)
             if not others:
                 self._waiting.pop(waiter.job_id, None)
-            if self._bell is not None:
-                self._bell.ring()
+            if self._wakeup is not None:
+                self._wakeup.notify()
 
     def _waiters(self, job_id: str) -> list[_Waiter]:
         with self._lock:
             return list(self._waiting.get(job_id, ()))
 
     def _run(self) -> None:
-        bell = self._bell
-        if bell is None:
-            raise RuntimeError("the thread was started without its bell")
-        outage = Outage(self._store, None, bell.wait)
-        while not self._ended(bell):
+        wakeup = self._wakeup
+        if wakeup is None:
+            raise RuntimeError("the thread was started without its wakeup")
+        outage = Outage(self._store, None, wakeup.wait)
+        while not self._ended(wakeup):
             try:
                 with self._store.follow() as changes:
-                    for job_ids in self._news(changes, bell):
+                    for job_ids in self._news(changes, wakeup):
                         self._look(job_ids)
                         outage.is_over()
             except StoreUnavailable as error:
@@ -149,16 +149,16 @@ class Waiters:
         except StoreUnavailable:
             self._fail(error)
 
-    def _ended(self, bell: Bell) -> bool:
+    def _ended(self, wakeup: Wakeup) -> bool:
         """Say whether nobody waits any more; the thread must then end."""
         with self._lock:
             if self._waiting:
                 return False
-            self._bell = None
-        bell.close()
+            self._wakeup = None
+        wakeup.close()
         return True
 
-    def _news(self, changes: Changes, bell: Bell) -> Iterator[Sequence[str]]:
+    def _news(self, changes: Changes, wakeup: Wakeup) -> Iterator[Sequence[str]]:
         """Yield jobs to look at, until nobody has waited for a while."""
         now = time.monotonic()
         pause = MAX_BLOCK
@@ -173,7 +173,7 @@ class Waiters:
             # A job that is followed already is not announced as followed again.
             yield list(added & changes.want(wanted))
             leave_at = 0.0 if wanted else leave_at or now + _LINGER
-            yield changes.wait(bell, (leave_at or look_at) - now)
+            yield changes.wait(wakeup, (leave_at or look_at) - now)
             now = time.monotonic()
             if now >= look_at:
                 changes.check(ANSWER_TIMEOUT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from worker_lib.store.changes import Bell
+    from worker_lib.store.changes import Wakeup
 
 __all__ = ["Calls"]
 
@@ -23,14 +23,14 @@ class Calls:
         self._key = key
         self._listens = False
 
-    def wait(self, bell: Bell, timeout: float) -> bool:
-        """Return True when called; False when the bell rings, or after `timeout` s."""
+    def wait(self, wakeup: Wakeup, timeout: float) -> bool:
+        """Return True when called; False when notified, or after `timeout` s."""
         if not self._listens:
             self._connection.send_command("BLPOP", self._key, 0, check_health=False)
             self._listens = True
         if not self._connection.can_read(0):
             # The only way to wait for it and for something else.
-            bell.wait(timeout, self._connection._sock.fileno())  # noqa: SLF001
+            wakeup.wait(timeout, self._connection._sock.fileno())  # noqa: SLF001
         if not self._connection.can_read(0):
             return False
         self._connection.read_response(disconnect_on_error=False)

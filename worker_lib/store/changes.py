@@ -12,29 +12,29 @@ from worker_lib.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Bell", "Changes"]
+__all__ = ["Changes", "Wakeup"]
 
 # What the scripts announce besides: it changes nothing for who waits.
 _PASSING = frozenset({b"scheduled", b"queued", b"running", b"retrying"})
 
 
-class Bell:
-    """Wakes a thread that waits for Redis; any other thread may ring it."""
+class Wakeup:
+    """Wakes a thread that waits for Redis; any other thread may notify it."""
 
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._theirs.setblocking(False)
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake the thread now, or when it next waits."""
         try:
             self._theirs.send(b"!")
         except BlockingIOError:
-            return  # it has rung often enough to be heard
+            return  # it has been notified often enough
 
     def wait(self, timeout: float, descriptor: int = -1) -> None:
-        """Return when it rings, `descriptor` can be read, or time is over (seconds)."""
+        """Return when notified, `descriptor` can be read, or time is over (seconds)."""
         poller = select.poll()
         poller.register(self._ours, select.POLLIN)
         if descriptor >= 0:
@@ -44,7 +44,7 @@ class Bell:
             self._ours.recv(4096)
 
     def close(self) -> None:
-        """Close it; nobody may ring any more."""
+        """Close it; nobody may notify it any more."""
         self._ours.close()
         self._theirs.close()
 
@@ -71,15 +71,15 @@ class Changes:
         self._wanted = wanted
         return before
 
-    def wait(self, bell: Bell, timeout: float) -> list[str]:
+    def wait(self, wakeup: Wakeup, timeout: float) -> list[str]:
         """Return jobs to look at: newly subscribed ones, and those with news.
 
-        Returns early when the bell rings; after `timeout` seconds with nothing.
+        Returns early when notified; after `timeout` seconds with nothing.
         """
         if not self._connection.can_read(0):
             # The only way to wait for it and for something else.
             descriptor = self._connection._sock.fileno()  # noqa: SLF001
-            bell.wait(timeout, descriptor)
+            wakeup.wait(timeout, descriptor)
         found: dict[str, None] = {}
         while self._connection.can_read(0):
             found.update(dict.fromkeys(self._read()))

@@ -1,5 +1,6 @@
-"""Names of what is kept in Redis, for both sides.
+"""Names of what is kept in Redis, where Python uses them.
 
+All keys, those of the scripts too, are described at the head of `lua/_common.lua`.
 Every key starts with the namespace in braces, so that Redis Cluster keeps one
 namespace in one hash slot and a script may touch several of its keys.
 """
@@ -9,11 +10,14 @@ from __future__ import annotations
 import os
 
 __all__ = [
+    "calls_key",
+    "control_key",
     "doctor_marks",
     "job_channel",
     "key_prefix",
     "new_job_id",
     "new_slot_id",
+    "outcome_key",
     "trial_key",
 ]
 
@@ -31,6 +35,21 @@ def new_slot_id() -> str:
 def key_prefix(namespace: str) -> str:
     """Return what every Redis key of this namespace starts with."""
     return "{" + namespace + "}"
+
+
+def outcome_key(namespace: str, job_id: str) -> str:
+    """Return the key of the list that a job's waiters block on."""
+    return f"{key_prefix(namespace)}:out:{job_id}"
+
+
+def calls_key(namespace: str) -> str:
+    """Return the key of the list on which launchers are called."""
+    return f"{key_prefix(namespace)}:calls"
+
+
+def control_key(namespace: str, slot: str) -> str:
+    """Return the key of the list that the machine of a slot blocks on."""
+    return f"{key_prefix(namespace)}:ctl:{slot}"
 
 
 def job_channel(namespace: str, job_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker_lib.errors import StoreError, StoreUnavailable
-from worker_lib.store.keys import key_prefix, new_slot_id
+from worker_lib.store.keys import control_key, key_prefix, new_slot_id
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.scripts import script
 from worker_lib.store.wire import Wire
@@ -123,7 +123,7 @@ class MachineStore:
         prefix = key_prefix(namespace)
         self.wire = Wire(url, prefix)
         self._channel = Wire(url, prefix)
-        self._channel_key = f"{prefix}:ctl:{slot}"
+        self._channel_key = control_key(namespace, slot)
         self._slot = slot
         self._machine_id = machine_id
         self._region = region

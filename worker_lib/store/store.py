@@ -11,7 +11,13 @@ from worker_lib.job import FINAL
 from worker_lib.logs import get_logger
 from worker_lib.store.calls import Calls
 from worker_lib.store.changes import Changes
-from worker_lib.store.keys import job_channel, key_prefix, new_slot_id
+from worker_lib.store.keys import (
+    calls_key,
+    job_channel,
+    key_prefix,
+    new_slot_id,
+    outcome_key,
+)
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.replies import (
     SHOWN,
@@ -333,7 +339,7 @@ class Store:
 
     def wait(self, job_id: str, timeout: float) -> Outcome | None:
         """Block until the job is final; None if woken for another reason, or late."""
-        key = f"{self._prefix}:out:{job_id}"
+        key = outcome_key(self._namespace, job_id)
         element = self._connection.block("BLMOVE", key, key, "LEFT", "RIGHT", timeout)
         return outcome_of(element) if element else None
 
@@ -359,11 +365,11 @@ class Store:
             StoreUnavailable: the connection broke, or could not be opened.
         """
         with self._connection.own() as connection:
-            yield Calls(connection, f"{self._prefix}:calls")
+            yield Calls(connection, calls_key(self._namespace))
 
     def await_call(self, timeout: float) -> bool:
         """Block until a slot waits for a launcher with a token; False if late."""
-        key = f"{self._prefix}:calls"
+        key = calls_key(self._namespace)
         return self._connection.block("BLPOP", key, timeout) is not None
 
     def nest(self, wanted: int, rate: int, burst: int) -> int:

@@ -13,7 +13,7 @@ import pytest
 from waiting import until
 
 from worker_lib.errors import StoreError, StoreUnavailable
-from worker_lib.store.changes import Bell
+from worker_lib.store.changes import Wakeup
 from worker_lib.store.connection import Connection
 from worker_lib.store.keys import key_prefix
 from worker_lib.store.scripts import Script, script
@@ -129,16 +129,16 @@ def test_a_subscription_that_is_silent_is_given_up() -> None:
 def test_a_subscription_that_answers_is_kept(rig: StoreRig) -> None:
     """Hearing of a job, or of nothing but the answer to a PING."""
     job, _ = rig.enqueue()
-    bell = Bell()
+    wakeup = Wakeup()
     with rig.store.follow() as changes:
         assert set() == changes.want([job])
-        assert [job] == until(lambda: changes.wait(bell, 1.0))
+        assert [job] == until(lambda: changes.wait(wakeup, 1.0))
         for _ in range(3):
             changes.check(5.0)
         rig.store.cancel(job)
-        assert [job] == until(lambda: changes.wait(bell, 1.0))
+        assert [job] == until(lambda: changes.wait(wakeup, 1.0))
         assert {job} == changes.want([])
-    bell.close()
+    wakeup.close()
 
 
 def test_a_forked_child_makes_connections_of_its_own(rig: StoreRig) -> None:
