@@ -192,6 +192,7 @@ class Attempt(NamedTuple):
         exit_code: Of the process that ran it, if it died; negative for a signal.
         peak_mb: Most memory it used, in megabytes; None if unknown.
         cpu_s: Seconds of CPU it used; None if unknown.
+        fence: What Redis knows it by, a number that grows with each hand-over.
     """
 
     number: int
@@ -206,6 +207,7 @@ class Attempt(NamedTuple):
     exit_code: int | None = None
     peak_mb: float | None = None
     cpu_s: float | None = None
+    fence: int = 0
 
 
 class JobInfo(NamedTuple):
@@ -314,6 +316,7 @@ def _attempt(told: Mapping[str, str]) -> Attempt:
         exit_code=int(exit_code) if exit_code else None,
         peak_mb=_number(told.get("peak_mb", "")),
         cpu_s=_number(told.get("cpu_s", "")),
+        fence=int(told.get("fence") or 0),
     )
 
 

@@ -32,7 +32,7 @@ class NewJob:
         delay: Seconds.
         unique_for: Seconds for which its key is taken at least.
         retry_of: The job that it runs again, or "".
-        pool_spec: Sealed description of the pool's machines.
+        pool_spec: Sealed description of the pool's machines; b"" if its pool is there.
         queues: The order in which these serve queues: "high,low", or "high=5,low=1".
         may_launch: Whether this process can ask for machines.
     """

@@ -6,7 +6,7 @@ import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.errors import StoreError
+from worker_lib.errors import JobError, StoreError
 from worker_lib.job import FINAL
 from worker_lib.logs import get_logger
 from worker_lib.store.calls import Calls
@@ -93,12 +93,19 @@ class Store:
         Raises:
             StoreUnavailable: nothing is known to be stored.
             StoreError: the user lacks a right that jobs need; nothing was stored.
+            JobError: it runs a job again whose code or pool Redis has forgotten.
         """
         code_hash = str(job.of("code"))
         known = code_hash in self._codes_known
         reply = self._enqueue(job, b"" if known else job.code)
         if reply[0] == b"code":
             reply = self._enqueue(job, job.code)
+        if reply[0] in {b"code", b"pool"}:
+            raise JobError(
+                f"job {job.retry_of} cannot be run again: Redis no longer has its "
+                f"{reply[0].decode()}; call the task again",
+                job_id=job.retry_of,
+            )
         if reply[0] == b"rights":
             raise StoreError(self._rights_missing(reply[1:]))
         if code_hash:
@@ -240,7 +247,7 @@ class Store:
             queue: Its name.
             task: `module:name`.
             tag: `name=value`.
-            since: Seconds since the epoch, by Redis's clock.
+            since: Seconds since the epoch, by Redis's clock; below 0: so many ago.
             cursor: Of the part before; None for the first.
             budget: Looks at so many jobs of the list; the part has that many at most.
         """

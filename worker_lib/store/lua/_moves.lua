@@ -46,12 +46,19 @@ local function promote(pool, about)
   end
 end
 
--- One job less needs this code; the last one leaves it a while for calls to come.
-local function let_go_of_code(hash)
-  if redis.call('EXISTS', key('code', hash)) == 0 then return end
-  if redis.call('HINCRBY', key('code', hash), 'jobs', -1) <= 0 then
-    redis.call('PEXPIRE', key('code', hash), 600000)
+-- One job less needs this code; the last one leaves it a while for calls to come, and
+-- longer if one of them may be run again.
+local function let_go_of_code(hash, status, keep)
+  local code = key('code', hash)
+  if redis.call('EXISTS', code) == 0 then return end
+  local left = redis.call('HINCRBY', code, 'jobs', -1)
+  if status == 'succeeded' and left > 0 then return end
+  local kept_until = tonumber(redis.call('HGET', code, 'kept_until') or '0')
+  if status ~= 'succeeded' then
+    kept_until = math.max(kept_until, now + keep / 1000)
+    redis.call('HSET', code, 'kept_until', text(kept_until))
   end
+  if left <= 0 then redis.call('PEXPIRE', code, math.max(600000, ms(kept_until - now))) end
 end
 
 -- The job that held a key is final: the key is free, unless it was given for a time.
@@ -67,10 +74,10 @@ local ATTEMPT = {'cause', 'error', 'tail', 'exit_code', 'peak_mb', 'cpu_s'}
 
 -- The record's past attempts and the one under way, a JSON line each.
 local function closed_attempts(job, report)
-  local attempt, machine, region, boot, started, past = read(key('job', job), 'attempt',
-    'machine', 'region', 'boot', 'started', 'past')
-  local line = {attempt = attempt, machine = machine or '', region = region or '',
-    boot = boot or '', started = started, ended = NOW}
+  local attempt, fence, machine, region, boot, started, past = read(key('job', job),
+    'attempt', 'fence', 'machine', 'region', 'boot', 'started', 'past')
+  local line = {attempt = attempt, fence = fence, machine = machine or '',
+    region = region or '', boot = boot or '', started = started, ended = NOW}
   for _, name in ipairs(ATTEMPT) do line[name] = report[name] end
   local lines = (past or '') .. cjson.encode(line) .. '\n'
   if #lines > 65536 then lines = string.gsub(lines, '^[^\n]*\n', '') end
@@ -112,7 +119,7 @@ local function finish(job, status, outcome, report)
   move(job, from, status, unpack(kept))
   redis.call('PEXPIRE', record, keep + DAY_MS)
   if from ~= 'running' then leave_line(job, pool, queue) end
-  if code then let_go_of_code(code) end
+  if code then let_go_of_code(code, status, keep + DAY_MS) end
   if wanted then let_go_of_unique(job, task, wanted, unique_until) end
   if status ~= 'succeeded' then list_under(key('ended', status), job, created, keep) end
 end

@@ -6,8 +6,9 @@ local first_field = 22  -- from there on, fields of the record and their values
 -- `launch_grace` is how many seconds its caller may take to launch it (0: the caller has
 -- no token), `tags` 'name=value' lines, `code` '' if this process takes it for stored.
 -- Returns {'stored', job, status, slot or '', trouble, seconds to the next deadline,
---   eviction policy or ''}, {'code'} if the code is wanted, or {'rights', command,
---   refusal ...} if this user of Redis may not do what jobs need: nothing was stored.
+--   eviction policy or ''}, {'code'} if the code is wanted, {'pool'} if the pool is, or
+--   {'rights', command, refusal ...} if this user of Redis may not do what jobs need:
+--   nothing was stored. `spec` is '' for a pool that is there already.
 -- Asked twice, as after a lost reply, it stores nothing more and says the same. Where a
 -- job that holds the same key is not final yet, or the time is not over for which it was
 -- given, or where another call runs the job `retry_of` again, it says the same of that
@@ -43,7 +44,7 @@ end
 local unique = key_wanted ~= '' and P .. ':unique:' .. task .. ':' .. key_wanted
 if unique then
   local holder = redis.call('GET', unique)
-  local same = holder and known(holder)
+  local same = holder and holder ~= retry_of and known(holder)
   if same then return same end
 end
 if retry_of ~= '' then
@@ -51,6 +52,7 @@ if retry_of ~= '' then
   local status = other and redis.call('HGET', key('job', other), 'status')
   if status and not FINAL[status] then return known(other) end
 end
+if spec == '' and not about.spec then return {'pool'} end
 if code_hash ~= '' and code == ''
     and redis.call('HEXISTS', key('code', code_hash), 'body') == 0 then
   return {'code'}
@@ -85,7 +87,7 @@ end
 for tag in string.gmatch(tags, '[^\n]+') do
   list_under(key('tag', tag), job, created, keep + DAY_MS)
 end
-if about.spec ~= spec then
+if spec ~= '' and about.spec ~= spec then
   -- A pool that is new here does not know yet which queues are paused.
   about.paused = table.concat(redis.call('HKEYS', P .. ':paused'), ',')
   about.rule, about.max = rule, max_machines

@@ -1,11 +1,13 @@
 local index, created_from, after, since, status, queue, task, budget = unpack(ARGV)
 -- Jobs of a list (`index` is the rest of its key), newest first: those with this status,
--- queue and task ('' for any), created at `since` or later. Examines `budget` of them,
+-- queue and task ('' for any), created at `since` or later (below 0: so many seconds
+-- ago). Examines `budget` of them,
 -- beginning after the job `after` that was created at `created_from` ('' and '+inf': with
 -- the newest).
 -- Returns {`created_from` and `after` of the next part ('' if there is none), jobs ...}.
 local name, found, forgotten = P .. ':' .. index, {'', ''}, {}
 budget, since = tonumber(budget), tonumber(since)
+if since < 0 then since = now + since end
 
 local function examine()
   local rank = after ~= '' and redis.call('ZREVRANK', name, after)
