@@ -111,9 +111,7 @@ class Codec:
                 limit_bytes=self.max_bytes,
             )
         header = bytes((_FORMAT, *sys.version_info[:2], flags))
-        context = self._context(kind, job_id, fence)
-        mac = _mac(self._keys[self._signing][kind], context, header, body)
-        return b"".join((header, self._signing, mac, body))
+        return self._signed(header, self._context(kind, job_id, fence), kind, body)
 
     def open(
         self, envelope: bytes, *, kind: bytes, job_id: str, fence: str = ""
@@ -126,6 +124,29 @@ class Codec:
                 newer library wrote it.
             PayloadTooLarge: it would grow beyond all measure when decompressed.
         """
+        header, body = self._verified(envelope, kind, job_id, fence)
+        _check_versions(header, kind)
+        if not header[3] & _COMPRESSED:
+            return body
+        return _decompress(body, self.max_bytes * _MAX_GROWTH)
+
+    def reseal(
+        self, envelope: bytes, *, kind: bytes, job_id: str, fence: str, new_job_id: str
+    ) -> bytes:
+        """Return what was sealed for one job as an envelope of another job.
+
+        The body is not looked at, and keeps the version of the Python that wrote it.
+
+        Raises:
+            SignatureMismatch: it was not sealed for `job_id`, or it was changed.
+        """
+        header, body = self._verified(envelope, kind, job_id, fence)
+        return self._signed(header, self._context(kind, new_job_id, fence), kind, body)
+
+    def _verified(
+        self, envelope: bytes, kind: bytes, job_id: str, fence: str
+    ) -> tuple[bytes, bytes]:
+        """Return the header and the body of a genuine envelope."""
         header, key_id, mac, body = _split(envelope)
         whose = _WHOSE.get(kind, "job")
         keys = self._keys.get(key_id)
@@ -138,10 +159,11 @@ class Codec:
                 "signed with our WORKER_LIB_SECRET: set the same secret in the app "
                 "and its machines, or find out who else writes to this Redis"
             )
-        _check_versions(header, kind)
-        if not header[3] & _COMPRESSED:
-            return body
-        return _decompress(body, self.max_bytes * _MAX_GROWTH)
+        return header, body
+
+    def _signed(self, header: bytes, context: bytes, kind: bytes, body: bytes) -> bytes:
+        mac = _mac(self._keys[self._signing][kind], context, header, body)
+        return b"".join((header, self._signing, mac, body))
 
     def _context(self, kind: bytes, job_id: str, fence: str) -> bytes:
         return b"\0".join((kind, self._namespace, job_id.encode(), fence.encode()))

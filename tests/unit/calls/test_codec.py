@@ -235,3 +235,47 @@ def test_code_is_named_by_its_content() -> None:
     assert content_hash(b"a") == content_hash(b"a")
     assert content_hash(b"a") != content_hash(b"b")
     assert 32 == len(content_hash(b""))
+
+
+@pytest.mark.parametrize("body", [b"payload", b"ab" * 4_000])
+def test_a_call_can_be_sealed_for_another_job_without_a_look_at_it(body: bytes) -> None:
+    """The same bytes, and the same Python in the header, whatever runs here."""
+    theirs = forge(body, header=bytes((1, 3, 4, 0)))
+
+    moved = make().reseal(theirs, kind=CALL, job_id="j1", fence="", new_job_id="j2")
+
+    assert theirs[:4] == moved[:4]
+    with pytest.raises(UnknownVersion, match=r"pickled by Python 3\.4"):
+        make().open(moved, kind=CALL, job_id="j2")
+    ours = make().seal(body, kind=CALL, job_id="j1", fence="place")
+    moved = make().reseal(ours, kind=CALL, job_id="j1", fence="place", new_job_id="j2")
+    assert body == make().open(moved, kind=CALL, job_id="j2", fence="place")
+    with pytest.raises(SignatureMismatch):
+        make().open(moved, kind=CALL, job_id="j1", fence="place")
+
+
+def test_what_is_not_genuine_is_not_sealed_again() -> None:
+    """Else whoever writes to Redis had their bytes signed."""
+    envelope = make().seal(b"payload", kind=CALL, job_id="j1", fence="place")
+
+    for changed in (
+        envelope[:-1] + b"!",
+        make("t" * 32).seal(b"x", kind=CALL, job_id="j1"),
+    ):
+        with pytest.raises(SignatureMismatch):
+            make().reseal(
+                changed, kind=CALL, job_id="j1", fence="place", new_job_id="j2"
+            )
+    with pytest.raises(SignatureMismatch):
+        make().reseal(envelope, kind=CALL, job_id="j1", fence="other", new_job_id="j2")
+
+
+def test_a_call_of_the_old_secret_is_sealed_with_the_new_one() -> None:
+    """A retry after a change of the secret outlives the old one."""
+    envelope = make("o" * 32).seal(b"payload", kind=CALL, job_id="j1")
+
+    moved = make(old="o" * 32).reseal(
+        envelope, kind=CALL, job_id="j1", fence="", new_job_id="j2"
+    )
+
+    assert b"payload" == make().open(moved, kind=CALL, job_id="j2")
