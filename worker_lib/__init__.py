@@ -13,6 +13,8 @@ TYPE_CHECKING = False  # typing itself would cost more than this whole package
 
 if TYPE_CHECKING:
     from worker_lib.client.handle import Job
+    from worker_lib.client.inspection import iter_jobs, jobs
+    from worker_lib.client.queues import Queue, queues
     from worker_lib.context import current_job
     from worker_lib.errors import (
         ApiUnavailable,
@@ -88,6 +90,7 @@ __all__ = [
     "PayloadError",
     "PayloadTooLarge",
     "Progress",
+    "Queue",
     "RateLimited",
     "ResultExpired",
     "Retry",
@@ -106,6 +109,9 @@ __all__ = [
     "__version__",
     "current_job",
     "fly_task",
+    "iter_jobs",
+    "jobs",
+    "queues",
 ]
 
 __version__ = "0.1.0"
@@ -113,6 +119,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "context": ("current_job",),
     "client.handle": ("Job",),
+    "client.inspection": ("iter_jobs", "jobs"),
+    "client.queues": ("Queue", "queues"),
     "fly.guest": ("Guest",),
     "job": ("Attempt", "JobInfo", "Progress"),
     "retry": ("Retry",),

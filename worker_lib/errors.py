@@ -321,7 +321,7 @@ class JobCancelled(JobError):
 
 
 class JobExpired(JobError):
-    """The job waited for a machine longer than `WORKER_LIB_PENDING_TTL` allows."""
+    """The job waited for a machine longer than `expires=` allows, or the setting."""
 
 
 class JobNotFound(JobError):

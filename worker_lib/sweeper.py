@@ -84,6 +84,11 @@ class Sweeper:
         if self._settings.fly_api_token:
             self._arm(next_in)
 
+    def look_soon(self) -> None:
+        """Sweep in the background as soon as may be, if this process has a token."""
+        if self._settings.fly_api_token:
+            self._arm(0.0)
+
     def forget(self, job_id: str) -> None:
         """Note that a job was seen to end."""
         with self._lock:

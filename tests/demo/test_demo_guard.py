@@ -10,7 +10,7 @@ import pytest
 from demo.guard import RateLimit
 from demo.streams import StreamSlots
 from worker.tasks import make_report
-from worker_lib.client.inspection import recent_jobs
+from worker_lib.client.inspection import jobs
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -43,7 +43,7 @@ def test_another_site_changes_nothing(old_browser: FlaskClient, site: str) -> No
     for path in ("/mail", "/picture", "/report", f"/jobs/{job.id}/cancel"):
         answer = old_browser.post(path, data=form, headers=headers)
         assert 403 == answer.status_code
-    assert [("scheduled", job.id)] == [(j.status, j.id) for j in recent_jobs()]
+    assert [("scheduled", job.id)] == [(j.status, j.id) for j in jobs()]
 
 
 def test_an_old_browser_needs_the_token_of_its_own_cookie(
@@ -78,7 +78,7 @@ def test_mails_are_rationed_for_each_client(browser: FlaskClient) -> None:
     codes = [browser.post("/mail", data=MAIL).status_code for _ in range(100)]
 
     assert [303] * 5 + [429] * 95 == codes
-    assert 5 == len(recent_jobs(limit=100))
+    assert 5 == len(jobs(limit=100))
     browser.environ_base["REMOTE_ADDR"] = "192.0.2.7"
     assert 303 == browser.post("/mail", data=MAIL).status_code
 

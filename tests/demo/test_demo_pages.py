@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from worker_lib import Job
-from worker_lib.client.inspection import recent_jobs
+from worker_lib.client.inspection import jobs
 from worker_lib.errors import ConfigError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def test_a_mail_that_could_do_harm_is_not_stored(
 
     assert 400 == answer.status_code
     assert f'id="{field}-problem"' in answer.text
-    assert [] == recent_jobs()
+    assert [] == jobs()
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_report_out_of_bounds_is_not_stored(
 
     assert 400 == answer.status_code
     assert f'id="{field}-problem"' in answer.text
-    assert [] == recent_jobs()
+    assert [] == jobs()
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_an_upload_over_4_mb_gets_a_page(browser: FlaskClient) -> None:
 
     assert 413 == answer.status_code
     assert "4 MB" in answer.text
-    assert [] == recent_jobs()
+    assert [] == jobs()
 
 
 def test_a_file_name_with_markup_and_a_path_is_only_text(
@@ -359,7 +359,7 @@ def test_on_fly_a_stranger_gets_no_mail_and_pictures_are_shown(
     closed = create_app().test_client()
 
     assert 400 == closed.post("/mail", data=MAIL, headers=headers).status_code
-    assert [] == recent_jobs()
+    assert [] == jobs()
     page = closed.get("/", headers=headers)
     assert "Mail is switched off here" in page.text
     assert "Not set up" not in page.text

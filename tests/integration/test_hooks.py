@@ -387,3 +387,17 @@ def _cause(call: Callable[[], object]) -> BaseException:
     with pytest.raises(Exception) as caught:  # noqa: PT011 - told by its cause
         call()
     return caught.value.__cause__ or caught.value
+
+
+def test_a_job_that_is_run_again_is_stored_between_hooks(
+    client: Client, notes: Path
+) -> None:
+    """As any call; it keeps the headers that its call has."""
+    job = hooked.add.options(delay="1h").delay(1, 2)
+    job.cancel()
+
+    again = job.retry()
+
+    stored = told(notes, "caller", "job_id", "task")
+    assert [(name, again.id, "hooked:add") for name in STORED] == stored[-2:]
+    assert 3 == again.result(timeout=20)

@@ -5,8 +5,8 @@ A line with an ignore must be an error: mypy reports an ignore that is not neede
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
 import worker_lib
@@ -39,6 +39,7 @@ from worker_lib import (
     PayloadError,
     PayloadTooLarge,
     Progress,
+    Queue,
     RateLimited,
     ResultExpired,
     Retry,
@@ -57,6 +58,9 @@ from worker_lib import (
     current_job,
     fly_task,
     hooks,
+    iter_jobs,
+    jobs,
+    queues,
 )
 from worker_lib.context import CurrentJob
 from worker_lib.errors import FailureKind, Problem
@@ -80,6 +84,12 @@ def add(a: int, b: int = 0) -> int:
     env={"TZ": "UTC"},
     on_lost="fail",
     linger=10,
+    priority=5,
+    tags={"tenant": "x"},
+    key="nightly",
+    unique_for="1h",
+    expires="10m",
+    queues="high=5,low=1",
 )
 def report(user_id: int, *, pages: int = 1) -> str:
     return f"{user_id}:{pages}"
@@ -119,6 +129,8 @@ def decorating() -> None:
     fly_task(timeuot=5)  # type: ignore[call-overload]
     fly_task(retry="often")  # type: ignore[call-overload]
     fly_task(5)  # type: ignore[call-overload]
+    fly_task(priority="high")  # type: ignore[call-overload]
+    fly_task(tags={"tenant": 7})  # type: ignore[dict-item]
 
 
 def calling() -> None:
@@ -200,9 +212,34 @@ def handles(job: Job[int]) -> None:
     assert_type(job.wait(1.5), bool)
     assert_type(job.cancel(), bool)
     assert_type(job.watch(), Iterator[JobInfo])
+    assert_type(job.retry(), Job[int])
+    assert_type(job.logs(), str)
+    assert_type(job.logs(2), str)
+    job.edit(args=[1], kwargs={"b": 2}, queue="high", priority=5, first=True)
+    job.edit(delay="5m")
+    job.edit(delay=timedelta(minutes=5))
+    job.edit(5)  # type: ignore[call-arg, arg-type]
+    job.edit(priority="high")  # type: ignore[arg-type]
+    job.delete()
     wider: Job[int | str] = job
     narrower: Job[bool] = job  # type: ignore[assignment]
     del wider, narrower
+
+
+def lists(info: JobInfo) -> None:
+    assert_type(jobs(), list[JobInfo])
+    assert_type(jobs(status="failed", tag="a=b", since="1h", limit=5), list[JobInfo])
+    assert_type(jobs(queue="high", task="m:t", after=info), list[JobInfo])
+    assert_type(jobs(since=datetime.now(UTC), after=info.id), list[JobInfo])
+    assert_type(iter_jobs(tag="a=b"), Iterator[JobInfo])
+    jobs("failed")  # type: ignore[call-arg]
+    jobs(limit="5")  # type: ignore[arg-type]
+    high = Queue("high")
+    assert_type((high.name, high.paused, high.waiting), tuple[str, bool, int])
+    high.pause()
+    high.resume()
+    assert_type([one.waiting for one in queues()], list[int])
+    assert_type([one.paused_at for one in queues()], list[float | None])
 
 
 def records(info: JobInfo, attempt: Attempt, progress: Progress) -> None:
@@ -210,6 +247,9 @@ def records(info: JobInfo, attempt: Attempt, progress: Progress) -> None:
     assert_type(info.final, bool)
     assert_type(info.progress, Progress | None)
     assert_type(info.attempts, tuple[Attempt, ...])
+    assert_type(info.priority, int)
+    assert_type(info.tags, Mapping[str, str])
+    assert_type((info.key, info.retry_of, info.retried_as), tuple[str, str, str])
     assert_type(attempt.boot_s, float | None)
     assert_type(attempt.ended_at, float | None)
     assert_type(progress.done, float)

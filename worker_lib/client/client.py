@@ -8,8 +8,6 @@ the finishing script wakes it, then verifies and loads what the machine wrote.
 from __future__ import annotations
 
 import atexit
-import dataclasses
-import functools
 import math
 import os
 import sys
@@ -20,24 +18,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_lib import context, hooks
-from worker_lib.calls import codec, pickling
+from worker_lib.calls import pickling
 from worker_lib.calls.codec import Codec
-from worker_lib.calls.plan import Plan
+from worker_lib.client.edits import Edits
+from worker_lib.client.encoding import Encoder
 from worker_lib.client.events import Ends, enqueue
 from worker_lib.client.handle import Job
 from worker_lib.client.nesting import Nesting
 from worker_lib.client.outage import Outage
 from worker_lib.client.outcomes import load
+from worker_lib.client.output import printed
 from worker_lib.client.waiters import Waiters, in_thread
 from worker_lib.errors import (
     JobError,
     JobLost,
     JobNotFound,
-    PayloadTooLarge,
     StoreUnavailable,
     WaitTimeout,
 )
-from worker_lib.job import FIELDS
 from worker_lib.launcher import Launcher
 from worker_lib.settings import Settings
 from worker_lib.store.connection import (
@@ -47,7 +45,6 @@ from worker_lib.store.connection import (
     Connection,
 )
 from worker_lib.store.keys import key_prefix, new_job_id
-from worker_lib.store.new_job import NewJob
 from worker_lib.store.replies import Outcome, Seen
 from worker_lib.store.store import Store
 from worker_lib.sweeper import Sweeper
@@ -56,9 +53,11 @@ from worker_lib.trouble import rebuild
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from worker_lib.calls.options import TaskOptions
+    from worker_lib.client.edits import Changes
     from worker_lib.job import JobInfo
     from worker_lib.machines.api import MachinesApi
+    from worker_lib.retry import Retry
+    from worker_lib.store.new_job import NewJob
     from worker_lib.task import Task
 
 __all__ = ["Client", "default_client"]
@@ -67,12 +66,8 @@ R = TypeVar("R")
 
 # How long a program that is done may be held up by machines it has yet to ask for.
 _FLUSH_AT_EXIT = 10.0
-_MAX_NAME = 200
 # The next deadline of somebody else's job is not known, but has hardly passed.
 _FIRST_LOOK = 1.0
-_MAX_PLANS = 256
-# Options that stand in a job's record as they are.
-_OPTIONS = {field.name: field.option for field in FIELDS.values() if field.option}
 
 
 class Client:
@@ -108,10 +103,11 @@ class Client:
         self._may_launch = bool(settings.fly_api_token)
         self.launcher = Launcher(self.store, self._make_api, self._codec, settings)
         self.sweeper = Sweeper(self.store, self.launcher, self._codec, settings)
-        self._plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
+        self._encoder = Encoder(settings, self._codec)
         self._env_digest = env_digest or (lambda: settings.local_env)
         self._nesting = Nesting(self.store, settings)
         self._ends = Ends(self.store)
+        self.edits = Edits(self.store, self._codec)
         self._waiters = Waiters(self.store, self._looked_at)
 
     def __repr__(self) -> str:
@@ -124,7 +120,7 @@ class Client:
         """Store a call; see `Task.delay`."""
         if hooks.before_enqueue or hooks.after_enqueue:
             store = partial(self._submit, task, args, kwargs)
-            return enqueue(task, new_job_id(), store)
+            return enqueue(task.name, task.spec.queue, new_job_id(), store)
         return self._submit(task, args, kwargs, new_job_id(), None)
 
     def _submit(
@@ -135,20 +131,55 @@ class Client:
         job_id: str,
         headers: dict[str, str] | None,
     ) -> Job[R]:
-        plan = self._plan(task.spec.shared, self._env_digest())
         generation = self._nesting.admit(task.name)
-        try:
-            call = pickling.Call(
-                args,
-                kwargs,
-                task.spec.retry if task.spec.retry.max_attempts > 1 else None,
-                generation,
-                task.spec.queue,
-                headers,
-            )
-            new = self._encode(task, plan, call, job_id)
-        except PayloadTooLarge as error:
-            raise error.of(task.name) from None
+        call = pickling.Call(
+            args, kwargs, _retry_of(task), generation, task.spec.queue, headers
+        )
+        new = self._encoder.encode(task, call, job_id, self._env_digest())
+        return self._stored(new)
+
+    def retry(self, job_id: str) -> Job[Any]:
+        """Run a job again under a new id; see `Job.retry`."""
+        info = self.look(job_id).info
+        self._nesting.admit(info.task)
+        new = self.edits.again(job_id, may_launch=self._may_launch)
+        if hooks.before_enqueue or hooks.after_enqueue:
+            # The call keeps the headers that it has.
+            return enqueue(info.task, info.queue, new.id, lambda *_: self._stored(new))
+        return self._stored(new)
+
+    def edit(self, job_id: str, changes: Changes) -> None:
+        """Change a job that waits; see `Job.edit`."""
+        if not self.edits.edit(job_id, changes):
+            raise self._not_found(job_id)
+        self.sweeper.attend(job_id, changes.delay or 0.0)
+
+    def delete(self, job_id: str) -> None:
+        """Forget a job; see `Job.delete`."""
+        if not self.edits.delete(job_id):
+            raise self._not_found(job_id)
+        self.sweeper.forget(job_id)
+
+    def logs(self, job_id: str, attempt: int | None) -> str:
+        """Return what a job has printed; see `Job.logs`."""
+        info = self.look(job_id).info
+        return printed(self._codec, info, self.store.output(job_id), attempt)
+
+    def resume(self, queue: str) -> None:
+        """Let jobs of a queue run again; see `Queue.resume`."""
+        self.store.resume(queue)
+        self.sweeper.look_soon()
+
+    def catch_up(self) -> None:
+        """Do at once what `edit` and `resume` leave to the background.
+
+        For a program that is about to end.
+        """
+        if self._may_launch:
+            self.sweeper.sweep()
+
+    def _stored(self, new: NewJob) -> Job[Any]:
+        """Store a call, and ask for the machine that is owed for it."""
         stored = self.store.enqueue(new)
         if stored.slot and self._may_launch:
             self.launcher.launch(stored.slot)
@@ -285,56 +316,6 @@ class Client:
             settings.api_hostname, settings.fly_api_token, settings.fly_app
         )
 
-    def _plan_of(self, options: TaskOptions, local_env: str) -> Plan:
-        settings = self.settings
-        if local_env != settings.local_env:
-            settings = dataclasses.replace(settings, local_env=local_env)
-        return Plan.of(options, settings, self._codec)
-
-    def _encode(
-        self,
-        task: Task[..., Any],
-        plan: Plan,
-        call: pickling.Call,
-        job_id: str,
-    ) -> NewJob:
-        options, name = task.spec, pickling.reference(pickling.bare(task))
-        code_hash, code, shown = "", b"", (name or task.name)[:_MAX_NAME]
-        if not name:
-            body = pickling.dump_code(pickling.bare(task))
-            code_hash = codec.content_hash(body)
-            code = self._codec.seal(body, kind=codec.CODE, job_id=code_hash)
-        body = pickling.dump_call(task.name, call, bound=len(task.first))
-        place = codec.call_place(
-            code_hash or shown,
-            pool=plan.pool,
-            timeout=options.timeout,
-            policy=plan.policy,
-        )
-        own = {name: getattr(options, of) for name, of in _OPTIONS.items()}
-        record = {
-            **plan.record,
-            **own,
-            "task": shown,
-            "code": code_hash,
-            "call": self._codec.seal(body, kind=codec.CALL, job_id=job_id, fence=place),
-        }
-        if options.expires is not None:
-            record["pending"] = options.expires
-        return NewJob(
-            id=job_id,
-            record=record,
-            tags=dict(options.tags),
-            code=code,
-            delay=options.delay,
-            unique_for=options.unique_for,
-            pool_spec=plan.spec,
-            queues=plan.queues,
-            max_machines=plan.max_machines,
-            linger=options.linger,
-            may_launch=self._may_launch,
-        )
-
     def _wait(
         self,
         job_id: str,
@@ -409,6 +390,11 @@ class Client:
 
 # Woken for nothing, a waiter does not look again sooner than this.
 _SHORTEST_LOOK = 0.2
+
+
+def _retry_of(task: Task[..., Any]) -> Retry | None:
+    return task.spec.retry if task.spec.retry.max_attempts > 1 else None
+
 
 _default: Client | None = None
 _default_lock = threading.Lock()

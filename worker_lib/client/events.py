@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from worker_lib import hooks
 from worker_lib.errors import JobFailed, StoreError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from worker_lib.client.handle import Job
     from worker_lib.store.store import Store
-    from worker_lib.task import Task
 
 __all__ = ["Ends", "enqueue"]
 
@@ -28,18 +27,20 @@ _PATIENCE = 2.0
 
 
 def enqueue(
-    task: Task[..., Any],
+    task: str,
+    queue: str,
     job_id: str,
     store: Callable[[str, dict[str, str] | None], Job[R]],
 ) -> Job[R]:
     """Store a call between the hooks before and after it; raise what that raises.
 
     Args:
-        task: That is called.
+        task: Name of what is called.
+        queue: In which the job is to wait.
         job_id: Under which the call is stored, unless another job stands for it.
         store: Takes that id and the headers that hooks have set.
     """
-    event = Event("caller", job_id, task=task.name, queue=task.spec.queue)
+    event = Event("caller", job_id, task=task, queue=queue)
     hooks.before_enqueue.fire(event)
     headers = hooks.checked_headers(event)
     began = time.monotonic()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from worker_lib.client.edits import Changes
 from worker_lib.errors import JobCancelled, JobExpired, ResultExpired, WaitTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from datetime import timedelta
 
     from worker_lib.client.client import Client
     from worker_lib.job import Attempt, JobInfo, JobStatus
@@ -134,6 +136,77 @@ class Job(Generic[R_co]):
             JobNotFound: Redis has no such job.
         """
         return self._client.cancel(self.id)
+
+    def retry(self) -> Job[R_co]:
+        """Run a job that failed, was cancelled or expired again, as a new job.
+
+        The call, its options, tags and headers are the same; its attempts start anew,
+        and the new job's `retry_of` names this one. While the new job has not ended, a
+        further `retry` of this one returns it too.
+
+        Raises:
+            JobError: it has not ended yet, or it succeeded.
+            JobNotFound: Redis has no such job, or no longer has it.
+            SignatureMismatch: its call is not signed with our secret.
+        """
+        return self._client.retry(self.id)
+
+    def edit(
+        self,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        delay: float | str | timedelta | None = None,
+        first: bool = False,
+    ) -> None:
+        """Change a job that waits for its first run, or its next; all at once.
+
+        What is not given stays as it is. New arguments are pickled and signed here, and
+        the old ones unpickled; a method's first argument is its instance.
+
+        Args:
+            args: All its positional arguments.
+            kwargs: All its named arguments.
+            queue: The queue that it moves to.
+            priority: -100 to 100; higher goes first.
+            delay: It starts no sooner than this from now; 0: it may start now.
+            first: Have it go before all others that wait in its queue now.
+
+        Raises:
+            JobError: it runs, or has ended.
+            JobNotFound: Redis has no such job, or no longer has it.
+            ConfigError: a value cannot be, or nothing is to be changed.
+            TypeError: the function does not take these arguments.
+            ArgumentsNotEncodable: one of them cannot be pickled.
+            PayloadError: the old arguments cannot be loaded here.
+        """
+        wanted = {"args": args, "kwargs": kwargs, "queue": queue, "first": first}
+        changes = Changes.of(**wanted, priority=priority, delay=delay)
+        self._client.edit(self.id, changes)
+
+    def delete(self) -> None:
+        """Forget a job that waits, which is cancelled first, or that has ended.
+
+        Raises:
+            JobError: it runs.
+            JobNotFound: Redis has no such job, or no longer has it.
+        """
+        self._client.delete(self.id)
+
+    def logs(self, attempt: int | None = None) -> str:
+        """Return what the job has printed to stdout and stderr, in order.
+
+        Args:
+            attempt: Only of this attempt, from 1; None: of all, each after a line
+                that names it if there were several.
+
+        Raises:
+            JobNotFound: Redis has no such job, or no longer has it.
+            SignatureMismatch: it is not signed by a machine of ours.
+        """
+        return self._client.logs(self.id, attempt)
 
     def watch(self, timeout: float | None = 60.0) -> Iterator[JobInfo]:
         """Yield the job as it is, then again at each change, until it is final.

@@ -2,40 +2,109 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from worker_lib import labels
+from worker_lib.checks import choice, seconds, stripped
 from worker_lib.client.client import default_client
-from worker_lib.errors import MachineNotFound, MachineWaitTimeout
+from worker_lib.errors import (
+    ConfigError,
+    MachineNotFound,
+    MachineWaitTimeout,
+    Problem,
+)
+from worker_lib.job import MOVES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from datetime import timedelta
 
     from worker_lib.job import JobInfo
     from worker_lib.machines.api import MachinesApi
     from worker_lib.machines.types import Machine
     from worker_lib.settings import Settings
 
-__all__ = ["find_jobs", "find_machine", "recent_jobs"]
+__all__ = ["find_jobs", "find_machine", "iter_jobs", "jobs"]
 
 _LOOK_SECONDS = 3.0
+_MAX_PAGE = 1000
+_STATUSES = tuple(dict.fromkeys(move.target for move in MOVES))
 
 
-def recent_jobs(limit: int = 20) -> list[JobInfo]:
-    """Return the newest jobs of this namespace, newest first.
-
-    Two commands to Redis. Jobs that Redis has forgotten are left out.
+def jobs(
+    *,
+    status: str | None = None,
+    queue: str | None = None,
+    task: str | None = None,
+    tag: str | None = None,
+    since: float | str | timedelta | datetime | None = None,
+    limit: int = 50,
+    after: JobInfo | str | None = None,
+) -> list[JobInfo]:
+    """Return jobs of this namespace, newest first; those to which all of it applies.
 
     Args:
-        limit: At most so many, 1 to 1000.
+        status: As `JobInfo.status` has it.
+        queue: Name of a queue.
+        task: `module:name` of a task.
+        tag: `name=value`.
+        since: Created at this time or later, or no longer ago than this duration.
+        limit: At most so many.
+        after: The last job of the page before, or its id.
 
     Raises:
+        ConfigError: one of these cannot be.
+        JobNotFound: Redis has no job `after`, or no longer has it.
         StoreUnavailable: Redis cannot be reached.
     """
+    if limit < 1:
+        raise ConfigError(Problem(f"limit={limit!r}", "use 1 or more", "limit"))
+    found = iter_jobs(
+        status=status,
+        queue=queue,
+        task=task,
+        tag=tag,
+        since=since,
+        after=after,
+        page=limit,
+    )
+    return list(itertools.islice(found, limit))
+
+
+def iter_jobs(
+    *,
+    status: str | None = None,
+    queue: str | None = None,
+    task: str | None = None,
+    tag: str | None = None,
+    since: float | str | timedelta | datetime | None = None,
+    after: JobInfo | str | None = None,
+    page: int = _MAX_PAGE,
+) -> Iterator[JobInfo]:
+    """Yield all jobs that `jobs` would return without a limit, a page at a time.
+
+    A job that is stored meanwhile is not among them; each is as it was when its page
+    was read.
+
+    Args:
+        page: How many jobs Redis looks at in one command; 1000 at most.
+    """
     store = default_client().store
-    job_ids = store.recent(max(1, min(limit, 1000)))
-    return [seen.info for seen in store.look(*job_ids) if seen is not None]
+    filters = _filters(status=status, queue=queue, task=task, tag=tag)
+    # What is left out costs Redis less than a further command.
+    budget = _MAX_PAGE if any(filters.values()) else min(page, _MAX_PAGE)
+    start = _moment(since)
+    cursor = _cursor(after)
+    while True:
+        found = store.find(**filters, since=start, cursor=cursor, budget=budget)
+        yield from find_jobs(found.job_ids)
+        if found.cursor is None:
+            return
+        cursor = found.cursor
 
 
 def find_jobs(job_ids: Sequence[str]) -> list[JobInfo]:
@@ -73,6 +142,40 @@ def find_machine(machine_id: str, *, gone_within: float = 0.0) -> Machine | None
         return api.get_machine(machine_id)
     except MachineNotFound:
         return None
+
+
+def _filters(**wanted: str | None) -> dict[str, str]:
+    """Return the filters that are set, each checked."""
+    checks = {
+        "status": choice(*_STATUSES),
+        "queue": labels.queue_name,
+        "tag": labels.tag_text,
+    }
+    return {
+        name: checks.get(name, stripped)(value, name)
+        for name, value in wanted.items()
+        if value is not None
+    }
+
+
+def _moment(since: float | str | timedelta | datetime | None) -> float:
+    """Return seconds since the epoch; below zero so many seconds ago."""
+    if since is None:
+        return 0.0
+    if isinstance(since, datetime):
+        if since.tzinfo is None:
+            remedy = "give it a time zone, as datetime.now(UTC)"
+            raise ConfigError(Problem(f"since={since!r}", remedy, "since"))
+        return since.timestamp()
+    # Zero would be the beginning of all times.
+    return -max(1e-6, seconds(since, "since"))
+
+
+def _cursor(after: JobInfo | str | None) -> tuple[str, str] | None:
+    if after is None:
+        return None
+    info = default_client().look(after).info if isinstance(after, str) else after
+    return f"{info.created_at:.6f}", info.id
 
 
 @lru_cache(maxsize=1)

@@ -33,8 +33,8 @@ def load(codec_: Codec, job_id: str, outcome: Outcome) -> tuple[bool, Any]:
     if outcome.status == "expired":
         raise JobExpired(
             f"job {job_id} expired: it waited for a machine longer than "
-            "WORKER_LIB_PENDING_TTL; Job.info().trouble and worker-lib doctor tell "
-            "why there was none",
+            "expires= or WORKER_LIB_PENDING_TTL allow; Job.info().trouble and "
+            "worker-lib doctor tell why there was none",
             job_id=job_id,
         )
     if outcome.status == "expired_result":

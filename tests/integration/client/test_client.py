@@ -8,7 +8,7 @@ import jobs
 import pytest
 
 from worker_lib import JobExpired
-from worker_lib.client.client import _MAX_PLANS
+from worker_lib.client.encoding import _MAX_PLANS
 from worker_lib.store import store as store_module
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def test_plans_of_calls_do_not_pile_up(client: Client) -> None:
     """Neither one for each delay nor one for each set of options."""
     for second in range(1, 20):
         jobs.add.options(delay=second).delay(1, 2)
-    assert 1 == client._plan.cache_info().currsize
+    assert 1 == client._encoder.plan.cache_info().currsize
 
     for number in range(_MAX_PLANS + 20):
-        client._plan(jobs.add.options(env={"N": str(number)}).spec, "")
-    assert _MAX_PLANS == client._plan.cache_info().currsize
+        client._encoder.plan(jobs.add.options(env={"N": str(number)}).spec, "")
+    assert _MAX_PLANS == client._encoder.plan.cache_info().currsize
 
 
 def test_functions_known_to_be_stored_do_not_pile_up(

@@ -1,0 +1,234 @@
+"""What people do with a job that is stored: run it again, edit it, delete it.
+
+A call stays sealed on its way: verified as it was stored, signed for where it goes.
+Only new arguments make it be unpickled, here, after its signature held.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from worker_lib import labels
+from worker_lib.calls import codec, pickling
+from worker_lib.checks import duration
+from worker_lib.errors import (
+    ConfigError,
+    JobError,
+    PayloadError,
+    PayloadTooLarge,
+    Problem,
+)
+from worker_lib.job import FIELDS, FINAL
+from worker_lib.store.keys import new_job_id
+from worker_lib.store.new_job import NewJob
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from worker_lib.calls.codec import Codec
+    from worker_lib.checks import Check
+    from worker_lib.store.store import Store
+
+__all__ = ["Edits"]
+
+# How often a job may move on between the look and the edit.
+_TRIES = 5
+# What a job that is run again has from the one before it, besides its sealed call.
+_KEPT = {"task", "pool", "max_attempts"} | {
+    field.name
+    for field in FIELDS.values()
+    if field.option or field.kept == "unless_succeeded"
+}
+_WAITING = frozenset({"scheduled", "queued", "retrying"})
+
+
+class Changes(NamedTuple):
+    """What to change of a job that waits; None: nothing."""
+
+    args: Sequence[Any] | None
+    kwargs: Mapping[str, Any] | None
+    queue: str | None
+    priority: int | None
+    delay: float | None
+    first: bool
+
+    @classmethod
+    def of(cls, **wanted: Any) -> Changes:
+        """Return the changes wanted, each checked.
+
+        Raises:
+            ConfigError: one of them cannot be, or there is none.
+        """
+        if not any(
+            value is not None and value is not False for value in wanted.values()
+        ):
+            remedy = "give args=, kwargs=, queue=, priority=, delay= or first=True"
+            raise ConfigError(Problem("edit() has nothing to change", remedy))
+        checked = {
+            name: check(wanted[name], name) if wanted[name] is not None else None
+            for name, check in _CHECKS.items()
+        }
+        return cls(**{**wanted, **checked})
+
+
+_CHECKS: dict[str, Check[Any]] = {
+    "queue": labels.queue_name,
+    "priority": labels.priority,
+    "delay": duration(0.0),
+}
+
+
+class Edits:
+    """Changes to jobs of one namespace.
+
+    Args:
+        store: Has the jobs.
+        codec_: Verifies and signs their calls.
+    """
+
+    def __init__(self, store: Store, codec_: Codec) -> None:
+        self._store = store
+        self._codec = codec_
+
+    def again(self, job_id: str, *, may_launch: bool) -> NewJob:
+        """Return a call like that of a job that ended without success.
+
+        Raises:
+            JobError: it is not final, or succeeded.
+            SignatureMismatch: its call is not signed with our secret.
+        """
+        record = self._store.record(job_id)
+        status = _text(record, "status")
+        if status not in FINAL - {"succeeded"}:
+            raise JobError(
+                f"job {job_id} is {status}: only one that failed, was cancelled or "
+                "expired is run again; call the task for another run",
+                job_id=job_id,
+            )
+        new_id, place = new_job_id(), _place(record)
+        call = self._codec.reseal(
+            record["call"],
+            kind=codec.CALL,
+            job_id=job_id,
+            fence=place,
+            new_job_id=new_id,
+        )
+        kept = {name: value for name, value in record.items() if name in _KEPT}
+        return NewJob(
+            id=new_id,
+            record={**kept, "call": call},
+            tags=json.loads(record.get("tags", b"{}")),
+            retry_of=job_id,
+            may_launch=may_launch,
+        )
+
+    def edit(self, job_id: str, changes: Changes) -> bool:
+        """Change a job that waits; False if Redis has no such job.
+
+        Raises:
+            JobError: it runs, or has ended.
+        """
+        status = ""
+        for _ in range(_TRIES):
+            record = self._store.record(job_id)
+            status = _text(record, "status") if record else "gone"
+            if status in _WAITING:
+                status = self._edit(job_id, record, changes)
+            if status in {"changed", "gone"}:
+                return status == "changed"
+            if status not in _WAITING:
+                break
+        raise JobError(
+            f"job {job_id} is {status}: only one that waits can be edited",
+            job_id=job_id,
+        )
+
+    def delete(self, job_id: str) -> bool:
+        """Forget a job that waits or has ended; False if Redis has no such job.
+
+        Raises:
+            JobError: it runs.
+        """
+        verdict = self._store.delete(job_id)
+        if verdict == "running":
+            raise JobError(
+                f"job {job_id} is running: cancel it before it is deleted",
+                job_id=job_id,
+            )
+        return verdict == "deleted"
+
+    def _edit(self, job_id: str, record: Mapping[str, bytes], changes: Changes) -> str:
+        fields = {}
+        if changes.args is not None or changes.kwargs is not None:
+            fields["call"] = self._new_call(job_id, record, changes)
+        queue, priority = changes.queue, changes.priority
+        return self._store.edit(
+            job_id,
+            fence=_text(record, "fence"),
+            queue=_text(record, "queue") if queue is None else queue,
+            priority=int(_text(record, "priority")) if priority is None else priority,
+            delay=changes.delay,
+            first=changes.first,
+            fields=fields,
+        )
+
+    def _new_call(
+        self, job_id: str, record: Mapping[str, bytes], changes: Changes
+    ) -> bytes:
+        task, place = _text(record, "task"), _place(record)
+        body = self._codec.open(
+            record["call"], kind=codec.CALL, job_id=job_id, fence=place
+        )
+        call = _loaded(body, job_id)
+        if changes.args is not None:
+            call = call._replace(args=tuple(changes.args))
+        if changes.kwargs is not None:
+            call = call._replace(kwargs=dict(changes.kwargs))
+        if not record.get("code"):
+            _check_signature(task, call)
+        body = pickling.dump_call(task, call)
+        try:
+            return self._codec.seal(body, kind=codec.CALL, job_id=job_id, fence=place)
+        except PayloadTooLarge as error:
+            raise error.of(task) from None
+
+
+def _text(record: Mapping[str, bytes], name: str) -> str:
+    return record[name].decode() if name in record else FIELDS[name].default
+
+
+def _place(record: Mapping[str, bytes]) -> str:
+    """Return what the call was signed along with, besides its job."""
+    return codec.call_place(
+        _text(record, "code") or _text(record, "task"),
+        pool=_text(record, "pool"),
+        timeout=float(_text(record, "timeout")),
+        policy=_text(record, "policy"),
+    )
+
+
+def _loaded(body: bytes, job_id: str) -> pickling.Call:
+    try:
+        return pickling.load_call(body)
+    except Exception as error:
+        raise PayloadError(
+            f"the arguments of job {job_id} cannot be loaded here ({error}): edit it "
+            "in a program that has the modules of who made the call"
+        ) from error
+
+
+def _check_signature(task: str, call: pickling.Call) -> None:
+    """Check the arguments of a function that is at hand.
+
+    Raises:
+        TypeError: it does not take them.
+    """
+    if task.partition(":")[0] not in sys.modules:  # its machine will tell
+        return
+    try:
+        inspect.signature(pickling.resolve(task)).bind(*call.args, **call.kwargs)
+    except TypeError as error:
+        raise TypeError(f"{task} cannot be called so: {error}") from None
