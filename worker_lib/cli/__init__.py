@@ -27,6 +27,9 @@ __all__ = ["main"]
 _COMMANDS = {
     "dev": "run a program with a local Redis and a local Fly",
     "run": "run one task on a machine and print its result",
+    "jobs": "list jobs, newest first",
+    "job": "show, read, retry, edit, cancel or delete jobs",
+    "queues": "list, pause and resume queues",
     "doctor": "check the settings against the real Redis and the real Fly",
     "sweep": "put right what was lost, once",
     "init": "write the files that a deploy on Fly needs",
@@ -114,5 +117,11 @@ def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, list[str]]:
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
-    actions = parser._actions  # noqa: SLF001 - there is no other list of them
-    return [name for action in actions for name in action.option_strings]
+    """Return the options of a command and of its actions."""
+    found: list[str] = []
+    for action in parser._actions:  # noqa: SLF001 - there is no other list of them
+        found += action.option_strings
+        inner = action.choices if isinstance(action.choices, dict) else {}
+        for one in inner.values():
+            found += _options(one) if hasattr(one, "_actions") else []
+    return found

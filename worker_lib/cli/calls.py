@@ -14,7 +14,7 @@ from worker_lib.task import Task
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["find_task", "pairs", "word"]
+__all__ = ["catch_up", "find_task", "pairs", "word"]
 
 
 def find_task(name: str) -> Task[..., Any]:
@@ -52,6 +52,13 @@ def pairs(option: str, words: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"{option} {one!r}: write it as NAME=VALUE")
         found[name] = word(value)
     return found
+
+
+def catch_up() -> None:
+    """Have machines launched that are owed now: this program is about to end."""
+    from worker_lib.client.client import default_client  # noqa: PLC0415 - not for --help
+
+    default_client().catch_up()
 
 
 def word(text: str) -> Any:

@@ -139,7 +139,7 @@ def test_an_end_is_told_in_one_sentence(
         (["run", "jobs:add", "1", "--otpion", "x=1"], "did you mean '--option'?"),
         (["--versoin"], "unknown option '--versoin': did you mean '--version'?"),
         (["version", "now"], "unexpected argument 'now'"),
-        ([], "name a command: dev, run, doctor"),
+        ([], "name a command: dev, run, jobs"),
     ],
 )
 def test_a_mistyped_word_gets_the_nearest_one(
