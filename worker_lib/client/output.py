@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker_lib.calls import codec
+from worker_lib.client.outcomes import open_output
 from worker_lib.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from worker_lib.calls.codec import Codec
     from worker_lib.job import JobInfo
@@ -39,29 +39,16 @@ def printed(
         remedy = f"it has had {len(info.attempts)}, counted from 1"
         problem = f"job {info.id} has had no attempt {attempt!r}"
         raise ConfigError(Problem(problem, remedy, "attempt"))
-    texts = [
-        (number, codec_.open(sealed, kind=codec.OUTPUT, job_id=info.id, fence=fence))
-        for number, fence, sealed in _numbered(info, output)
-        if attempt in {None, number}
-    ]
-    if attempt is not None or len(info.attempts) == 1:
-        return "".join(_text(text) for _, text in texts)
-    return "".join(f"--- attempt {number} ---\n{_line(text)}" for number, text in texts)
-
-
-def _numbered(
-    info: JobInfo, output: Sequence[tuple[str, bytes]]
-) -> Iterator[tuple[int, str, bytes]]:
-    """Yield the number of its attempt with each output."""
     numbers = {str(one.fence): one.number for one in info.attempts}
-    for fence, sealed in output:
-        yield numbers.get(fence, 0), fence, sealed
+    chosen = [one for one in output if attempt in {None, numbers.get(one[0])}]
+    texts = open_output(codec_, info.id, chosen)
+    if attempt is not None or len(info.attempts) == 1:
+        return "".join(texts)
+    return "".join(
+        f"--- attempt {numbers.get(fence, '?')} ---\n{_ended(text)}"
+        for (fence, _), text in zip(chosen, texts, strict=True)
+    )
 
 
-def _text(body: bytes) -> str:
-    return body.decode("utf-8", "backslashreplace")
-
-
-def _line(body: bytes) -> str:
-    text = _text(body)
+def _ended(text: str) -> str:
     return text if text.endswith("\n") else f"{text}\n"

@@ -8,11 +8,13 @@ import pytest
 from store_rig import STOPPED, claimed
 from waiting import until
 
-from worker_lib import ConfigError, Job
+from worker_lib import ConfigError, Job, Retry, fly_task
 from worker_lib.calls.codec import OUTPUT
 from worker_lib.errors import SignatureMismatch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from store_rig import StoreRig
 
     from worker_lib.client.client import Client
@@ -27,14 +29,14 @@ def sealed(rig: StoreRig, job: ClaimedJob, text: bytes) -> bytes:
 def test_a_job_with_one_attempt_has_its_output_alone(
     rig: StoreRig, client: Client
 ) -> None:
-    """Nothing is added; what is no UTF-8 is shown as escapes."""
+    """Nothing is added; what is no UTF-8 is replaced."""
     machine, job = rig.running()
     logs = Job(job.id, client).logs
     assert "" == logs() == logs(1)
 
     machine.report(job, "succeeded", output=sealed(rig, job, b"caf\xc3\xa9 \xff\n"))
 
-    assert "café \\xff\n" == logs() == logs(1)
+    assert "café \N{REPLACEMENT CHARACTER}\n" == logs() == logs(1)
 
 
 def test_each_of_several_attempts_is_named(rig: StoreRig, client: Client) -> None:
@@ -77,3 +79,26 @@ def test_an_attempt_that_was_not_is_refused(rig: StoreRig, client: Client) -> No
 
     with pytest.raises(ConfigError, match="has had no attempt 2: it has had 1"):
         Job(job.id, client).logs(2)
+
+
+def test_what_real_attempts_have_printed_is_read(
+    client: Client, tmp_path: Path
+) -> None:
+    """From the process that made the call, and by a machine that ran them."""
+    path = tmp_path / "runs"
+
+    @fly_task(retry=Retry(max_attempts=2, backoff="50ms"))
+    def talks() -> None:
+        with path.open("a+") as file:
+            file.write("x")
+            file.seek(0)
+            run = len(file.read())
+        print(f"run {run}")
+        if run == 1:
+            raise OSError("once")
+
+    job = talks.delay()
+    job.result(timeout=20)
+
+    assert "--- attempt 1 ---\nrun 1\n--- attempt 2 ---\nrun 2\n" == job.logs()
+    assert "run 2\n" == Job.get(job.id).logs(2)
