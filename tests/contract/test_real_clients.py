@@ -377,6 +377,6 @@ def test_a_scheduled_config_of_flyctl_is_taken(api: Api) -> None:
 
 def test_what_nobody_knows_is_left_out_as_by_go_s_decoder(api: Api) -> None:
     """It is taken, and does not come back: it has no effect."""
-    shown = launch(api, config={"colour": "red"}, mood="x")["config"]
+    shown = launch(api, config={"colour": "red"}, shade="x")["config"]
 
     assert "colour" not in shown

@@ -47,7 +47,7 @@ def fault(action: str, effect: str = "", **more: object) -> FaultRule:
     return FaultRule.of({"action": action, "effect": effect, **more})
 
 
-def fate(state: str, effect: str = "", **more: object) -> FaultRule:
+def transition(state: str, effect: str = "", **more: object) -> FaultRule:
     """Return something that happens to a machine."""
     return FaultRule.of({"state": state, "effect": effect, **more})
 
@@ -84,11 +84,11 @@ PASSING: dict[str, list[FaultRule]] = {
         fault("create", "name_taken", nth=2, times=1),
     ],
     "404 just after the create": [fault("get", "stale", delay=1.0)],
-    "a delay in created": [fate("created", delay=1.0)],
-    "boots that take their time": [fate("starting", delay=[0, 1.5])],
-    "machines that are slow to go": [fate("destroying", delay=3.0)],
-    "machines that stay on their way out": [fate("destroying", "hang")],
-    "machines that are 404 at once": [fate("destroyed", delay=0.001)],
+    "a delay in created": [transition("created", delay=1.0)],
+    "boots that take their time": [transition("starting", delay=[0, 1.5])],
+    "machines that are slow to go": [transition("destroying", delay=3.0)],
+    "machines that stay on their way out": [transition("destroying", "hang")],
+    "machines that are 404 at once": [transition("destroyed", delay=0.001)],
 }
 
 
@@ -203,18 +203,18 @@ TOLD: dict[str, tuple[FaultRule, type[MachinesApiError], str]] = {
     "a bad request": (
         fault("create", status=400, error="invalid_argument: config.x", times=1),
         InvalidRequest,
-        "has to be mended",
+        "has to be corrected",
     ),
     "a refused config": (
         fault("create", status=422, error="Validation failed", times=1),
         InvalidRequest,
-        "has to be mended",
+        "has to be corrected",
     ),
 }
 
 
 @pytest.mark.parametrize(("rule", "kind", "told"), TOLD.values(), ids=TOLD.keys())
-def test_a_person_is_told_what_only_a_person_can_mend(  # noqa: PLR0917 - a table of three
+def test_a_person_is_told_what_only_a_person_can_fix(  # noqa: PLR0917 - a table of three
     client: Client,
     emulator: Emulator,
     ledger: Ledger,
@@ -233,7 +233,7 @@ def test_a_person_is_told_what_only_a_person_can_mend(  # noqa: PLR0917 - a tabl
     assert {"create": 1} == emulator.requests()["actions"]
 
 
-def test_what_a_person_has_mended_is_tried_again(
+def test_what_a_person_has_fixed_is_tried_again(
     client: Client,
     emulator: Emulator,
     ledger: Ledger,
@@ -272,12 +272,12 @@ def test_no_room_anywhere_is_waited_out(
 
 
 LAUNCHES_THAT_FAIL: dict[str, list[FaultRule]] = {
-    "launch failed while created": [fate("created", "launch_failed", times=1)],
-    "launch failed while starting": [fate("starting", "launch_failed", times=1)],
-    "wedged in created": [fate("created", "hang", times=1)],
-    "wedged in starting": [fate("starting", "hang", times=1)],
-    "killed while it booted": [fate("started", "kill", times=1)],
-    "its host was lost while it booted": [fate("started", "lose_host", times=1)],
+    "launch failed while created": [transition("created", "launch_failed", times=1)],
+    "launch failed while starting": [transition("starting", "launch_failed", times=1)],
+    "wedged in created": [transition("created", "hang", times=1)],
+    "wedged in starting": [transition("starting", "hang", times=1)],
+    "killed while it booted": [transition("started", "kill", times=1)],
+    "its host was lost while it booted": [transition("started", "lose_host", times=1)],
 }
 
 
@@ -302,18 +302,18 @@ def test_a_machine_that_does_not_come_is_replaced(
 
 
 LOSSES: dict[str, list[FaultRule]] = {
-    "killed": [fate("started", "kill", delay=1.2, times=1)],
-    "its host lost": [fate("started", "lose_host", delay=1.2, times=1)],
+    "killed": [transition("started", "kill", delay=1.2, times=1)],
+    "its host lost": [transition("started", "lose_host", delay=1.2, times=1)],
     "its host lost, and lists without it": [
-        fate("started", "lose_host", delay=1.2, times=1),
+        transition("started", "lose_host", delay=1.2, times=1),
         fault("list", "omit"),
     ],
     "its host lost, and the API away for a moment": [
-        fate("started", "lose_host", delay=1.2, times=1),
+        transition("started", "lose_host", delay=1.2, times=1),
         fault("destroy", "unavailable", times=4),
     ],
     "killed, and the API away for a moment": [
-        fate("started", "kill", delay=1.2, times=1),
+        transition("started", "kill", delay=1.2, times=1),
         fault("get", status=500, times=4),
     ],
 }
@@ -338,7 +338,7 @@ def test_a_job_survives_the_move_of_its_machine(
     client: Client, emulator: Emulator, ledger: Ledger
 ) -> None:
     """It is handed back at SIGTERM and charged no attempt."""
-    emulator.script_faults([fate("started", "migrate", delay=1.2, times=1)])
+    emulator.script_faults([transition("started", "migrate", delay=1.2, times=1)])
     works = jobs.works.options(max_machines=1)
     job = works.delay(str(ledger), seconds=1.5, value=0)
 
@@ -367,7 +367,7 @@ def test_a_machine_that_could_not_be_destroyed_at_once_is_not_left(
     """A wedged machine goes in the end, however often the API refuses."""
     emulator = make_emulator()
     make_client(emulator, boot_timeout=1.0)
-    emulator.script_faults([fate("starting", "hang", times=1), rule])
+    emulator.script_faults([transition("starting", "hang", times=1), rule])
 
     settle(run(ledger), emulator)
 
@@ -381,7 +381,7 @@ def test_a_machine_that_one_list_did_not_show_runs_no_job_twice(
     emulator = make_emulator()
     make_client(emulator, boot_timeout=1.0)
     emulator.script_faults(
-        [fate("starting", delay=1.6), fault("list", "omit", times=1)]
+        [transition("starting", delay=1.6), fault("list", "omit", times=1)]
     )
 
     settle(run(ledger), emulator)
@@ -409,7 +409,7 @@ def test_nothing_of_others_is_swept(
         )
     emulator.script_faults(
         [
-            fate("started", "kill", delay=0.8, times=1),
+            transition("started", "kill", delay=0.8, times=1),
             fault("list", "stale", delay=0.5),
         ]
     )
@@ -433,7 +433,7 @@ def test_thirty_jobs_come_through_everything_at_once(
             fault("create", "reset", probability=0.15, after_commit=True),
             fault("list", "stale", delay=0.5),
             fault("list", "omit", probability=0.05),
-            fate("starting", delay=[0, 0.5]),
+            transition("starting", delay=[0, 0.5]),
         ],
         seed=11,
     )

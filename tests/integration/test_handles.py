@@ -139,7 +139,7 @@ def test_a_task_that_ignores_the_cancel_is_killed(
 def test_a_success_after_the_cancel_is_refused(
     client: Client, ledger: Ledger, tmp_path: Path
 ) -> None:
-    """A task that shrugs the interrupt off and returns has not succeeded."""
+    """A task that ignores the interrupt and returns has not succeeded."""
     gate = tmp_path / "gate"
 
     def stubborn() -> str:

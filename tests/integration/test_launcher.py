@@ -230,7 +230,7 @@ def test_where_all_regions_are_full_the_job_waits_and_the_reason_is_seen(
         (403, "payment", "add a payment method"),
     ],
 )
-def test_what_only_a_person_can_mend_is_told_to_who_waits(
+def test_what_only_a_person_can_fix_is_told_to_who_waits(
     fly: Fly, status: int, how: str, remedy: str
 ) -> None:
     """With the error of the launcher's own process, status and remedy; no token."""
@@ -262,11 +262,11 @@ def test_a_size_that_fly_does_not_sell_is_told_at_once(fly: Fly) -> None:
 
 
 def test_who_has_other_credentials_is_not_told_of_those(fly: Fly) -> None:
-    """They may have been mended."""
+    """They may have been fixed."""
     fly.fail(FaultRule(action="create", status=401))
     job, _ = fly.launch()
 
-    assert rebuild(look(fly, job).trouble, "mended") is None
+    assert rebuild(look(fly, job).trouble, "fixed") is None
 
 
 def test_a_pool_that_was_refused_pauses_and_then_goes_on(fly: Fly) -> None:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from desk import Desk, desk_for_a_test, line_of
+from home import Home, home_for_a_test, line_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -41,9 +41,9 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    """A desk that is cleared afterwards."""
-    with desk_for_a_test() as made:
+def home() -> Iterator[Home]:
+    """A home that is removed afterwards."""
+    with home_for_a_test() as made:
         (made.project / "tasks.py").write_text(TASKS.format(version="first"))
         (made.project / "helper.py").write_text("NAME = 'one'")
         yield made
@@ -57,14 +57,14 @@ def ask(program: subprocess.Popen[str], what: str = "name") -> list[str]:
     return line_of(program).split()
 
 
-def test_an_edit_counts_for_the_next_job(desk: Desk) -> None:
+def test_an_edit_counts_for_the_next_job(home: Home) -> None:
     """Though machine and caller have been up since before it; of any module."""
-    with desk.start("-c", ASKS) as program:
+    with home.start("-c", ASKS) as program:
         first = ask(program)
         again = ask(program)
-        (desk.project / "tasks.py").write_text(TASKS.format(version="second one"))
+        (home.project / "tasks.py").write_text(TASKS.format(version="second one"))
         second = ask(program)
-        (desk.project / "helper.py").write_text("NAME = 'another'")
+        (home.project / "helper.py").write_text("NAME = 'another'")
         third = ask(program)
         program.communicate(timeout=30)
 
@@ -75,11 +75,11 @@ def test_an_edit_counts_for_the_next_job(desk: Desk) -> None:
     assert 1 == len({first[-1], again[-1], second[-1], third[-1]})
 
 
-def test_a_function_that_travels_by_value_sees_an_edit_too(desk: Desk) -> None:
+def test_a_function_that_travels_by_value_sees_an_edit_too(home: Home) -> None:
     """Of the modules that it imports; its own code comes with the call."""
-    with desk.start("-c", ASKS) as program:
+    with home.start("-c", ASKS) as program:
         first, again = ask(program, "value"), ask(program, "value")
-        (desk.project / "helper.py").write_text("NAME = 'another'")
+        (home.project / "helper.py").write_text("NAME = 'another'")
         second, third = ask(program, "value"), ask(program, "value")
         program.communicate(timeout=30)
 
@@ -87,15 +87,15 @@ def test_a_function_that_travels_by_value_sees_an_edit_too(desk: Desk) -> None:
     assert second == third == ["by", "value", "another", first[-1]]
 
 
-def test_a_module_that_breaks_and_is_repaired_works(desk: Desk) -> None:
+def test_a_module_that_breaks_and_is_repaired_works(home: Home) -> None:
     """The error is the job's; the next one finds what is there then."""
-    with desk.start("-c", ASKS) as program:
+    with home.start("-c", ASKS) as program:
         ask(program)
-        (desk.project / "helper.py").write_text("this is no Python")
+        (home.project / "helper.py").write_text("this is no Python")
         broken = ask(program)
-        (desk.project / "helper.py").unlink()
+        (home.project / "helper.py").unlink()
         gone = ask(program)
-        (desk.project / "helper.py").write_text("NAME = 'repaired'")
+        (home.project / "helper.py").write_text("NAME = 'repaired'")
         repaired = ask(program)
         program.communicate(timeout=30)
 
@@ -104,15 +104,15 @@ def test_a_module_that_breaks_and_is_repaired_works(desk: Desk) -> None:
     assert ["first", "repaired"] == repaired[:2]
 
 
-def test_a_child_stays_the_same_while_nothing_is_edited(desk: Desk) -> None:
+def test_a_child_stays_the_same_while_nothing_is_edited(home: Home) -> None:
     """What a task keeps in a module is there for the next job."""
     counts = "\nCOUNT = []\n\n@fly_task(linger='60s', max_machines=1)\n"
     counts += "def count():\n    COUNT.append(1)\n    return len(COUNT)\n"
-    tasks = desk.project / "tasks.py"
+    tasks = home.project / "tasks.py"
     tasks.write_text(TASKS.format(version="first") + counts)
     then = tasks.stat().st_mtime - 5
-    for path in (tasks, desk.project / "helper.py"):
+    for path in (tasks, home.project / "helper.py"):
         os.utime(path, (then, then))
     code = "import tasks; print(*(tasks.count.remote() for _ in range(4)))"
 
-    assert "1 2 3 4\n" == desk.run("-c", code)
+    assert "1 2 3 4\n" == home.run("-c", code)

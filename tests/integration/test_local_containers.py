@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from desk import Desk, desk_for_a_test
+from home import Home, home_for_a_test
 from images import docker_engine, worker_image
 
 if TYPE_CHECKING:
@@ -55,25 +55,25 @@ def image() -> Iterator[str]:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    """A desk that is cleared afterwards."""
-    with desk_for_a_test() as made:
+def home() -> Iterator[Home]:
+    """A home that is removed afterwards."""
+    with home_for_a_test() as made:
         (made.project / "script.py").write_text(SCRIPT)
         yield made
 
 
-def seen_in(desk: Desk, image: str, **variables: str) -> dict[str, Any]:
+def seen_in(home: Home, image: str, **variables: str) -> dict[str, Any]:
     """Return what a task sees of its container."""
-    desk.env |= {"WORKER_IMAGE": image, "WORKER_LIB_RUNTIME": "docker"} | variables
-    seen: dict[str, Any] = json.loads(desk.run("script.py"))
+    home.env |= {"WORKER_IMAGE": image, "WORKER_LIB_RUNTIME": "docker"} | variables
+    seen: dict[str, Any] = json.loads(home.run("script.py"))
     return seen
 
 
 def test_a_container_runs_as_its_image_s_user_and_writes_to_tmp_only(
-    desk: Desk, image: str
+    home: Home, image: str
 ) -> None:
     """Not as the caller, who may be root; without a capability, for good."""
-    seen = seen_in(desk, image)
+    seen = seen_in(home, image)
 
     assert 10001 == seen["user"]
     read_only = os.strerror(30)
@@ -83,17 +83,17 @@ def test_a_container_runs_as_its_image_s_user_and_writes_to_tmp_only(
 
 
 def test_a_container_has_nothing_of_the_caller_s_environment(
-    desk: Desk, image: str
+    home: Home, image: str
 ) -> None:
     """It stands for an image, whose variables come from `env=` and from secrets."""
-    assert "" == seen_in(desk, image, S3_BUCKET="mine")["s3_bucket"]
+    assert "" == seen_in(home, image, S3_BUCKET="mine")["s3_bucket"]
 
 
 def test_containers_can_be_left_as_the_engine_makes_them(
-    desk: Desk, image: str
+    home: Home, image: str
 ) -> None:
     """For images that write beside /tmp: still their own user, who may own a file."""
-    seen = seen_in(desk, image, WORKER_LIB_RUNTIME="docker-unconfined")
+    seen = seen_in(home, image, WORKER_LIB_RUNTIME="docker-unconfined")
 
     denied = os.strerror(13)
     assert 10001 == seen["user"]

@@ -181,7 +181,7 @@ class TestRefuse:
         assert set() == rig.slots()
         assert 29 < rig.timers()["p:pool"] <= 30
 
-    def test_only_what_a_person_must_mend_is_told_to_new_callers(
+    def test_only_what_a_person_must_fix_is_told_to_new_callers(
         self, rig: StoreRig
     ) -> None:
         """A full region passes by itself."""
@@ -241,13 +241,13 @@ class TestRefuse:
         assert [(stored.slot, "m1")] == rig.store.sweep().strays
 
     def test_launches_pause_for_the_same_credentials_only(self, rig: StoreRig) -> None:
-        """Who deployed with a mended token is not held up by the old one."""
+        """Who deployed with a valid token is not held up by the old one."""
         self.refused(rig, tell=True)
         _, mine = rig.enqueue()
         assert "unneeded" == rig.store.launch(mine.slot, 10.0, WHO).verdict
         _, other = rig.enqueue()
 
-        assert "go" == rig.store.launch(other.slot, 10.0, "mended").verdict
+        assert "go" == rig.store.launch(other.slot, 10.0, "valid").verdict
 
     def test_when_the_pause_is_over_one_probe_goes_ahead(self, rig: StoreRig) -> None:
         """The others wait for what becomes of it."""
@@ -263,7 +263,7 @@ class TestRefuse:
     def test_the_first_machine_that_comes_up_ends_the_trouble(
         self, rig: StoreRig
     ) -> None:
-        """Positive evidence that it was mended."""
+        """Positive evidence that it was fixed."""
         job = self.refused(rig, tell=True)
         rig.pass_time(31)
         (slot,) = rig.store.sweep().launches

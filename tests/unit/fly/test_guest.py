@@ -80,7 +80,7 @@ def test_every_spelling_gives_the_same_size(
 def test_refusal_names_the_value_the_bound_and_the_nearest(
     expected: list[str], machine: str, memory_mb: int | str | None
 ) -> None:
-    """A person can mend the option from the message alone."""
+    """A person can fix the option from the message alone."""
     text = refusal(machine, memory_mb)
 
     assert [] == [part for part in expected if part not in text]

@@ -1,4 +1,4 @@
-"""A developer's desk for tests: a home with one project, far from the real one."""
+"""A home of a developer with one project, far from the real one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TASKS", "Desk", "desk_for_a_test", "line_of"]
+__all__ = ["TASKS", "Home", "home_for_a_test", "line_of"]
 
 TASKS = """
 import os, time
@@ -41,7 +41,7 @@ def nests(a, b):
 """
 
 
-class Desk:
+class Home:
     """A developer's home with one project, far from the real one."""
 
     def __init__(self, top: Path) -> None:
@@ -80,7 +80,7 @@ class Desk:
         return out
 
     def processes(self, what: str = "") -> dict[int, str]:
-        """Return every process that has to do with this desk, with its command."""
+        """Return every process that has to do with this home, with its command."""
         found = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -117,10 +117,10 @@ def _link(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def desk_for_a_test() -> Iterator[Desk]:
-    """A desk that is cleared afterwards."""
+def home_for_a_test() -> Iterator[Home]:
+    """A home that is removed afterwards."""
     top = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
-    made = Desk(top)
+    made = Home(top)
     yield made
     until(made.clear, within=5)
     shutil.rmtree(top)
