@@ -17,7 +17,7 @@ from worker_lib import (
     MachineNotFound,
     Unauthorized,
     WaitTimeout,
-    launcher,
+    creation,
 )
 from worker_lib.client import client as client_module
 from worker_lib.client import waiters
@@ -85,7 +85,7 @@ def test_an_api_that_cannot_be_reached_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It may be back any moment: the job waits, and says what for."""
-    monkeypatch.setattr(launcher, "_backoff", lambda _attempt: 0.1)
+    monkeypatch.setattr(creation, "_backoff", lambda _attempt: 0.1)
     make_client(make_emulator(), api_hostname="http://127.0.0.1:9")
     began = time.monotonic()
     job = jobs.add.delay(1, 2)

@@ -203,12 +203,12 @@ TOLD: dict[str, tuple[FaultRule, type[MachinesApiError], str]] = {
     "a bad request": (
         fault("create", status=400, error="invalid_argument: config.x", times=1),
         InvalidRequest,
-        "has to be corrected",
+        "has to be fixed",
     ),
     "a refused config": (
         fault("create", status=422, error="Validation failed", times=1),
         InvalidRequest,
-        "has to be corrected",
+        "has to be fixed",
     ),
 }
 
