@@ -24,7 +24,6 @@ __all__ = ["describe", "describe_briefly", "place_of"]
 
 _SENTENCES = {
     "scheduled": "Waits for its time.",
-    "held": "Waits for other jobs.",
     "queued": "Stored. Waiting for a machine.",
     "running": "Running on a machine.",
     "retrying": "That did not work.",

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from worker_lib.creation import machine_config
+from worker_lib.emulator.routes import _APP_ROUTES, _MACHINE_ROUTES, _OTHER_ROUTES
 from worker_lib.machines.api import MachinesApi
 from worker_lib.settings import Settings
 
@@ -105,6 +106,18 @@ def test_an_operation_that_is_left_out_says_so(api: Api, line: str) -> None:
     reply = api.call(method, path_of(facts.Operation(method=method, path=path)))
 
     assert 404 == reply.status_code
+
+
+def test_every_endpoint_is_an_operation_of_fly_s() -> None:
+    """So that all that any test gets from it is held to the table."""
+    routes = (*_APP_ROUTES, *_MACHINE_ROUTES, *_OTHER_ROUTES)
+    paths = [(one.method, "/" + "/".join(one.pattern)) for one in routes]
+
+    assert [] == [
+        (method, path)
+        for method, path in paths
+        if path.startswith("/v1/") and facts.operation_of(method, path) is None
+    ]
 
 
 def test_replies_have_every_field_that_fly_describes(api: Api) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from demo.lives import Lives
-from demo.view import describe, place_of
+from demo.view import _SENTENCES, describe, place_of
 from worker.tasks import make_report
 from worker_lib.errors import JobFailed, ResultExpired
+from worker_lib.job import MOVES
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -143,3 +144,8 @@ def test_results_of_other_programs_are_not_read(info: JobInfo) -> None:
 
     assert (None, None) == (job["result"], job["error"])
     assert "__main__:add" == job["title"]
+
+
+def test_every_status_has_a_sentence() -> None:
+    """But for `succeeded`, which has one for each kind of job."""
+    assert {move.target for move in MOVES} - {"succeeded"} == _SENTENCES.keys()

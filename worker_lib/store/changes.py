@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import StoreUnavailable
+from worker_lib.job import FINAL, MOVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Changes", "Wakeup"]
 
 # What the scripts announce besides: it changes nothing for who waits.
-_PASSING = frozenset({b"scheduled", b"queued", b"running", b"retrying"})
+_PASSING = frozenset(move.target.encode() for move in MOVES if move.target not in FINAL)
 
 
 class Wakeup:

@@ -124,9 +124,7 @@ def _table() -> bytes:
         "local function dropped(to)\n"
         f"  if to == 'retrying' then return {_list(waits)} end\n"
         f"  if to == 'queued' then return {_list([*waits, *_kept('due')])} end\n"
-        "  if to == 'failed' or to == 'cancelled' or to == 'expired' then\n"
-        f"    return {_list(ends)}\n"
-        "  end\n"
+        f"  if to ~= 'succeeded' and FINAL[to] then return {_list(ends)} end\n"
         "end\n"
     ).encode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +158,13 @@ def test_every_status_is_reached_and_no_final_one_is_left() -> None:
     assert {move.source for move in MOVES} - {""} <= reached
     assert {move.source for move in MOVES} & FINAL == set()
     assert reached >= FINAL
+
+
+def test_the_scripts_know_which_statuses_are_final() -> None:
+    """The same as Python does."""
+    (listed,) = re.findall(r"local FINAL = \{(.*)\}", script("created").source.decode())
+
+    assert {f"{status} = true" for status in FINAL} == set(listed.split(", "))
 
 
 def test_the_readme_shows_the_table() -> None:

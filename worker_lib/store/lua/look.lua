@@ -16,7 +16,7 @@ local function put_in_line(job, status, pool, about)
     if not in_line or not is_in(about.queues, queue) then
       make_ready(pool, about, queue, job, order)
     end
-  elseif not redis.call('ZSCORE', key('due', pool), job) then
+  elseif due and not redis.call('ZSCORE', key('due', pool), job) then
     make_due(pool, about, job, tonumber(due))
   end
   if not redis.call('ZSCORE', TIMERS, 'j:' .. job) then
