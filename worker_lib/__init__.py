@@ -116,7 +116,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "context": ("current_job",),
     "client.handle": ("Job",),
     "client.inspection": ("iter_jobs", "jobs"),
@@ -127,7 +127,7 @@ _HOMES = {
     "settings": ("Settings",),
     "task": ("Task", "fly_task"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
@@ -136,8 +136,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib  # noqa: PLC0415 - only when a name is first used
 
-    home = importlib.import_module(f"worker_lib.{_HOME_OF.get(name, 'errors')}")
-    value: object = getattr(home, name)
+    module = importlib.import_module(f"worker_lib.{_MODULE_OF.get(name, 'errors')}")
+    value: object = getattr(module, name)
     globals()[name] = value
     return value
 

@@ -1,7 +1,7 @@
 """Loggers of this library: `worker_lib.<area>`, silent until somebody listens.
 
-The message of a record is one fixed word for the event (`machine_started`); the
-facts are in `extra`. Nothing here opens a file or adds a visible handler.
+The message of a record is the fixed name of an event (`machine_started`); the facts are
+in `extra`. Nothing here opens a file or adds a visible handler.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text of tasks, Redis and Fly made fit for a terminal.
+"""Text of tasks, Redis and Fly made safe for a terminal.
 
 A terminal obeys control characters: they can clear it, rename its window, hide what
 was printed before, or have an answer typed in. So they are shown as escapes instead.

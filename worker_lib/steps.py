@@ -22,7 +22,7 @@ Event = Literal[
     "machine_not_ours",
     "check_failed",
 ]
-"""Which step; the word under which it is logged, where it is.
+"""What was done; also the message of its log record, if it has one.
 
 `launch_pending` was handed to the launcher, which is not done with it;
 `launch_delayed` has to wait, and a later sweep takes it up; `launch_unneeded` is no

@@ -2,7 +2,7 @@
 
 In the order of the flow:
 
-- `client` wires the parts together; `submit` encodes a call, signs it, and stores it in
+- `client` connects the parts; `submit` encodes a call, signs it, and stores it in
   one round trip.
 - `nesting` bounds the calls that jobs make.
 - `handle` is `Job`, what a caller holds.

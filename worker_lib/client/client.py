@@ -195,7 +195,7 @@ class Client:
         """Wait for a job; return (True, value) or (False, exception).
 
         Args:
-            timeout: Seconds; None for ever, 0 not at all.
+            timeout: Seconds; None: no limit, 0: do not wait.
             fresh: It was stored a moment ago, so look only if waiting takes long.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -214,7 +214,7 @@ class Client:
                         longest = min(LONGEST_BLOCK, 2 * longest)
                     outage.is_over()
             except StoreUnavailable as error:
-                outage.sit_out(error)
+                outage.pause(error)
                 longest, look = (
                     MAX_BLOCK,
                     True,
@@ -290,7 +290,7 @@ class Client:
                     before = info
                 outage.is_over()
             except StoreUnavailable as error:
-                outage.sit_out(error)
+                outage.pause(error)
 
     @property
     def has_open_jobs(self) -> bool:

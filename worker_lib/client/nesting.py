@@ -1,7 +1,8 @@
-"""What bounds jobs that make jobs: how deep they go, and how fast they multiply.
+"""Limits of jobs that make jobs: how deep they go, and how many in a second.
 
 A task that calls itself without an end would otherwise fill Redis and keep machines
-busy, at a price, until a person notices. Neither bound concerns calls from outside.
+busy, at a price, until a person notices. Calls from outside of machines have neither
+limit.
 """
 
 from __future__ import annotations

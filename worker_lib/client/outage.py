@@ -1,4 +1,4 @@
-"""What a caller who waits does while Redis is away: ask again, within its time."""
+"""How a caller that waits retries while Redis cannot be reached, within its time."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ log = get_logger("client")
 
 
 class Outage:
-    """Sits out that Redis is away: a restart, a failover, a network that is down.
+    """Retries while Redis cannot be reached: a restart, a failover, a network failure.
 
     Args:
         store: Tells whether Redis has ever answered.
-        deadline: Monotonic seconds until when the caller wants to wait; None for ever.
+        deadline: Monotonic seconds until when the caller wants to wait; None: no limit.
         sleep: Pauses for so many seconds, or less.
     """
 
@@ -40,8 +40,8 @@ class Outage:
         self._backoff = Backoff()
         self._told = False
 
-    def sit_out(self, error: StoreUnavailable) -> None:
-        """Wait until it is time to ask again; told in the log once.
+    def pause(self, error: StoreUnavailable) -> None:
+        """Wait until it is time to retry; logged once.
 
         Raises:
             StoreUnavailable: `error`, since waiting does not help (Redis refuses us),
@@ -49,16 +49,16 @@ class Outage:
         """
         if error.reason == "refused" or not self._store.reached:
             raise error
-        pause = self._backoff.pause()
+        wait = self._backoff.pause()
         if self._deadline is not None:
             left = self._deadline - time.monotonic()
             if left <= 0:
                 raise error
-            pause = min(pause, left)
+            wait = min(wait, left)
         if not self._told:
             log.warning("redis_away", extra={"error": str(error)})
             self._told = True
-        self._sleep(pause)
+        self._sleep(wait)
 
     def is_over(self) -> None:
         """Note that Redis answered."""

@@ -139,13 +139,13 @@ class Waiters:
                         self._look(job_ids)
                         outage.is_over()
             except StoreUnavailable as error:
-                self._sit_out(outage, error)
+                self._pause(outage, error)
             except Exception as error:  # noqa: BLE001 - handed to who awaits
                 self._fail(error)
 
-    def _sit_out(self, outage: Outage, error: StoreUnavailable) -> None:
+    def _pause(self, outage: Outage, error: StoreUnavailable) -> None:
         try:
-            outage.sit_out(error)
+            outage.pause(error)
         except StoreUnavailable:
             self._fail(error)
 

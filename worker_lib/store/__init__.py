@@ -1,10 +1,16 @@
 """The only speaker of Redis.
 
-A job's record, its place in line and its outcome live in Redis and nowhere else;
-every move of a job is one Lua script (`scripts`, one file per verb below `lua/`),
-carried out whole, on Redis's own clock, and refused to whoever lost the job. The
-calling side speaks through redis-py (`connection`, `store`); the machine, whose cold
-start is money, through one socket (`wire`, `worker`).
+A job's record, its place in a queue and its outcome are in Redis and nowhere else. Each
+verb is one Lua script (`scripts`; one file in `lua/` for each): it runs whole or not at
+all, on Redis's own clock, may be sent twice, and refuses who no longer holds the job.
 
-What it does not promise: survival of a Redis that loses its data.
+- `store` has the verbs of the calling side; `connection` sends them through redis-py,
+  `calls` and `changes` wait for messages.
+- `machine` has the verbs of a machine; `wire` sends them through one socket, since
+  importing redis-py would take most of a machine's cold start.
+- `new_job` and `replies` are what goes in and comes out; `keys` has names in Redis.
+- `address`, `requirements`, `refusals` and `backoff`: which server, what it must allow,
+  what its errors mean, and how long to wait before the next try.
+
+Not promised: that jobs survive a Redis that loses its data.
 """
