@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from worker_lib import cli
+from worker_lib.calls.options import TaskOptions
 from worker_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -151,3 +152,10 @@ def test_the_readme_has_a_row_for_every_setting() -> None:
     }
 
     assert set() == wanted - told
+
+
+def test_the_readme_has_a_row_for_every_option() -> None:
+    """Of tasks and of single calls."""
+    told = {word for cell, *_ in rows(README) for word in words(cell)}
+
+    assert set() == {one.name for one in fields(TaskOptions)} - told
