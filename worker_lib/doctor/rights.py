@@ -8,77 +8,57 @@ and Redis checks the rights before that.
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from worker_lib.doctor.findings import Finding, failed, ok, unknown
 from worker_lib.errors import StoreError, StoreUnavailable
-from worker_lib.store import scripts
 from worker_lib.store.keys import key_prefix, trial_key
 from worker_lib.store.requirements import missing_right
 
 if TYPE_CHECKING:
     from worker_lib.doctor.server import RedisServer
 
-__all__ = ["TRIALS", "check_rights", "commands_of_scripts"]
+__all__ = ["TRIALS", "check_rights"]
 
-_CALL = re.compile(rb"redis\.p?call\(\s*'([A-Z]+)'")
 _UNKNOWN = re.compile(r"unknown command|not available", re.IGNORECASE)
 _SCRIPT = "return 1"
 _NO_SCRIPT = "0" * 40
 _LIFE_MS = 60000
 _SHORT = 0.01
-# KEY, CHANNEL and PREFIX stand for those of the namespace. A command that no script
-# has is tried only if it is in _DIRECT.
+# KEY, CHANNEL and PREFIX stand for those of the namespace.
 TRIALS: tuple[tuple[str | float, ...], ...] = (
     ("HSET", "KEY", "x", "x"),
     ("PEXPIRE", "KEY", _LIFE_MS),
     ("SET", "KEY", "x", "XX", "GET"),
     ("GET", "KEY"),
     ("EXISTS", "KEY"),
-    ("TYPE", "KEY"),
     ("PTTL", "KEY"),
-    ("INCR", "KEY"),
-    ("INCRBY", "KEY", 1),
-    ("DECR", "KEY"),
-    ("STRLEN", "KEY"),
     ("HDEL", "KEY", "y"),
     ("HEXISTS", "KEY", "x"),
     ("HGET", "KEY", "x"),
     ("HGETALL", "KEY"),
     ("HINCRBY", "KEY", "n", 1),
     ("HKEYS", "KEY"),
-    ("HLEN", "KEY"),
     ("HMGET", "KEY", "x"),
     ("HSETNX", "KEY", "x", "x"),
-    ("LINDEX", "KEY", 0),
-    ("LLEN", "KEY"),
-    ("LPOP", "KEY"),
     ("LPUSH", "KEY", "x"),
     ("LRANGE", "KEY", 0, 0),
-    ("LREM", "KEY", 0, "x"),
     ("LTRIM", "KEY", 0, 0),
-    ("RPOP", "KEY"),
     ("RPUSH", "KEY", "x"),
     ("SADD", "KEY", "x"),
     ("SCARD", "KEY"),
-    ("SISMEMBER", "KEY", "x"),
     ("SMEMBERS", "KEY"),
     ("SPOP", "KEY"),
     ("SRANDMEMBER", "KEY"),
     ("SREM", "KEY", "x"),
     ("ZADD", "KEY", 1, "x"),
     ("ZCARD", "KEY"),
-    ("ZCOUNT", "KEY", 0, 1),
-    ("ZINCRBY", "KEY", 1, "x"),
     ("ZPOPMIN", "KEY"),
     ("ZRANGE", "KEY", 0, 0),
     ("ZRANGEBYSCORE", "KEY", 0, 1),
     ("ZREM", "KEY", "x"),
-    ("ZREMRANGEBYRANK", "KEY", 0, 0),
-    ("ZREMRANGEBYSCORE", "KEY", 0, 1),
     ("ZREVRANGE", "KEY", 0, 0),
     ("ZREVRANGEBYSCORE", "KEY", 1, 0),
     ("ZREVRANK", "KEY", "x"),
@@ -88,15 +68,11 @@ TRIALS: tuple[tuple[str | float, ...], ...] = (
     ("BLMOVE", "KEY", "KEY", "LEFT", "RIGHT", _SHORT),
     ("EVAL", _SCRIPT, 1, "PREFIX"),
     ("EVALSHA", _NO_SCRIPT, 1, "PREFIX"),
-    ("UNLINK", "KEY"),
     ("DEL", "KEY"),
     ("PUBLISH", "CHANNEL", "1"),
     # Last: a connection that has subscribed takes no other command.
     ("SUBSCRIBE", "CHANNEL"),
 )
-# Used where it is allowed; jobs work without it.
-_OPTIONAL = frozenset({"INFO"})
-_DIRECT = frozenset({"BLPOP", "BLMOVE", "EVAL", "EVALSHA", "SUBSCRIBE", "DEL"})
 
 
 def check_rights(server: RedisServer, url: str, namespace: str) -> Finding:
@@ -126,16 +102,6 @@ def check_rights(server: RedisServer, url: str, namespace: str) -> Finding:
     return failed(name, f"user {user} lacks {lacking}", remedy)
 
 
-def commands_of_scripts() -> frozenset[str]:
-    """Return every command that the scripts of this library need."""
-    folder = os.path.join(os.path.dirname(scripts.__file__), "lua")
-    found: set[str] = set()
-    for name in os.listdir(folder):
-        with open(os.path.join(folder, name), "rb") as file:
-            found.update(call.decode() for call in _CALL.findall(file.read()))
-    return frozenset(found - _OPTIONAL)
-
-
 class _Trials:
     """Tries every command.
 
@@ -154,11 +120,9 @@ class _Trials:
         self.reached: set[str] = set()
 
     def run(self) -> None:
-        needed = commands_of_scripts() | _DIRECT
         try:
             for command, *words in TRIALS:
-                if command in needed:
-                    self._try(str(command), words)
+                self._try(str(command), words)
         finally:
             self._server.close()
 
