@@ -77,8 +77,8 @@ def declared(folder: Path, wanted: str = "") -> Declared | None:
         return _from_requirements(folder, wanted or REQUIREMENTS)
     pyproject = _toml(folder / "pyproject.toml")
     project = pyproject.get("project", {})
-    locked = [name for name in _EXPORTS if name.endswith(".lock")]
-    if "dependencies" not in project or any((folder / one).exists() for one in locked):
+    locks = ("uv.lock", "poetry.lock", "pdm.lock")
+    if "dependencies" not in project or any((folder / one).exists() for one in locks):
         _refuse_other_tools(folder, pyproject)
         return None
     return Declared(

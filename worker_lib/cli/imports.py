@@ -58,17 +58,14 @@ def foreign_imports(folder: Path, module: str) -> dict[str, Path]:
 
 def packages_of(module: str) -> set[str]:
     """Return the installed distributions that have this top-level module."""
-    if module == "worker_lib":  # an editable install may not list its files
-        return {"worker-lib"}
     return {normalized(name) for name in _distributions().get(module, ())}
 
 
 def closure(requirements: Iterable[str]) -> tuple[set[str], set[str]]:
     """Return the names of all distributions that these requirements install.
 
-    Returns:
-        All names; then the requirements that are not installed here, or not given by
-        name: what else they install is not known.
+    The second set has those that are not installed here, or not given by name: what
+    else they install is not known.
     """
     names, unknown, seen = set[str](), set[str](), set[str]()
     waiting = [(one, True) for one in requirements]

@@ -22,9 +22,8 @@ _GIT = (
     "--no-install-recommends git; }"
 )
 _HEADER = """\
-# Written by worker-lib init: what {wsgi} and its modules import, in the versions that
-# are installed here. Packages that are loaded by name, such as drivers of databases,
-# cannot be seen: add them.
+# Written by worker-lib init: the imports of {wsgi}, in the versions installed here.
+# Add packages that are loaded by name, such as drivers of databases.
 """
 
 

@@ -22,7 +22,6 @@ from worker_lib.errors import ConfigError, Problem
 __all__ = ["NAME", "own_package"]
 
 NAME = "worker-lib"
-_BUILD_SECONDS = 180
 
 
 def own_package(scratch: Path) -> tuple[str, Path | None]:
@@ -71,7 +70,7 @@ def _wheel_of(origin: Path, scratch: Path) -> Path:
             capture_output=True,
             text=True,
             check=True,
-            timeout=_BUILD_SECONDS,
+            timeout=180,
         )
         return next(scratch.glob("worker_lib-*.whl"))
     except (OSError, subprocess.SubprocessError, StopIteration) as error:
