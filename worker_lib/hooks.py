@@ -86,7 +86,8 @@ class Event:
         queue: In which the job was stored.
         attempt: From 1; 0 before the first.
         headers: Text that travels with the call, signed. `before_enqueue` may change
-            it; a task finds it as `current_job().headers`.
+            it, but for `Job.retry`, which keeps what the call had; a task finds it as
+            `current_job().headers`.
         status: "" so far; after a run `succeeded`, `failed`, or `interrupted` (the job
             was cancelled, or the machine must stop); `retrying` for `on_retry`; else
             the job's.
