@@ -113,7 +113,7 @@ def test_a_host_that_was_asked_for_is_let_in(start_emulator: StartEmulator) -> N
 
 
 def test_on_every_address_any_address_is_a_host(start_emulator: StartEmulator) -> None:
-    """Nobody can make a name of an address; names have to be asked for still."""
+    """An address cannot be rebound; other names must still be allowed."""
     api = start_emulator(host="0.0.0.0")
 
     assert "200" in as_host(api, "10.1.2.3:4280")

@@ -1,4 +1,4 @@
-"""A launch that cannot be: the machine is `failed`, says why, and frees its name."""
+"""Failed launches: the machine is `failed`, says why, and frees its name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONFIG: dict[str, Any] = {"image": "x", "init": {"exec": SLEEP}}
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A runtime whose launches raise what nobody has thought of."""
+    """A runtime whose launches raise an unexpected error."""
 
     def launch(*_: object) -> None:
         raise KeyError("canary")

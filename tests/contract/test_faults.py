@@ -34,7 +34,7 @@ def test_a_forced_status_before_the_work_leaves_nothing_behind(api: Api) -> None
 
 
 def test_a_lost_reply_leaves_a_machine_and_then_a_taken_name(api: Api) -> None:
-    """The work is done and nobody knows: a second try meets 409."""
+    """The work is done without a reply: a second try gets 409."""
     script(
         api, {"action": "create", "effect": "drop", "after_commit": True, "times": 1}
     )
@@ -221,7 +221,7 @@ def test_a_reset_connection_is_told_from_one_that_ended(api: Api) -> None:
 
 
 def test_a_truncated_reply_ends_half_way(api: Api) -> None:
-    """Its length was announced, so whoever reads it knows."""
+    """Its length was announced, so the client notices."""
     script(api, {"action": "create", "effect": "truncate"})
 
     with pytest.raises(requests.RequestException, match="IncompleteRead"):

@@ -179,7 +179,7 @@ def test_metadata_writes_hold_to_a_version(api: Api, machine_id: str) -> None:
 def test_metadata_makes_no_version_and_needs_no_lease(
     api: Api, machine_id: str
 ) -> None:
-    """It can be written while somebody else holds the machine."""
+    """It can be written while another client holds the lease."""
     version = api.get(machine_id)["instance_id"]
     acquire(api, machine_id, ttl=60)
 

@@ -1,4 +1,4 @@
-"""Who is let in, how often, and with how much."""
+"""Limits: tokens, request rates and body sizes."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from waiting import until
 
+from worker_lib.emulator import HostImage
+
 from .client import SLEEP, on_every_runtime, python, shell
 
 if TYPE_CHECKING:
@@ -68,10 +70,13 @@ def test_a_machine_finds_fly_s_variables(api: Api) -> None:
 def test_a_machine_inherits_nothing_but_the_base_environment(
     start_emulator: StartEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the emulator's own environment holds stays there; `env` beats the base."""
+    """It gets the image's variables only; `env` overrides them."""
     monkeypatch.setenv("NOT_FOR_MACHINES", "1")
     base_env = {"PATH": os.defpath, "FROM_IMAGE": "1", "A": "base"}
-    env = env_of(start_emulator(base_env=base_env), env={"A": "config"})
+    env = env_of(
+        start_emulator(host_image=lambda _: HostImage(env=base_env)),
+        env={"A": "config"},
+    )
 
     assert "NOT_FOR_MACHINES" not in env
     assert ("1", "config") == (env["FROM_IMAGE"], env["A"])

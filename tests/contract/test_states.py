@@ -290,7 +290,7 @@ def test_a_restart_by_policy_can_be_stopped_in_its_pause(
     start_emulator: StartEmulator,
 ) -> None:
     """Between two runs it is `starting`, and a stop ends it for good."""
-    api = start_emulator(restart_backoff=60.0, restart_backoff_max=60.0)
+    api = start_emulator(restart_backoff=60.0)
     machine_id = api.create(["false"], restart={"policy": "always"})["id"]
     until(lambda: "starting" == api.get(machine_id)["state"])
 

@@ -178,7 +178,7 @@ def test_a_number_that_went_to_somebody_else_is_left_alone(tmp_path: Path) -> No
 
 
 def test_an_idle_emulator_sleeps(served: tuple[subprocess.Popen[str], str]) -> None:
-    """No thread of it wakes up while nothing runs and nobody asks."""
+    """None of its threads wakes up while nothing runs and no request comes."""
     process, url = served
     auth = {"Authorization": "Bearer any", "Connection": "close"}
     requests.get(f"{url}/v1/apps", headers=auth, timeout=5)

@@ -140,7 +140,7 @@ def test_wait_holds_to_a_version(api: Api) -> None:
 
 
 def test_stopping_the_emulator_ends_every_wait(start_emulator: StartEmulator) -> None:
-    """Nobody is left hanging: 503, or the connection ends."""
+    """Waits end: 503, or the connection is closed."""
     api = start_emulator()
     machine_id = api.create()["id"]
     with ThreadPoolExecutor() as pool, Api(api.emulator) as other:

@@ -250,7 +250,7 @@ def test_an_app_of_the_wrong_type_is_refused(
 
 
 def test_a_query_s_flag_is_true_or_false(api: Api) -> None:
-    """Any other text is refused: nothing is destroyed by a slip of the pen."""
+    """Any other text is refused: nothing is destroyed by a typing error."""
     machine_id = api.run()
 
     assert 400 == api.call("DELETE", f"machines/{machine_id}?force=no%21").status_code

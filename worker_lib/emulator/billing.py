@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class _Account:
-    app: str
-    region: str
+    machine: Machine
     guest: dict[str, Any] = field(default_factory=dict)
     usd_per_second: float = 0.0
     seconds: float = 0.0
@@ -33,6 +32,18 @@ class _Account:
             self.seconds += now - self.since
             self.usd += (now - self.since) * self.usd_per_second
             self.since = now
+
+    def line(self) -> dict[str, Any]:
+        machine = self.machine
+        return {
+            "id": machine.id,
+            "app": machine.app,
+            "region": machine.region,
+            "guest": self.guest,
+            "started_s": self.seconds,
+            "usd": self.usd,
+            "running": self.since is not None,
+        }
 
 
 class BillingMeter:
@@ -47,11 +58,8 @@ class BillingMeter:
         """A machine runs from now on, with the guest of its present config."""
         rate = usd_per_second(machine.guest, machine.region)
         with self._lock:
-            account = self._accounts.setdefault(
-                machine.id, _Account(app=machine.app, region=machine.region)
-            )
-            account.guest = dict(machine.config["guest"])
-            account.usd_per_second = rate
+            account = self._accounts.setdefault(machine.id, _Account(machine=machine))
+            account.guest, account.usd_per_second = machine.config["guest"], rate
             account.since = self._clock()
 
     def end(self, machine_id: str) -> None:
@@ -67,21 +75,9 @@ class BillingMeter:
         with self._lock:
             for account in self._accounts.values():
                 account.settle(self._clock())
-            machines = [_line(*one) for one in self._accounts.items()]
+            machines = [account.line() for account in self._accounts.values()]
         return {
             "machines": machines,
             "started_s": sum(line["started_s"] for line in machines),
             "usd": sum(line["usd"] for line in machines),
         }
-
-
-def _line(machine_id: str, account: _Account) -> dict[str, Any]:
-    return {
-        "id": machine_id,
-        "app": account.app,
-        "region": account.region,
-        "guest": account.guest,
-        "started_s": account.seconds,
-        "usd": account.usd,
-        "running": account.since is not None,
-    }

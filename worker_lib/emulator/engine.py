@@ -39,6 +39,7 @@ log = get_logger("emulator")
 _CANNOT_EXECUTE = 127
 _KILL_TIMEOUT = 5.0
 _MAX_DOUBLINGS = 16
+_MAX_RESTART_PAUSE = 10.0
 
 
 class Engine:
@@ -265,12 +266,10 @@ class Engine:
 
     def _restart_pause(self, machine: Machine) -> float:
         """Count one more automatic restart; return the seconds to wait before it."""
-        options = self._options
+        first = self._options.restart_backoff
         doublings = min(len(machine.restarts), _MAX_DOUBLINGS)
         machine.restarts.append(time.monotonic())
-        return min(
-            options.restart_backoff * 2.0**doublings, options.restart_backoff_max
-        )
+        return min(first * 2.0**doublings, max(first, _MAX_RESTART_PAUSE))
 
     def _destroy(self, machine: Machine) -> None:
         if machine.state == "destroying":

@@ -155,14 +155,14 @@ def _files(
     for file in config.get("files") or ():
         encoded = file.get("raw_value") or secrets.get(file.get("secret_name"), "")
         yield GuestFile(
-            path="/".join(_steps(file["guest_path"])),
+            path="/".join(_segments(file["guest_path"])),
             content=decoded(encoded),
             mode=file.get("mode") or _DEFAULT_MODE,
         )
 
 
-def _steps(guest_path: str) -> list[str]:
-    return [step for step in guest_path.split("/") if step not in ("", ".", "..")]
+def _segments(guest_path: str) -> list[str]:
+    return [one for one in guest_path.split("/") if one not in ("", ".", "..")]
 
 
 def _process(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from worker_lib.emulator.faults.plan import FaultPlan
 from worker_lib.emulator.messages import ApiError
@@ -17,16 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 RUNTIMES = ("process", "docker")
-_TIMES = (
-    *("prepare_delay", "destroyed_retention", "restart_backoff"),
-    *("restart_backoff_max", "memory_interval"),
-)
+_TIMES = ("prepare_delay", "destroyed_retention", "restart_backoff")
 _BASE_NAMES = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
-
-
-def inherited_env() -> dict[str, str]:
-    """The variables of this process that take the place of an image's."""
-    return {name: os.environ[name] for name in _BASE_NAMES if name in os.environ}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +32,12 @@ class HostImage:
 
     env: Mapping[str, str] = field(repr=False)
     python: str = sys.executable
+
+    @classmethod
+    def current(cls, _env: Mapping[str, str]) -> Self:
+        """This interpreter, with a few variables of this process."""
+        found = {name: os.environ[name] for name in _BASE_NAMES if name in os.environ}
+        return cls(env=found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,20 +85,17 @@ class EmulatorOptions:
         docker: Options of the runtime `docker`.
         state_dir: Folder for logs, files and PID files of machines.
         project_dir: Working directory of machines that are processes.
-        base_env: Takes the place of an image's environment for processes.
         host_image: Takes the `env` of a machine's config, returns what takes the place
-            of its image; None: `base_env` and this interpreter. A create request is
-            answered with the text of a `ConfigError` that it raises.
+            of its image. A create request is answered with the text of a `ConfigError`
+            that it raises.
         rate_limits: Answer 429 as Fly does.
         max_body_bytes: A longer body is answered with 413.
         prepare_delay: With `skip_launch` a new machine stays `created` at least so
             long: a start before it is `stopped` gets 412.
         destroyed_retention: So long GET still shows a `destroyed` machine.
         name_reuse: A name is free again once its machine is destroyed.
-        restart_backoff: Pause before the first automatic restart; it doubles each time.
-        restart_backoff_max: The longest such pause.
-        memory_interval: How often the memory of running machines is measured; 0:
-            never, and no limit is enforced.
+        restart_backoff: Pause before the first automatic restart; it doubles each time,
+            up to 10 s.
         faults: Fault rules in force from the start.
     """
 
@@ -115,27 +110,14 @@ class EmulatorOptions:
     docker: DockerOptions = field(default_factory=DockerOptions)
     state_dir: Path = field(default_factory=lambda: Path(".worker_lib/emulator"))
     project_dir: Path = field(default_factory=Path.cwd)
-    base_env: Mapping[str, str] = field(default_factory=inherited_env, repr=False)
-    host_image: Callable[[Mapping[str, str]], HostImage] | None = None
+    host_image: Callable[[Mapping[str, str]], HostImage] = HostImage.current
     rate_limits: bool = True
     max_body_bytes: int = 4 * 1024 * 1024
     prepare_delay: float = 0.2
     destroyed_retention: float = 60.0
     name_reuse: bool = True
     restart_backoff: float = 0.5
-    restart_backoff_max: float = 10.0
-    memory_interval: float = 0.05
     faults: FaultPlan = field(default_factory=FaultPlan)
-
-    def image_of(self, env: Mapping[str, str]) -> HostImage:
-        """Return what takes the place of the image of a machine with this `env`.
-
-        Raises:
-            ConfigError: there is nothing to take its place.
-        """
-        if self.host_image is None:
-            return HostImage(env=self.base_env)
-        return self.host_image(env)
 
     def __post_init__(self) -> None:
         problems = [*_problems(self)]

@@ -26,7 +26,6 @@ from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import TracebackType
 
     from worker_lib.emulator.runtimes import Runtime
 
@@ -41,19 +40,13 @@ class Emulator:
 
     Use it as a context manager, or call `start` and `stop`, once. Only the logs in
     `state_dir` stay for the next emulator.
-
-    Args:
-        options: How it behaves.
-        runtime: Runs the machines; None: the one that the options name.
     """
 
-    def __init__(
-        self, options: EmulatorOptions | None = None, *, runtime: Runtime | None = None
-    ) -> None:
+    def __init__(self, options: EmulatorOptions | None = None) -> None:
         options = options or EmulatorOptions()
         fleet = Fleet(options)
         meter = BillingMeter()
-        runtime = runtime or _runtime(options)
+        runtime = _runtime(options)
         injector = FaultInjector()
         injector.set_rules(options.faults.rules, seed=options.faults.seed)
         self._sockets = MachineSockets(
@@ -146,12 +139,7 @@ class Emulator:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def set_secrets(self, app: str, values: Mapping[str, str | None]) -> None:
@@ -190,8 +178,6 @@ class Emulator:
 def _runtime(options: EmulatorOptions) -> Runtime:
     if options.runtime == "process":
         return ProcessRuntime(options)
-    from worker_lib.emulator.runtimes.docker import (  # noqa: PLC0415 - needs the extra `docker`
-        DockerRuntime,
-    )
+    from worker_lib.emulator.runtimes import docker  # noqa: PLC0415 - needs its extra
 
-    return DockerRuntime(options)
+    return docker.DockerRuntime(options)

@@ -16,7 +16,7 @@ import pytest
 from worker_lib.emulator import DockerOptions, Emulator, EmulatorOptions
 from worker_lib.emulator.runtimes import GuestFile, LaunchSpec
 from worker_lib.emulator.runtimes.container_options import container_options, packed
-from worker_lib.emulator.runtimes.owner import Owner
+from worker_lib.emulator.runtimes.orphans import Owner
 from worker_lib.errors import ConfigError
 
 SPEC = LaunchSpec(

@@ -98,7 +98,7 @@ def test_options_list_every_problem() -> None:
 
 def test_options_do_not_show_what_is_secret() -> None:
     """Neither tokens nor the environment are in the text of the options."""
-    options = EmulatorOptions(tokens=("canary",), base_env={"A": "canary"})
+    options = EmulatorOptions(tokens=("canary",))
 
     assert "canary" not in repr(options)
 

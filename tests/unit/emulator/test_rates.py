@@ -64,7 +64,7 @@ def test_a_long_rest_brings_no_more_than_the_burst(clock: Clock) -> None:
 
 
 def test_a_refusal_tells_whole_seconds_to_wait(clock: Clock) -> None:
-    """At least one, so that nobody comes back at once."""
+    """At least one, so that clients do not retry at once."""
     limiter = RateLimiter(clock)
     granted(limiter, "get")
 

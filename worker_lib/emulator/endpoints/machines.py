@@ -69,7 +69,7 @@ def _check_image(backend: Backend, config: dict[str, Any]) -> None:
         ApiError: 400.
     """
     try:
-        backend.options.image_of(config["env"])
+        backend.options.host_image(config["env"])
     except ConfigError as exc:
         raise invalid_argument(f"{exc}") from exc
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.faults.effects import (
@@ -116,8 +115,7 @@ class FaultInjector:
         """The rules as JSON data, each with how often it was `applied`."""
         with self._lock:
             return [
-                dataclasses.asdict(each.rule) | {"applied": each.applied}
-                for each in self._rules
+                asdict(each.rule) | {"applied": each.applied} for each in self._rules
             ]
 
     @property
@@ -149,7 +147,7 @@ class FaultInjector:
             if rule.effect == "html":
                 return Reply(status=rule.status or reply.status, body=_HTML)
             if rule.effect == "truncate":
-                return dataclasses.replace(reply, is_truncated=True)
+                return replace(reply, is_truncated=True)
         return reply
 
     def place(self, regions: Iterable[str], target: Target) -> str:
@@ -160,8 +158,7 @@ class FaultInjector:
         """
         error = ERROR_REPLIES["no_capacity"]
         for region in regions:
-            there = dataclasses.replace(target, region=region)
-            rule = next(self._for_placement(there), None)
+            rule = next(self._for_placement(replace(target, region=region)), None)
             if rule is None:
                 return region
             error = rule.error_reply or error
@@ -172,11 +169,12 @@ class FaultInjector:
         if self.is_empty:
             return NO_EFFECTS
         target = machine.target
-
-        def matches(rule: FaultRule) -> bool:
-            return rule.state == state and rule.covers(target)
-
-        found = [(rule.effect, delay) for rule, delay in self._applied(matches)]
+        found = [
+            (rule.effect, delay)
+            for rule, delay in self._applied(
+                lambda rule: rule.state == state and rule.covers(target)
+            )
+        ]
         effects = {effect for effect, _ in found}
         return StateEffects(
             delay=sum(delay for effect, delay in found if effect not in DISRUPTIONS),
@@ -192,22 +190,19 @@ class FaultInjector:
     def _for_request(
         self, action: str, target: Target, *, after_work: bool
     ) -> Iterator[tuple[FaultRule, float]]:
-        def matches(rule: FaultRule) -> bool:
-            return (
+        return self._applied(
+            lambda rule: (
                 not rule.state
                 and not rule.is_placement
                 and rule.action in (ANY, action)
                 and rule.is_after_work == after_work
                 and (target.is_unknown or rule.covers(target))
             )
-
-        return self._applied(matches)
+        )
 
     def _for_placement(self, target: Target) -> Iterator[FaultRule]:
-        def matches(rule: FaultRule) -> bool:
-            return rule.is_placement and rule.covers(target)
-
-        return (rule for rule, _ in self._applied(matches))
+        applied = self._applied(lambda one: one.is_placement and one.covers(target))
+        return (rule for rule, _ in applied)
 
     def _applied(
         self, matches: Callable[[FaultRule], bool]

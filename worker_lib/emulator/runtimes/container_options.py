@@ -6,7 +6,7 @@ import io
 import tarfile
 from typing import TYPE_CHECKING, Any
 
-from worker_lib.emulator.runtimes.owner import Owner
+from worker_lib.emulator.runtimes.orphans import Owner
 from worker_lib.fly.protocol import MACHINE_SOCKET
 
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ _HEADER = struct.Struct(">BxxxL")
 _STDOUT = 1
 _REFUSED = "OCI runtime exec failed"
 _CANNOT_EXECUTE = (126, 127)
-_SIGNAL_BASE = 128
 
 
 class RawStream:
@@ -93,10 +92,14 @@ def execute(
             out, err = _communicate(stream, stdin.encode())
         finally:
             timer.cancel()
-    code = signal.SIGKILL + _SIGNAL_BASE if expired.is_set() else _code(api, made)
+    is_killed = expired.is_set()
+    code = 128 + signal.SIGKILL if is_killed else api.exec_inspect(made)["ExitCode"]
     if code in _CANNOT_EXECUTE and out.startswith(_REFUSED):
         raise OSError(code, out.strip())
-    return _result(code, out, err)
+    number = code - 128 if code > 128 else 0
+    return ExecResult(
+        exit_code=0 if number else code, exit_signal=number, stdout=out, stderr=err
+    )
 
 
 def _communicate(stream: RawStream, stdin: bytes) -> tuple[str, str]:
@@ -105,18 +108,6 @@ def _communicate(stream: RawStream, stdin: bytes) -> tuple[str, str]:
     for number, data in stream.frames():
         (out if number == _STDOUT else err).extend(data)
     return out.decode(errors="replace"), err.decode(errors="replace")
-
-
-def _code(api: Any, made: str) -> int:
-    code: int = api.exec_inspect(made)["ExitCode"]
-    return code
-
-
-def _result(code: int, out: str, err: str) -> ExecResult:
-    number = code - _SIGNAL_BASE if code > _SIGNAL_BASE else 0
-    return ExecResult(
-        exit_code=0 if number else code, exit_signal=number, stdout=out, stderr=err
-    )
 
 
 def _kill(pid: int) -> None:

@@ -31,8 +31,7 @@ from worker_lib.emulator.runtimes.container_options import (
     packed,
 )
 from worker_lib.emulator.runtimes.container_streams import RawStream, execute
-from worker_lib.emulator.runtimes.orphans import Guard, machines_dir
-from worker_lib.emulator.runtimes.owner import Owner
+from worker_lib.emulator.runtimes.orphans import Guard, Owner, machines_dir
 from worker_lib.errors import ConfigError
 from worker_lib.logs import get_logger
 

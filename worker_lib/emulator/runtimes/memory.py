@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from worker_lib.emulator.runtimes.procfs import Stat
 
+_INTERVAL = 0.05
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Watched:
@@ -78,9 +80,9 @@ class _SessionScan:
 
 
 class MemoryMonitor:
-    """Sums up the memory of watched sessions every `interval` seconds; 0: never."""
+    """Sums up the memory of watched sessions every `interval` seconds."""
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float = _INTERVAL) -> None:
         self._interval = interval
         self._changed = threading.Condition()
         self._watched: dict[int, Watched] = {}
@@ -89,8 +91,6 @@ class MemoryMonitor:
 
     def watch(self, watched: Watched) -> None:
         """Enforce the limit of a session from now on."""
-        if not self._interval:
-            return
         with self._changed:
             self._watched[watched.session] = watched
             self._scan.forget()

@@ -4,6 +4,8 @@ Before each launch the emulator writes `<state_dir>/machines/<id>.pid`, which na
 emulator and, once known, the machine's session. A guard, a shell that reads from a
 pipe, waits until the emulator's end of it closes; then it reads those files and kills
 the machines. If the guard dies too, the next emulator on the same directory does it.
+A container has its emulator, an `Owner`, as a label.
+
 PR_SET_PDEATHSIG would only reach main processes and needs a `preexec_fn`, which rules
 out vfork: 2.8 ms for a launch instead of 0.2.
 """
@@ -13,10 +15,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from worker_lib.emulator.runtimes import procfs
 from worker_lib.logs import get_logger
@@ -27,12 +31,69 @@ if TYPE_CHECKING:
 log = get_logger("emulator")
 
 _NO_SESSION = -1
+_SEPARATOR = "/"
 _GUARD = 'read -r _ || exec "$@"'
 KILL_ORPHANS = (
     "import sys; from worker_lib.emulator.runtimes.orphans import kill_orphans; "
     "kill_orphans(sys.argv[1])"
 )
 """What the guard of local processes runs, with the state directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process: host, boot of the host, PID namespace, PID and start time.
+
+    Source: proc_sys_kernel(5), `boot_id`; pid_namespaces(7).
+    """
+
+    host: str
+    boot: str
+    namespace: str
+    pid: int
+    start_ticks: int
+
+    @classmethod
+    def current(cls) -> Self:
+        """This process."""
+        host, boot, namespace = _here()
+        found = procfs.stat(os.getpid())
+        return cls(
+            host, boot, namespace, os.getpid(), found.start_ticks if found else 0
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The reverse of `str`; None if the text is not an owner."""
+        try:
+            host, boot, namespace, pid, start_ticks = text.split(_SEPARATOR)
+            return cls(host, boot, namespace, int(pid), int(start_ticks))
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return _SEPARATOR.join(map(str, astuple(self)))
+
+    def is_dead(self) -> bool:
+        """Whether the process has certainly ended; False for other hosts."""
+        host, boot, namespace = _here()
+        if self.host != host:
+            return False
+        if self.boot != boot:
+            return True
+        if self.namespace != namespace:
+            return False
+        found = procfs.stat(self.pid)
+        return found is None or found.is_dead or found.start_ticks != self.start_ticks
+
+
+def _here() -> tuple[str, str, str]:
+    boot = procfs.read("/proc/sys/kernel/random/boot_id").decode().strip()
+    try:
+        namespace = str(os.stat("/proc/self/ns/pid").st_ino)
+    except OSError:
+        namespace = ""
+    return socket.gethostname(), boot, namespace
 
 
 def machines_dir(state_dir: Path | str) -> Path:

@@ -206,10 +206,10 @@ class ProcessRuntime:
 
     def __init__(self, options: EmulatorOptions) -> None:
         self._state_dir = options.state_dir
-        self._image_of = options.image_of
+        self._image_of = options.host_image
         self._cwd = options.project_dir
         self._dir = machines_dir(options.state_dir)
-        self._monitor = MemoryMonitor(options.memory_interval)
+        self._monitor = MemoryMonitor()
         self._guard: Guard | None = None
 
     def open(self) -> None:
