@@ -147,7 +147,7 @@ def checked_name(name: str) -> str:
     if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
         raise invalid_argument(
             f'name "{name[:80]}" must be 1 to {_MAX_NAME} letters, '
-            "digits, dashes or underscores",
+            "digits, dashes or underscores"
         )
     return name
 

@@ -116,6 +116,6 @@ def _timeout(text: str) -> float:
     timeout = float(text) if plain else seconds(text)
     if not _MIN_WAIT <= timeout <= MAX_WAIT:
         raise invalid_argument(
-            "invalid WaitMachineRequest.Timeout: value must be inside range [1s, 1m0s]",
+            "invalid WaitMachineRequest.Timeout: value must be inside range [1s, 1m0s]"
         )
     return timeout

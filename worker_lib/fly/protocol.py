@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "MACHINE_SOCKET",
-    "MACHINE_SOCKET_VARIABLE",
-    "MAX_WAIT",
-]
+__all__ = ["MACHINE_SOCKET", "MACHINE_SOCKET_VARIABLE", "MAX_WAIT"]
 
 MAX_WAIT = 60
 """Seconds that `GET /wait` blocks, by default and at most.

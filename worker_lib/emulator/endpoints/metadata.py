@@ -70,7 +70,7 @@ def _change(backend: Backend, request: Request, *, keep: bool) -> Reply:
         machine = _machine(backend, request)
         if body.get("machine_version") not in (None, "", machine.instance_id):
             raise failed_precondition(
-                f"machine_version does not match machine version {machine.instance_id}",
+                f"machine_version does not match machine version {machine.instance_id}"
             )
         gone = {} if keep else dict.fromkeys(machine.config["metadata"])
         _merge(machine, {**gone, **values})

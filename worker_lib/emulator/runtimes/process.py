@@ -182,9 +182,7 @@ class ProcessInstance:
             if self._ended:
                 return []
             return procfs.machine_members(
-                self._spec.machine_id,
-                self._process.pid,
-                since_ticks=self._since_ticks,
+                self._spec.machine_id, self._process.pid, since_ticks=self._since_ticks
             )
 
     def _out_of_memory(self, victim: Stat) -> None:
