@@ -79,6 +79,6 @@ class Backend:
             raise ApiError(
                 409,
                 f"failed_precondition: machine ID {machine.id} lease currently held by "
-                f"{lease.owner}, expires at {lease.expires_at}",
+                f"{lease.owner}, expires at {int(lease.expires_at)}",
             )
         return machine

@@ -81,7 +81,7 @@ class MachineLease:
     """The exclusive right to change a machine; `expires_at` is seconds since 1970."""
 
     nonce: str
-    expires_at: int
+    expires_at: float
     owner: str
     description: str
     version: str

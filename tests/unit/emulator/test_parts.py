@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from worker_lib.emulator import EmulatorOptions
 from worker_lib.emulator.access import is_authorized
+from worker_lib.emulator.endpoints.machines import new_lease
+from worker_lib.emulator.fleet import Fleet
 from worker_lib.emulator.identifiers import machine_id, ulid
 from worker_lib.emulator.messages import ApiError, Request
 from worker_lib.emulator.runtimes import procfs
@@ -221,3 +224,15 @@ def test_a_refusal_shows_its_status_code_only_if_it_has_one() -> None:
 def test_state_is_kept_below_the_project_by_default() -> None:
     """A hidden directory, relative to where the emulator was started."""
     assert Path(".worker_lib/emulator") == EmulatorOptions().state_dir
+
+
+def test_a_lease_ends_after_its_ttl_to_the_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rounding to whole seconds would let it end early, or hold others off."""
+    monkeypatch.setattr(time, "time", lambda: 1000.5)
+    machine = Fleet(EmulatorOptions(apps=("demo",))).add_machine(
+        app="demo", name="", region="ams", config={}, secrets={}
+    )
+
+    assert 1001.5 == new_lease(machine, ttl=1).expires_at

@@ -64,5 +64,5 @@ def _query(request: Request) -> dict[str, Any]:
 
 def _envelope(lease: MachineLease) -> dict[str, Any]:
     """Both documented shapes at once: fly-go's envelope, and the bare lease."""
-    view = asdict(lease)
+    view = asdict(lease) | {"expires_at": int(lease.expires_at)}
     return {"status": "success", "data": view, **view}

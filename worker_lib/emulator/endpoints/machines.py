@@ -5,7 +5,6 @@ Source: the OpenAPI file, tag Machines; fly-go, flaps/flaps_machines.go.
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
@@ -249,7 +248,7 @@ def new_lease(
     """A lease of `ttl` seconds from now on; "" as `nonce`: a new one."""
     return MachineLease(
         nonce=nonce or secrets.token_hex(6),
-        expires_at=math.ceil(time.time()) + ttl,
+        expires_at=time.time() + ttl,
         owner="emulator@localhost",
         description=description,
         version=machine.instance_id,
