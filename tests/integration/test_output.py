@@ -291,6 +291,28 @@ def test_an_attempt_that_was_handed_back_keeps_its_output(
     assert ["run 1\n", "run 2\n"] == printed(client, job)
 
 
+def test_what_a_job_printed_before_it_was_cancelled_is_kept(
+    client: Client, tmp_path: Path
+) -> None:
+    """Its machine reports it late, and goes on."""
+    mark = str(tmp_path / "mark")
+
+    @one_machine
+    def waits() -> None:
+        print("so far")
+        with open(mark, "w"):
+            pass
+        time.sleep(60)
+
+    job = waits.delay()
+    until(lambda: os.path.exists(mark))
+    assert job.cancel()
+
+    assert 5 == one_machine(lambda: 5).remote()
+    assert ["so far\n"] == printed(client, job)
+    assert "cancelled" == job.status
+
+
 def test_an_attempt_tells_what_it_used(client: Client) -> None:
     """Its own peak and CPU, not those of the job before it in the same process."""
 

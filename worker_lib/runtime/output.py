@@ -49,6 +49,10 @@ class Kept:
         self._end = bytearray()
         self._cut = 0
 
+    def __bool__(self) -> bool:
+        """Whether anything is kept."""
+        return bool(self._head or self._end)
+
     def add(self, data: bytes) -> None:
         """Keep what was printed next."""
         room = self._head_limit - len(self._head)

@@ -100,7 +100,7 @@ class Supervisor:
                 return self._claim("stay")
             return self._not_started(job, ended, child)
         if ended.status == "dropped":
-            return self._claim("stay")
+            return self._dropped(job, child)
         if ended.status == "released":
             return self._leave(job, child)
         return self._report(job, ended, child)
@@ -111,6 +111,13 @@ class Supervisor:
         """Report it and leave: the next job could not be started here either."""
         self._leave_at = 0.0
         return self._report(job, ended, child)
+
+    def _dropped(self, job: ClaimedJob, child: ChildProcess) -> Claim:
+        """Report what was printed, though the job is not ours any more."""
+        if not child.output.kept:
+            return self._claim("stay")
+        ended = Ended("failed", "lost", "the job was taken from its machine")
+        return self._deliver(job, self._reports.released(job, ended, child), child)
 
     def _leave(self, job: ClaimedJob, child: ChildProcess | None) -> Claim:
         ended = Ended("failed", "lost", "the machine was stopped while the task ran")
@@ -151,11 +158,15 @@ class Supervisor:
     def _report(
         self, job: ClaimedJob, ended: Ended, child: ChildProcess | None
     ) -> Claim:
-        report = self._reports.of(job, ended, child)
+        return self._deliver(job, self._reports.of(job, ended, child), child)
+
+    def _deliver(
+        self, job: ClaimedJob, report: Report, child: ChildProcess | None
+    ) -> Claim:
         try:
             claim = self._finish(job, report)
         except StoreUnavailable as error:
-            if error.reason != "full" or not (report.output or ended.envelope):
+            if error.reason != "full" or not (report.output or report.outcome):
                 raise
             claim = self._finish(job, self._reports.smaller(job, report))
         if claim is not None:

@@ -116,3 +116,18 @@ def test_what_attempts_printed_is_kept_in_order(rig: StoreRig) -> None:
     assert expected == rig.store.output(job.id)
     ends = [rig.redis.pttl(rig.key(kind, job.id)) for kind in ("log", "job")]
     assert abs(ends[0] - ends[1]) < 1000
+
+
+def test_what_is_told_late_of_what_was_printed_is_kept_once(rig: StoreRig) -> None:
+    """The attempt was cancelled meanwhile; its report may be sent twice."""
+    machine, job = rig.running()
+    rig.store.cancel(job.id)
+    for _ in range(2):
+        accepted, _ = machine.report(job, "failed", outcome=b"x", output=b"so far")
+        assert not accepted
+
+    assert [(job.fence, b"so far")] == rig.store.output(job.id)
+    assert "cancelled" == rig.status(job.id)
+    rig.redis.delete(rig.key("job", job.id), rig.key("log", job.id))
+    machine.report(job, "failed", outcome=b"x", output=b"so far")
+    assert [] == rig.store.output(job.id)

@@ -14,6 +14,7 @@ import pytest
 
 from worker_lib.calls import codec
 from worker_lib.calls.codec import CALL, CODE, OUTCOME, Codec, content_hash
+from worker_lib.client.outcomes import open_output
 from worker_lib.errors import PayloadTooLarge, SignatureMismatch, UnknownVersion
 
 SECRET = "s" * 32
@@ -279,3 +280,20 @@ def test_a_call_of_the_old_secret_is_sealed_with_the_new_one() -> None:
     )
 
     assert b"payload" == make().open(moved, kind=CALL, job_id="j2")
+
+
+def test_output_is_bound_to_its_attempt_and_read_by_any_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is text, not a pickle; and no other attempt's, nor a job's outcome."""
+    text = "é\n" * 9000
+    sealed = make().seal(text.encode(), kind=codec.OUTPUT, job_id="j1", fence="3")
+    monkeypatch.setattr("sys.version_info", (3, 99, 0))
+
+    assert [text] == open_output(make(), "j1", [("3", sealed)])
+    assert len(sealed) < 9000
+    for job_id, fence in (("j1", "2"), ("j2", "3")):
+        with pytest.raises(SignatureMismatch):
+            open_output(make(), job_id, [(fence, sealed)])
+    with pytest.raises(SignatureMismatch):
+        make().open(sealed, kind=codec.OUTCOME, job_id="j1", fence="3")

@@ -133,6 +133,15 @@ local function keep_output(job, fence, output)
   redis.call('PEXPIRE', log, math.max(1, redis.call('PTTL', key('job', job))))
 end
 
+-- Keep what a machine reports late, of an attempt that was cancelled or lost; once.
+local function keep_late_output(job, fence, output)
+  if output == '' or redis.call('EXISTS', key('job', job)) == 0 then return end
+  for _, kept in ipairs(redis.call('LRANGE', key('log', job), 0, -1)) do
+    if kept:sub(1, #fence + 1) == fence .. ' ' then return end
+  end
+  keep_output(job, fence, output)
+end
+
 -- A waiting job's time is over, unless it has moved on meanwhile.
 local function expire(job)
   local status, expires, pool = read(key('job', job), 'status', 'expires', 'pool')

@@ -9,6 +9,7 @@ local report = {error = error, cause = cause, tail = tail, exit_code = exit_code
 local held_fence, was = read(record, 'fence', 'status')
 if held_fence ~= fence then
   verdict = 'lost'
+  keep_late_output(job, fence, output)
 elseif was == 'running' and status == 'retrying' then
   local due = now + tonumber(retry_in)
   local pool, pending, timeout = read(record, 'pool', 'pending', 'timeout')
