@@ -14,7 +14,7 @@ from fly_calls import restart_machine, stop_machine
 from scripts import start_script
 from waiting import is_running, until
 
-from worker_lib import Job, JobFailed
+from worker_lib import Crashed, Job, JobFailed, MachineLost
 from worker_lib.emulator import FaultRule
 from worker_lib.store.machine import MachineStore
 
@@ -62,7 +62,7 @@ def test_a_job_that_outlives_no_machine_fails_at_last(
         started = until(lambda seen=round_: ledger.starts[seen:])[0]  # type: ignore[misc]  # bound now
         os.kill(started.supervisor, signal.SIGKILL)
 
-    with pytest.raises(JobFailed) as caught:
+    with pytest.raises(MachineLost) as caught:
         job.result(timeout=20)
     assert ("lost", 3, 3) == (caught.value.kind, job.info().lost, len(ledger.starts))
 
@@ -75,7 +75,7 @@ def test_only_the_child_is_lost_when_only_the_child_is_killed(
     (started,) = until(lambda: ledger.starts)
     os.kill(started.pid, signal.SIGKILL)
 
-    with pytest.raises(JobFailed, match="killed by SIGKILL") as caught:
+    with pytest.raises(Crashed, match="killed by SIGKILL") as caught:
         running.result(timeout=LEASE)
     assert ("signal", 0) == (caught.value.kind, running.info().lost)
 
@@ -115,7 +115,7 @@ def test_a_job_that_may_not_run_twice_ends_with_its_machine(
         signal_ = "SIGKILL" if how == "kill and restart" else "SIGTERM"
         restart_machine(client, first.machine, signal_)
 
-    with pytest.raises(JobFailed, match="while the task ran") as caught:
+    with pytest.raises(MachineLost, match="while the task ran") as caught:
         job.result(timeout=20)
     assert ("lost", "failed") == (caught.value.kind, job.status)
     assert ["lost"] == [one.outcome for one in job.attempts]

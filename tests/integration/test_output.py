@@ -120,6 +120,10 @@ def test_what_a_process_printed_before_it_ended_is_kept(
     (attempt,) = job.attempts
     codes = {"killed": -9, "exit": 3, "segfault": -11, "timeout": None}
     assert codes[how] == attempt.exit_code
+    assert attempt.peak_mb is not None
+    assert attempt.cpu_s is not None
+    assert 5 < attempt.peak_mb < 100
+    assert attempt.cpu_s < 3
     assert isinstance(error, JobTimeout if how == "timeout" else Crashed)
 
 
