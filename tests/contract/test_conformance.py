@@ -66,7 +66,9 @@ def drive(api: MachinesApi) -> set[str]:
     return {name for name in seen if not name.startswith("_")}
 
 
-def test_the_library_sends_what_fly_takes_and_gets_what_fly_gives(api: Api) -> None:
+def test_the_library_sends_what_fly_takes_and_gets_what_fly_gives(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every method of its client, and the config of a real worker's machine."""
     recorder = Recorder()
     called: set[str] = set()
@@ -76,9 +78,8 @@ def test_the_library_sends_what_fly_takes_and_gets_what_fly_gives(api: Api) -> N
             called.add(name)
             return super().__getattribute__(name)
 
-    methods = drive(
-        Noted(api.emulator.url, api.emulator.token, "demo", session=recorder)
-    )
+    monkeypatch.setattr(requests, "Session", lambda: recorder)
+    methods = drive(Noted(api.emulator.url, api.emulator.token, "demo"))
 
     assert set() == methods - called
     for reply in recorder.exchanges:

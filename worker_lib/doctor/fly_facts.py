@@ -86,7 +86,6 @@ def read_fly(
         settings.api_hostname,
         settings.fly_api_token,
         timeout=_REPLY_TIMEOUT,
-        session=None,
     )
     try:
         return _Reader(transport, clock).read(settings)

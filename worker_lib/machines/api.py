@@ -24,8 +24,6 @@ from worker_lib.machines.types import Machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import requests
-
 __all__ = ["MachinesApi"]
 
 
@@ -44,8 +42,6 @@ class MachinesApi:
         app: The app that machine calls go to.
         timeout: Seconds to connect in, and seconds of silence before an answer is
             given up.
-        session: One to use from every thread, left open by `close`. None: one per
-            thread and process, as `requests` promises no more than that.
         sleep: Called with the seconds between two tries.
 
     Raises:
@@ -59,15 +55,12 @@ class MachinesApi:
         app: str,
         *,
         timeout: float = 10.0,
-        session: requests.Session | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if not app.strip("."):
             raise ConfigError("FLY_TASKS_APP is empty: name the app to run machines in")
         self.app = app
-        self._transport = Transport(
-            base_url, token, timeout=timeout, session=session, sleep=sleep
-        )
+        self._transport = Transport(base_url, token, timeout=timeout, sleep=sleep)
         self._send = self._transport.send
 
     def __repr__(self) -> str:

@@ -88,13 +88,11 @@ class Transport:
         token: str,
         *,
         timeout: float,
-        session: requests.Session | None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = clean_base_url(base_url)
         self._authorization = authorization(token)
         self._timeout = timeout
-        self._given = session
         self._sleep = sleep
         self._local = threading.local()
         self._opened: weakref.WeakSet[requests.Session] = weakref.WeakSet()
@@ -175,8 +173,6 @@ class Transport:
 
     def _session(self) -> requests.Session:
         """Return this thread's session: one across a fork would mix up answers."""
-        if self._given is not None:
-            return self._given
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.pid = os.getpid()
             self._local.session = requests.Session()

@@ -14,7 +14,7 @@ import requests
 from worker_lib.errors import MachinesApiError
 from worker_lib.machines.api import MachinesApi
 
-from .conftest import BASE, CANARY, MACHINES
+from .conftest import CANARY, MACHINES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,23 +70,6 @@ def test_forked_process_has_a_session_of_its_own(
     api.get_machine("148e")
 
     assert used[0] is not used[1]
-
-
-def test_given_session_is_used_and_left_open(
-    fly: responses.RequestsMock, used: list[requests.Session]
-) -> None:
-    """Whoever made it closes it."""
-    closed: list[bool] = []
-    session = requests.Session()
-    session.close = lambda: closed.append(True)  # type: ignore[method-assign] # a spy
-    fly.get(ONE, json=REPLY)
-
-    api = MachinesApi(BASE, CANARY, "jobs", session=session)
-    api.get_machine("148e")
-    api.close()
-
-    assert [session] == used
-    assert [] == closed
 
 
 def test_close_closes_what_was_opened(
