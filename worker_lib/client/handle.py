@@ -96,7 +96,7 @@ class Job(Generic[R_co]):
             ResultExpired: it ended longer ago than `result_ttl`.
             JobLost: Redis lost it.
             StoreUnavailable: Redis refuses us, or was away when time was over; until
-                then a restart or a failover is sat out.
+                then it retries.
             MachineError: no machine can be had until a person acts; the job waits.
         """
         good, value = self._client.outcome(self.id, timeout, fresh=self._fresh)

@@ -1,7 +1,7 @@
 -- What is done about machines that cannot be had, or are no longer wanted.
 
 -- A slot was freed, and its machine may live: have it looked for and destroyed, by
--- whoever is awake, until it is known to be gone or its time is over. One whose id is
+-- any process that sweeps, until it is known to be gone or its time is over. One whose id is
 -- unknown is searched by name, which Fly's list shows sooner.
 local STRAY_MS, NAMELESS_MS, STRAY_GAP = 7 * DAY_MS, 3600000, 1
 
