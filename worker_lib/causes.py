@@ -23,10 +23,12 @@ class Cause(NamedTuple):
     Attributes:
         kind: As `JobFailed.kind`.
         error: One sentence.
+        exit_code: Of its exit event; None if Fly has none.
     """
 
     kind: FailureKind
     error: str
+    exit_code: int | None = None
 
 
 class BootCause(NamedTuple):
@@ -49,9 +51,10 @@ def cause_of(check: Check, machine: Machine | None) -> Cause:
     who = f"machine {check.machine_id or machine_name(check.slot)}"
     event = machine.exit_event if machine is not None else None
     if event is not None and event.oom_killed:
-        return Cause("out_of_memory", f"{who} ran out of memory")
+        return Cause("out_of_memory", f"{who} ran out of memory", event.exit_code)
     if event is not None and not event.requested_stop:
-        return Cause("lost", f"{who} ended with exit code {event.exit_code}")
+        text = f"{who} ended with exit code {event.exit_code}"
+        return Cause("lost", text, event.exit_code)
     return Cause("lost", f"{who} was not heard of for longer than its lease")
 
 

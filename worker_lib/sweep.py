@@ -193,6 +193,7 @@ class Sweep:
             envelope=self._sealed(check, cause),
             error=cause.error,
             kind=cause.kind,
+            exit_code=cause.exit_code,
             gone=is_gone,
             failed_boot=_failed_boot(check, machine),
         )

@@ -65,6 +65,7 @@ def test_a_job_that_outlives_no_machine_fails_at_last(
     with pytest.raises(MachineLost) as caught:
         job.result(timeout=20)
     assert ("lost", 3, 3) == (caught.value.kind, job.info().lost, len(ledger.starts))
+    assert [("lost", 137)] * 3 == [(one.outcome, one.exit_code) for one in job.attempts]
 
 
 def test_only_the_child_is_lost_when_only_the_child_is_killed(

@@ -78,11 +78,11 @@ def machine_with(**exit_event: Any) -> Machine:
     ("expected", "machine"),
     [
         (
-            Cause("out_of_memory", "machine m1 ran out of memory"),
+            Cause("out_of_memory", "machine m1 ran out of memory", 137),
             machine_with(oom_killed=True, exit_code=137),
         ),
         (
-            Cause("lost", "machine m1 ended with exit code 1"),
+            Cause("lost", "machine m1 ended with exit code 1", 1),
             machine_with(exit_code=1, requested_stop=False),
         ),
         (

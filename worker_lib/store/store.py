@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import JobError, StoreError
 from worker_lib.job import FINAL
-from worker_lib.logs import get_logger
 from worker_lib.store.calls import Calls
 from worker_lib.store.changes import Changes
+from worker_lib.store.first_call import refused_rights, warn_of_eviction
 from worker_lib.store.keys import (
     calls_key,
     job_channel,
@@ -34,12 +33,6 @@ from worker_lib.store.replies import (
     queue_of,
     seen_of,
 )
-from worker_lib.store.requirements import (
-    EVICTION_REMEDY,
-    eviction_risk,
-    missing_right,
-    rights_wanted,
-)
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
@@ -51,8 +44,6 @@ if TYPE_CHECKING:
     from worker_lib.store.scripts import Word
 
 __all__ = ["Store"]
-
-log = get_logger("store")
 
 # A slot that its caller's process has not launched by then is anyone's to launch.
 _LAUNCH_GRACE = 10.0
@@ -107,7 +98,7 @@ class Store:
                 job_id=job.retry_of,
             )
         if reply[0] == b"rights":
-            raise StoreError(self._rights_missing(reply[1:]))
+            raise StoreError(refused_rights(reply[1:], self._prefix))
         if code_hash:
             self._remember_code(code_hash)
         job_id, status, slot, trouble, next_in, policy = (
@@ -115,7 +106,7 @@ class Store:
         )
         if not self._checked:
             self._checked = True
-            _warn_of_eviction(policy)
+            warn_of_eviction(policy)
         return Stored(job_id, status, slot, trouble, float(next_in))
 
     def launch(
@@ -414,6 +405,7 @@ class Store:
         error: str,
         kind: str,
         gone: bool,
+        exit_code: int | None = None,
         failed_boot: FailedBoot | None = None,
     ) -> Loss:
         """Free the slot of a lost machine, unless it was heard of since the sweep.
@@ -426,6 +418,7 @@ class Store:
             check: As a sweep of the last seconds returned it.
             envelope: Signed outcome, in case the job fails.
             gone: Fly says that the machine is no more.
+            exit_code: Of its exit event, if Fly has one.
             failed_boot: It was launched and never took a job: the pool's next launch
                 has to wait, longer each time.
         """
@@ -440,6 +433,7 @@ class Store:
             outcome=envelope,
             error=error,
             cause=kind,
+            exit_code="" if exit_code is None else exit_code,
             most_lost=MAX_LOST,
             slot_candidate=new_slot_id(),
             boot_reason=boot.reason,
@@ -499,20 +493,3 @@ class Store:
         if len(self._codes_known) >= _MAX_CODES_KNOWN:
             self._codes_known.clear()
         self._codes_known.add(code_hash)
-
-    def _rights_missing(self, pairs: Sequence[bytes]) -> str:
-        found = {}
-        for command, refusal in zip(pairs[::2], pairs[1::2], strict=True):
-            name = command.decode().lower()
-            what, rule = missing_right(refusal.decode(), self._prefix) or ("", "")
-            found[rule or f"+{name}"] = what if rule else f"the command {name}"
-        return rights_wanted(found)
-
-
-def _warn_of_eviction(policy: str) -> None:
-    risk = eviction_risk(policy) if policy else ""
-    if not risk:
-        return
-    log.warning("redis_evicts", extra={"reason": risk, "remedy": EVICTION_REMEDY})
-    with contextlib.suppress(RuntimeWarning):  # the call is stored, whatever the filter
-        warnings.warn(f"{risk}: {EVICTION_REMEDY}", RuntimeWarning, stacklevel=2)

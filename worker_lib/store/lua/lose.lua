@@ -1,5 +1,5 @@
-local slot, state, machine, fence, gone, outcome, error, cause, most_lost, slot_candidate,
-  boot_reason, tell, first_hold, most_boots = unpack(ARGV)
+local slot, state, machine, fence, gone, outcome, error, cause, exit_code, most_lost,
+  slot_candidate, boot_reason, tell, first_hold, most_boots = unpack(ARGV)
 -- The machine of this slot is gone, or silent for too long: free the slot, and run its
 -- job again or fail it with this outcome. Not if it was heard of since somebody looked:
 -- then its timer is no longer the one that a sweep set, or the slot is not as it was seen
@@ -47,7 +47,8 @@ if gone ~= '1' then remember_stray(slot, machine) end
 free_slot(pool, slot)
 local job_fence, status = read(key('job', job or ''), 'fence', 'status')
 if status == 'running' and job_fence == fence then
-  interrupted(job, pool, tonumber(most_lost), true, outcome, {error = error, cause = cause})
+  interrupted(job, pool, tonumber(most_lost), true, outcome,
+    {error = error, cause = cause, exit_code = exit_code})
 end
 if state == 'launching' and boot_reason ~= '' then
   count_failed_boot(pool, launched_at)
