@@ -170,6 +170,8 @@ class Sweeper:
                 log.warning("sweep_failed", exc_info=not isinstance(error, StoreError))
                 wakeup.wait(random.uniform(1, 3))
                 self._sweep_within(0.0)
+            else:
+                return  # from now on a deadline is another thread's
 
     def _time_left(self) -> float:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from store_rig import claimed
 from sweeps import sweeper_of
@@ -44,3 +44,30 @@ def test_a_sweeper_ends_when_nothing_is_left_to_look_after(
     until(
         lambda: "worker_lib-sweeper" not in [one.name for one in threading.enumerate()]
     )
+
+
+def test_a_call_while_a_sweeper_ends_gets_a_sweeper_of_its_own(
+    fly: Fly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that ends does not take the deadline for its own."""
+    monkeypatch.setattr(sweeper, "_MIN_PAUSE", 0.0)
+    monkeypatch.setattr(sweeper, "_GRACE", 0.01)
+    made = sweeper_of(fly)
+    real, ended = made._may_end, []
+
+    def may_end(wakeup: Any, *, is_connected: bool = False) -> bool:
+        is_over = real(wakeup, is_connected=is_connected)
+        if is_over:
+            ended.append(is_connected)
+            if len(ended) == 1:
+                made.attend("j2", -1)
+        return is_over
+
+    monkeypatch.setattr(made, "_may_end", may_end)
+    made.attend("j1", -1)
+
+    until(lambda: 2 == len(ended))
+    until(
+        lambda: "worker_lib-sweeper" not in [one.name for one in threading.enumerate()]
+    )
+    assert [True, True] == ended
