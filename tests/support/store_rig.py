@@ -14,13 +14,14 @@ from worker_lib.job import FIELDS
 from worker_lib.store.keys import key_prefix, new_job_id
 from worker_lib.store.machine import Claim, ClaimedJob, MachineStore, Report
 from worker_lib.store.new_job import NewJob
+from worker_lib.store.replies import Check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker_lib.settings import Settings
     from worker_lib.store.machine import Intent
-    from worker_lib.store.replies import Stored
+    from worker_lib.store.replies import Loss, Stored
     from worker_lib.store.store import Store
 
 POLICY = {
@@ -189,6 +190,31 @@ class StoreRig:
         }
         names = [self.key(name) for name in self.names()]
         return {name: readers[self.redis.type(name)](name) for name in names}
+
+    def check(self, slot: str) -> Check:
+        """Return what a sweep would say of this slot."""
+        about: dict[str, Any] = {**self.slot(slot)}
+        return Check(
+            slot,
+            about["state"],
+            about.get("machine", ""),
+            about["pool"],
+            about.get("job", ""),
+            about.get("fence", ""),
+            0.0,
+        )
+
+    def lose(self, slot: str) -> str:
+        """Have a sweep find a slot's machine gone; return the slot owed instead."""
+        self.pass_time(3600)
+        assert slot in [one.slot for one in self.store.sweep().checks]
+        return self.told_lost(self.check(slot)).slot
+
+    def told_lost(self, seen: Check) -> Loss:
+        """Report a machine as gone that was seen so."""
+        return self.store.lose(
+            seen, envelope=b"sealed", error="it is gone", kind="lost", gone=True
+        )
 
     def expire(self, job: str) -> None:
         """Have a job wait longer than it may."""
