@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -206,6 +207,23 @@ def test_stop_sends_sigint_by_default(api: Api) -> None:
     machine_id = api.create(shell(script))["id"]
     api.printed(machine_id, "ready")
 
+    api.post(machine_id, "stop")
+
+    api.wait(machine_id, "stopped")
+    assert 7 == api.exit_event(machine_id)["exit_code"]
+
+
+def test_a_signal_that_the_emulator_ignores_is_not_ignored_in_machines(
+    api: Api,
+) -> None:
+    """A shell starts its background jobs so, and what they start inherits it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        script = "trap 'exit 7' INT; echo ready; while :; do sleep 0.05; done"
+        machine_id = api.create(shell(script))["id"]
+        api.printed(machine_id, "ready")
+    finally:
+        signal.signal(signal.SIGINT, before)
     api.post(machine_id, "stop")
 
     api.wait(machine_id, "stopped")

@@ -36,7 +36,7 @@ from worker_lib.fly.protocol import MACHINE_SOCKET_VARIABLE
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from worker_lib.emulator.options import EmulatorOptions, HostImage
@@ -49,6 +49,8 @@ _DEFAULT_COMMAND = ("python", "-m", "worker_lib.runtime")
 _PYTHON_WORDS = ("python", "python3")
 _FREEZE_ROUNDS = 20
 _SIGNAL_BASE = 128
+# Fly sends these to end a machine; whoever started us may have had them ignored.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 _NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -303,6 +305,7 @@ class ProcessRuntime:
                     cwd=self._cwd,
                     env=env,
                     start_new_session=True,
+                    preexec_fn=_signal_reset(),  # noqa: PLW1509 - see there
                 )
             except OSError as exc:
                 # `filename` is the working directory if that does not exist.
@@ -351,3 +354,19 @@ def _info(member: Stat) -> ProcessInfo:
         stime=int(member.system_ticks * to_ms),
         rtime=int((time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1000),
     )
+
+
+def _signal_reset() -> Callable[[], None] | None:
+    """Return what a new process does first, so that no signal is ignored in it.
+
+    A shell starts its background jobs with SIGINT ignored, and `nohup` with SIGHUP:
+    programs inherit that, and a machine could not be stopped by them. None where
+    nothing is ignored: spawning is safer and faster without.
+    """
+    ignored = [one for one in _ENDING if signal.getsignal(one) is signal.SIG_IGN]
+
+    def reset() -> None:
+        for number in ignored:
+            signal.signal(number, signal.SIG_DFL)
+
+    return reset if ignored else None
