@@ -48,11 +48,16 @@ class NamedTuple(tuple):  # type: ignore[type-arg]  # each subclass has its own
         names = cls._fields
         if len(values) == len(names) and not named:
             return tuple.__new__(cls, values)
-        rest = names[len(values) :]
-        items = {**cls._defaults, **named}
-        if len(values) > len(names) or not named.keys() <= {*rest} <= items.keys():
+        items, defaults, used = list(values), cls._defaults, 0
+        for name in names[len(values) :]:
+            if name in named:
+                items.append(named[name])
+                used += 1
+            elif name in defaults:
+                items.append(defaults[name])
+        if used != len(named) or len(items) != len(names):
             raise TypeError(f"{cls.__name__} {cls._refusal(values, named)}")
-        return tuple.__new__(cls, (*values, *(items[name] for name in rest)))
+        return tuple.__new__(cls, items)
 
     @classmethod
     def _refusal(cls, values: tuple[Any, ...], named: dict[str, Any]) -> str:
