@@ -61,6 +61,7 @@ class NewJob:
             "delay": self.delay,
             "pending": self.of("pending"),
             "timeout": self.of("timeout"),
+            "ttl": self.of("ttl"),
             "key_wanted": self.of("key"),
             "unique_for": self.unique_for,
             "tags": "\n".join(f"{name}={value}" for name, value in self.tags.items()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from store_rig import claimed
 
 if TYPE_CHECKING:
@@ -67,3 +68,35 @@ def test_the_lists_of_jobs_hold_no_forgotten_ones(rig: StoreRig) -> None:
 
     assert jobs == rig.redis.zrange(rig.key("jobs"), 0, -1)
     assert jobs[::-1] == rig.store.recent(10)
+
+
+def test_a_line_that_was_empty_for_a_moment_has_an_end_too(rig: StoreRig) -> None:
+    """Its key is a new one when the next job comes."""
+    machine, _ = rig.running(max_machines=1)
+    assert not rig.ready()
+    rig.enqueue(max_machines=1)
+
+    assert rig.redis.pttl(rig.key("ready", "pool", "default")) > 0
+    assert machine.claim().job is not None
+
+
+@pytest.mark.parametrize("name", ["jobs", "tag:n=1", "ended:failed"])
+@pytest.mark.parametrize("result_ttl", [1.0, 90 * 86400.0])
+def test_lists_live_as_long_as_the_records_in_them(
+    rig: StoreRig, name: str, result_ttl: float
+) -> None:
+    """However long outcomes are kept; a record outlives its outcome by a day."""
+    machine, job = rig.running(result_ttl=result_ttl, tags={"n": "1"})
+    machine.report(job, "failed", outcome=b"x")
+
+    record = rig.redis.pttl(rig.key("job", job.id))
+    assert rig.redis.pttl(rig.key(name)) >= record
+
+
+def test_a_key_is_taken_as_long_as_its_job_is_retried(rig: StoreRig) -> None:
+    """Though a backoff is longer than the call might have waited at first."""
+    machine, job = rig.running(key="once", pending_ttl=60.0)
+    machine.report(job, "retrying", retry_in=30 * 86400.0)
+
+    record = rig.redis.pttl(rig.key("job", job.id))
+    assert rig.redis.pttl(rig.key("unique", "jobs:add", "once")) >= record - 1000

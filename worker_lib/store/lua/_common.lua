@@ -38,6 +38,11 @@ local function text(number) return string.format('%.6f', number) end
 
 local NOW = text(now)
 
+-- What makes a job unique: a key that its caller gave, among the jobs of its task.
+local function unique_key(task, wanted)
+  return P .. ':unique:' .. task .. ':' .. wanted
+end
+
 local function ms(seconds) return math.max(1, math.floor(tonumber(seconds) * 1000)) end
 
 -- Fields of a hash, in order; false for those that it has not.

@@ -16,8 +16,11 @@ end
 -- From now on the job waits, until `at` at most; its record outlives that moment, and
 -- an attempt that begins then.
 local function may_wait_until(job, at, timeout)
-  redis.call('HSET', key('job', job), 'expires', text(at))
-  keep_alive(key('job', job), ms(at - now + timeout) + DAY_MS)
+  local record, life = key('job', job), ms(at - now + timeout) + DAY_MS
+  redis.call('HSET', record, 'expires', text(at))
+  keep_alive(record, life)
+  local task, wanted = read(record, 'task', 'key')
+  if wanted then keep_alive(unique_key(task, wanted), 2 * life) end
   set_timer('j:' .. job, at)
 end
 
@@ -63,7 +66,7 @@ end
 
 -- The job that held a key is final: the key is free, unless it was given for a time.
 local function let_go_of_unique(job, task, wanted, unique_until)
-  local unique = P .. ':unique:' .. task .. ':' .. wanted
+  local unique = unique_key(task, wanted)
   if redis.call('GET', unique) ~= job then return end
   local left = tonumber(unique_until or '0') - now
   if left > 0 then redis.call('PEXPIRE', unique, ms(left)) else redis.call('DEL', unique) end
@@ -121,7 +124,9 @@ local function finish(job, status, outcome, report)
   if from ~= 'running' then leave_line(job, pool, queue) end
   if code then let_go_of_code(code, status, keep + DAY_MS) end
   if wanted then let_go_of_unique(job, task, wanted, unique_until) end
-  if status ~= 'succeeded' then list_under(key('ended', status), job, created, keep) end
+  if status ~= 'succeeded' then
+    list_under(key('ended', status), job, created, keep + DAY_MS)
+  end
 end
 
 -- Keep what an attempt printed as long as its job.

@@ -39,11 +39,14 @@ local function count_ready(pool, about)
   return ready
 end
 
+-- What a priority weighs in the order of a queue; arrival decides among equal ones.
+local PRIORITY_STEP = 2 ^ 45
+
 -- Put a job in line. A pool lists its queues, so that a machine need not search for them.
 local function make_ready(pool, about, queue, job, order)
   redis.call('ZADD', ready_key(pool, queue), order, job)
-  if is_in(about.queues, queue) then return end
   redis.call('PEXPIRE', ready_key(pool, queue), LONG_MS)
+  if is_in(about.queues, queue) then return end
   about.queues = about.queues and about.queues ~= '' and about.queues .. ',' .. queue or queue
   redis.call('HSET', key('pool', pool), 'queues', about.queues)
 end

@@ -4,7 +4,6 @@ local first_field = 7  -- from there on, fields of the record and their values
 -- Sent is what it is to be afterwards: its queue and priority; `delay` in seconds, '' to
 -- leave its time as it is; `first` is '1' to have it run before the others of its queue.
 -- Returns 'changed', 'gone', or the status that it has now.
-local PRIORITY_STEP = 2 ^ 45
 local record = key('job', job)
 local status, held_fence, pool, old_queue, order, old_priority, pending, timeout, due,
   expires = read(record, 'status', 'fence', 'pool', 'queue', 'order', 'priority', 'pending',

@@ -1,7 +1,7 @@
-local job, pool, task, queue, priority, delay, pending, timeout, key_wanted, unique_for,
-  tags, retry_of, code_hash, code, slot_candidate, launch_grace, max_machines, linger,
-  rule, spec, check_rights = unpack(ARGV)
-local first_field = 22  -- from there on, fields of the record and their values
+local job, pool, task, queue, priority, delay, pending, timeout, ttl, key_wanted,
+  unique_for, tags, retry_of, code_hash, code, slot_candidate, launch_grace, max_machines,
+  linger, rule, spec, check_rights = unpack(ARGV)
+local first_field = 23  -- from there on, fields of the record and their values
 -- Store a call, put it in line, and decide whether one more machine is owed for it.
 -- `launch_grace` is how many seconds its caller may take to launch it (0: the caller has
 -- no token), `tags` 'name=value' lines, `code` '' if this process takes it for stored.
@@ -16,7 +16,7 @@ local first_field = 22  -- from there on, fields of the record and their values
 
 -- Order within a queue: by priority, then by arrival in steps of 20 microseconds. Both
 -- fit into the 53 bits of a score until the year 2040.
-local ORDER_EPOCH, ORDER_STEPS, PRIORITY_STEP = 1600000000, 50000, 2 ^ 45
+local ORDER_EPOCH, ORDER_STEPS = 1600000000, 50000
 
 local policy = ''
 if check_rights == '1' then
@@ -41,7 +41,7 @@ local function known(id)
   return stored(id, status, mine and slot_candidate or '', since)
 end
 
-local unique = key_wanted ~= '' and P .. ':unique:' .. task .. ':' .. key_wanted
+local unique = key_wanted ~= '' and unique_key(task, key_wanted)
 if unique then
   local holder = redis.call('GET', unique)
   local same = holder and holder ~= retry_of and known(holder)
@@ -65,6 +65,8 @@ end
 -- Longer than it may wait, and than an attempt that begins then.
 local wait_until = now + delay + pending
 local keep = ms(pending + delay + timeout) + DAY_MS
+-- So long the record is there for people, too, if that attempt ends it.
+local listed = keep + ms(ttl)
 local order = string.format('%.0f', math.floor((now - ORDER_EPOCH) * ORDER_STEPS)
   - tonumber(priority) * PRIORITY_STEP)
 local status = delay > 0 and 'scheduled' or 'queued'
@@ -85,7 +87,7 @@ if retry_of ~= '' and redis.call('EXISTS', key('job', retry_of)) == 1 then
   redis.call('HSET', key('job', retry_of), 'retried_as', job)
 end
 for tag in string.gmatch(tags, '[^\n]+') do
-  list_under(key('tag', tag), job, created, keep + DAY_MS)
+  list_under(key('tag', tag), job, created, listed)
 end
 if spec ~= '' and about.spec ~= spec then
   -- A pool that is new here does not know yet which queues are paused.
@@ -95,12 +97,12 @@ if spec ~= '' and about.spec ~= spec then
     'linger', linger, 'rule', rule, 'paused', about.paused)
   redis.call('SADD', P .. ':pools', pool)
 end
-if now + keep / 1000 > tonumber(about.kept_until or '0') then
-  local long = text(now + 2 * keep / 1000)
-  redis.call('HSET', key('pool', pool), 'kept_until', long)
-  redis.call('PEXPIRE', key('pool', pool), 2 * keep)
-  for _, name in ipairs({JOBS, P .. ':pools', P .. ':paused'}) do keep_alive(name, 2 * keep) end
-  for name in each(about.queues) do keep_alive(ready_key(pool, name), LONG_MS) end
+if now + listed / 1000 > tonumber(about.kept_until or '0') then
+  redis.call('HSET', key('pool', pool), 'kept_until', text(now + 2 * listed / 1000))
+  redis.call('PEXPIRE', key('pool', pool), 2 * listed)
+  for _, name in ipairs({JOBS, P .. ':pools', P .. ':paused'}) do
+    keep_alive(name, 2 * listed)
+  end
 end
 if clock[2] % 64 == 0 then prune(JOBS) end
 
