@@ -39,6 +39,7 @@ __all__ = [
     "FIELDS",
     "FINAL",
     "MOVES",
+    "WAITING",
     "Attempt",
     "Field",
     "JobInfo",
@@ -90,6 +91,8 @@ MOVES: tuple[Move, ...] = (
         for unfinished in ("scheduled", "queued", "running", "retrying")
     ),
 )
+# Of a job that has still to run, and is on no machine.
+WAITING: frozenset[str] = frozenset(move.target for move in MOVES) - FINAL - {"running"}
 
 
 class Field(NamedTuple):

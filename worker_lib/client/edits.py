@@ -21,7 +21,7 @@ from worker_lib.errors import (
     PayloadTooLarge,
     Problem,
 )
-from worker_lib.job import FIELDS, FINAL
+from worker_lib.job import FIELDS, FINAL, WAITING
 from worker_lib.store.keys import new_job_id
 from worker_lib.store.new_job import NewJob
 
@@ -42,7 +42,6 @@ _KEPT = {"task", "pool", "max_attempts"} | {
     for field in FIELDS.values()
     if field.option or field.kept == "unless_succeeded"
 }
-_WAITING = frozenset({"scheduled", "queued", "retrying"})
 
 
 class Changes(NamedTuple):
@@ -135,11 +134,11 @@ class Edits:
         for _ in range(_TRIES):
             record = self._store.record(job_id)
             status = _text(record, "status") if record else "gone"
-            if status in _WAITING:
+            if status in WAITING:
                 status = self._edit(job_id, record, changes)
             if status in {"changed", "gone"}:
                 return status == "changed"
-            if status not in _WAITING:
+            if status not in WAITING:
                 break
         raise JobError(
             f"job {job_id} is {status}: only one that waits can be edited",

@@ -28,6 +28,7 @@ local P = KEYS[1]
 local function key(kind, id) return P .. ':' .. kind .. ':' .. id end
 local TIMERS, CALLS, JOBS = P .. ':timers', P .. ':calls', P .. ':jobs'
 local FINAL = {succeeded = true, failed = true, cancelled = true, expired = true}
+local function waits(status) return status ~= 'running' and not FINAL[status] end
 local DAY_MS = 86400000
 -- For what empties itself: longer than any job waits.
 local LONG_MS = 400 * DAY_MS

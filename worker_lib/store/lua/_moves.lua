@@ -150,8 +150,7 @@ end
 -- A waiting job's time is over, unless it has moved on meanwhile.
 local function expire(job)
   local status, expires, pool = read(key('job', job), 'status', 'expires', 'pool')
-  local waits = status and status ~= 'running' and not FINAL[status]
-  if not waits or not expires then
+  if not status or not waits(status) or not expires then
     redis.call('ZREM', TIMERS, 'j:' .. job)
     return false
   end

@@ -10,8 +10,7 @@ local status, held_fence, pool, old_queue, order, old_priority, pending, timeout
   'timeout', 'due', 'expires')
 if not status then return 'gone' end
 local is_ready = status == 'queued'
-local waits = is_ready or status == 'scheduled' or status == 'retrying'
-if not waits or (held_fence or '0') ~= fence then return status end
+if not waits(status) or (held_fence or '0') ~= fence then return status end
 local about = read_pool(pool)
 order = tonumber(order) - (tonumber(priority) - tonumber(old_priority or '0')) * PRIORITY_STEP
 if first == '1' then
