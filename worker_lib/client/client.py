@@ -133,7 +133,7 @@ class Client:
     ) -> Job[R]:
         generation = self._nesting.admit(task.name)
         call = pickling.Call(
-            args, kwargs, _retry_of(task), generation, task.spec.queue, headers
+            args, kwargs, _policy_of(task), generation, task.spec.queue, headers
         )
         new = self._encoder.encode(task, call, job_id, self._env_digest())
         return self._stored(new)
@@ -215,10 +215,8 @@ class Client:
                     outage.is_over()
             except StoreUnavailable as error:
                 outage.pause(error)
-                longest, look = (
-                    MAX_BLOCK,
-                    True,
-                )  # it may have ended meanwhile, or be lost
+                # It may have ended meanwhile, or be lost.
+                longest, look = MAX_BLOCK, True
         self.sweeper.forget(job_id)
         return self._load(job_id, found)
 
@@ -392,7 +390,7 @@ class Client:
 _SHORTEST_LOOK = 0.2
 
 
-def _retry_of(task: Task[..., Any]) -> Retry | None:
+def _policy_of(task: Task[..., Any]) -> Retry | None:
     return task.spec.retry if task.spec.retry.max_attempts > 1 else None
 
 

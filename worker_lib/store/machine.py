@@ -287,19 +287,19 @@ def _claim(reply: list[Reply]) -> Claim:
 
 
 def _job(pairs: list[Reply]) -> ClaimedJob:
-    parts = [_bytes(part) for part in pairs]
-    got = {name.decode(): value for name, value in zip(*[iter(parts)] * 2, strict=True)}
+    # Redis sends what stands in a hash as bytes.
+    got: dict[Any, Any] = dict(zip(pairs[::2], pairs[1::2], strict=True))
     return ClaimedJob(
-        id=got["id"].decode(),
-        fence=got["fence"].decode(),
-        attempt=int(got["attempt"]),
-        timeout=float(got["timeout"]),
-        task=got["task"].decode(),
-        code_hash=got["code_hash"].decode(),
-        code=got["code"],
-        policy=got["policy"],
-        call=got["call"],
-        lost=int(got["lost"]),
+        id=got[b"id"].decode(),
+        fence=got[b"fence"].decode(),
+        attempt=int(got[b"attempt"]),
+        timeout=float(got[b"timeout"]),
+        task=got[b"task"].decode(),
+        code_hash=got[b"code_hash"].decode(),
+        code=got[b"code"],
+        policy=got[b"policy"],
+        call=got[b"call"],
+        lost=int(got[b"lost"]),
     )
 
 
