@@ -13,6 +13,7 @@ from worker_lib.emulator import DockerOptions, Emulator, EmulatorOptions, FaultP
 from worker_lib.emulator.access import is_loopback_host
 from worker_lib.emulator.options import RUNTIMES
 from worker_lib.errors import ConfigError
+from worker_lib.fly.latencies import Latencies
 
 if TYPE_CHECKING:
     import argparse
@@ -42,6 +43,12 @@ def add_parser(
     add("--state-dir", type=Path, help="for logs and files (.worker_lib/emulator)")
     add("--project-dir", type=Path, help="where machines run (here)")
     add("--region", default="iad", help="where machines go by default (%(default)s)")
+    add(
+        "--latencies",
+        default="",
+        metavar="fly|NAME=SECONDS,...",
+        help="what create, pull, boot, start, resume, suspend and settle take (0)",
+    )
     add("--faults", type=Path, metavar="FILE", help="JSON: fault rules")
     add("--runtime", choices=RUNTIMES, default="process", help="what machines are")
     add("--docker-image", default="", help="an image that the engine must have")
@@ -121,6 +128,7 @@ def _options(args: argparse.Namespace) -> EmulatorOptions:
         state_dir=state_dir,
         project_dir=args.project_dir or Path.cwd(),
         rate_limits=not args.no_rate_limits,
+        latencies=Latencies.parse(args.latencies) if args.latencies else Latencies(),
         faults=FaultPlan.read(args.faults) if args.faults else FaultPlan(),
     )
 

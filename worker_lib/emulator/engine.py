@@ -68,17 +68,21 @@ class Engine:
             retention=options.destroyed_retention,
         )
 
-    def boot(self, machine: Machine) -> None:
+    def boot(self, machine: Machine, *, delay: float = 0.0) -> None:
         """Start a machine; one whose command cannot be executed exits with 127.
 
         After any other error the machine is `failed` and its events say why.
+
+        Args:
+            machine: It has no run.
+            delay: Seconds that it is `starting` before.
 
         Raises:
             ApiError: 503, the emulator is being stopped.
         """
         if self._fleet.is_closing:
             raise ApiError(503, "unavailable: the emulator is stopping")
-        self.transitions.pass_through(machine, "starting", self._boot)
+        self.transitions.pass_through(machine, "starting", self._boot, delay=delay)
 
     def _boot(self, machine: Machine) -> None:
         run = machine.run = Run()
@@ -108,8 +112,15 @@ class Engine:
         machine.record(Event(type="suspend", status="suspended", source="flyd"))
         self.transitions.proceed(machine)
 
-    def resume(self, machine: Machine, run: Run) -> None:
-        """Continue a frozen run."""
+    def resume(self, machine: Machine) -> None:
+        """Continue a frozen run, after the seconds that this takes."""
+        delay = self._options.latencies.resume
+        self.transitions.pass_through(machine, "starting", self._resume, delay=delay)
+
+    def _resume(self, machine: Machine) -> None:
+        run = machine.run
+        if run is None:  # it was killed meanwhile, and its exit says what follows
+            return
         run.frozen = False
         if run.instance is not None:
             run.instance.resume()
@@ -218,6 +229,8 @@ class Engine:
             self._close_run(machine, run)
             if machine.host_status != "ok" and run.intent != "destroy":
                 return  # an unreachable host reports nothing
+            if run.has_vanished and run.intent == "none":
+                return
             following = self._decide(machine, run, ended)
             self._record_exit(machine, run, ended, following)
             self._follow_up(machine, following)
@@ -255,14 +268,17 @@ class Engine:
     def _follow_up(self, machine: Machine, following: Next) -> None:
         if machine.hangs:
             return
+        takes = self._options.latencies
         if following == "stop":
+            machine.settled_at = time.monotonic() + takes.settle
             machine.enter("stopped")
         elif following == "destroy":
             self._destroy(machine)
         else:
             pause = self._restart_pause(machine) if following == "retry" else 0.0
             machine.enter("starting")
-            self.transitions.proceed(machine, self._boot, delay=pause)
+            delay = pause + takes.start
+            self.transitions.proceed(machine, self._boot, delay=delay)
 
     def _restart_pause(self, machine: Machine) -> float:
         """Count one more automatic restart; return the seconds to wait before it."""
@@ -289,15 +305,23 @@ class Engine:
         machine.record(
             Event(type="launch", status="launch_failed", source="flyd", request=request)
         )
+        if machine.run is not None:  # it was frozen, and cannot be resumed
+            machine.run.intent = "destroy"
+            send_signal(machine.run, int(signal.SIGKILL))
+            return
         self._destroy(machine)
 
     def _disrupt(self, machine: Machine, run: Run, effect: str) -> None:
-        """Carry out a disruption of a run: `kill`, `lose_host` or `migrate`."""
+        """Carry out a disruption of a run: one of `faults.effects.DISRUPTIONS`."""
         if effect == "migrate":
             self._migrate(machine)
             return
         if effect == "lose_host":
             machine.host_status = "unreachable"
+        if effect == "lose_snapshot":
+            if not run.frozen:
+                return
+            run.has_vanished = True
         send_signal(run, int(signal.SIGKILL))
 
     def _migrate(self, machine: Machine) -> None:

@@ -11,6 +11,7 @@ the order of events.
 from __future__ import annotations
 
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.events import Event
@@ -52,8 +53,10 @@ class Lifecycle:
 
     def begin(self, machine: Machine, *, skip_launch: bool) -> None:
         """Take a machine out of `created`: boot it, or leave it prepared."""
+        takes = self._options.latencies
         action = self._engine.mark_prepared if skip_launch else self._engine.boot
-        delay = self._options.prepare_delay if skip_launch else 0.0
+        delay = self._options.prepare_delay if skip_launch else takes.boot
+        delay += takes.pull
         with self._fleet.lock:
             self._engine.transitions.proceed(machine, action, delay=delay)
 
@@ -63,15 +66,15 @@ class Lifecycle:
             previous = machine.state
             if previous in ("started", "starting"):
                 return previous
-            if previous in _BUSY:
+            if previous in _BUSY or time.monotonic() < machine.settled_at:
                 raise failed_precondition("machine still active, refusing to start")
             _check_state(machine, "start", _IDLE)
             self._fleet.hold_name(machine)
             _record(machine, "start", "starting")
             if machine.run is not None:
-                self._engine.resume(machine, machine.run)
+                self._engine.resume(machine)
             else:
-                self._engine.boot(machine)
+                self._engine.boot(machine, delay=self._options.latencies.start)
             return previous
 
     def stop(
@@ -135,7 +138,8 @@ class Lifecycle:
             _check_state(machine, "suspend", ("started",) if machine.run else ())
             _check_suspendable(machine.config)
             _record(machine, "suspend", "suspending")
-            self._engine.transitions.proceed(machine, self._engine.suspend)
+            delay = self._options.latencies.suspend
+            self._engine.transitions.proceed(machine, self._engine.suspend, delay=delay)
 
     def instance(self, machine: Machine) -> Instance:
         """The instance of a machine that runs."""

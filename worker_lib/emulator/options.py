@@ -12,6 +12,7 @@ from worker_lib.emulator.faults.plan import FaultPlan
 from worker_lib.emulator.messages import ApiError
 from worker_lib.emulator.validation import checked_app_name
 from worker_lib.errors import ConfigError
+from worker_lib.fly.latencies import Latencies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -96,6 +97,8 @@ class EmulatorOptions:
         name_reuse: A name is free again once its machine is destroyed.
         restart_backoff: Pause before the first automatic restart; it doubles each time,
             up to 10 s.
+        latencies: What creates, boots, starts, resumes and suspends take on top; none
+            by default.
         faults: Fault rules in force from the start.
     """
 
@@ -117,6 +120,7 @@ class EmulatorOptions:
     destroyed_retention: float = 60.0
     name_reuse: bool = True
     restart_backoff: float = 0.5
+    latencies: Latencies = field(default_factory=Latencies)
     faults: FaultPlan = field(default_factory=FaultPlan)
 
     def __post_init__(self) -> None:

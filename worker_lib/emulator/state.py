@@ -93,6 +93,7 @@ class Run:
 
     Attributes:
         frozen: It is suspended; of all signals only SIGKILL reaches it.
+        has_vanished: Its snapshot is lost: nobody notices its end.
         intent: What follows its exit.
         kill_timer: Sends SIGKILL at the end of the grace period.
         disruptions: Faults that will happen to it.
@@ -100,6 +101,7 @@ class Run:
 
     instance: Instance | None = None
     frozen: bool = False
+    has_vanished: bool = False
     intent: Intent = "none"
     kill_timer: threading.Timer | None = None
     disruptions: list[threading.Timer] = field(default_factory=list)
@@ -121,6 +123,7 @@ class Machine:
         restarts: Monotonic times of the latest automatic restarts.
         gone_at: Monotonic time from which on it is not shown any more; None while it
             exists.
+        settled_at: Monotonic time before which no start is accepted.
         host_status: `ok` or `unreachable`.
         hangs: A fault keeps it in its state until it is made to enter another.
         secrets: The app's when this version was made; stop and start do not change
@@ -145,6 +148,7 @@ class Machine:
     timer: threading.Timer | None = None
     restarts: deque[float] = field(default_factory=deque)
     gone_at: float | None = None
+    settled_at: float = 0.0
     host_status: str = "ok"
     hangs: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -61,13 +61,25 @@ class Transitions:
         self._apply(machine, effects, action, delay)
 
     def pass_through(
-        self, machine: Machine, state: MachineState, action: Action
+        self,
+        machine: Machine,
+        state: MachineState,
+        action: Action,
+        *,
+        delay: float = 0.0,
     ) -> None:
-        """Do what follows a state that is entered only if a fault happens in it."""
+        """Do what follows a state that is entered only if something happens in it.
+
+        Args:
+            machine: May be in that state already.
+            state: Has the faults.
+            action: What follows.
+            delay: Seconds that it stays in the state without any fault.
+        """
         effects = self._injector.on_state(state, machine)
-        if effects != NO_EFFECTS and machine.state != state:
+        if (delay or effects != NO_EFFECTS) and machine.state != state:
             machine.enter(state)
-        self._apply(machine, effects, action, 0.0)
+        self._apply(machine, effects, action, delay)
 
     def retention(self, machine: Machine) -> float:
         """Seconds for which a machine that is now destroyed is still shown."""

@@ -48,6 +48,7 @@ def create(backend: Backend, request: Request) -> Reply:
     name = checked_name(given["name"]) if given.get("name") else ""
     wanted = checked_regions(given.get("region") or backend.options.region)
     _check_image(backend, config)
+    backend.injector.pause(backend.options.latencies.create)
     with backend.fleet.lock:
         app = backend.fleet.app(request.params["app"])
         secrets = _secrets(app, config, given)

@@ -49,6 +49,7 @@ Effects on a machine that enters a `state`:
     kill             its process is killed after `delay`, without a signal before; in
                      stopping: without waiting for its grace
     lose_host        the same, and it stays `started` with its host unreachable
+    lose_snapshot    it stays `suspended`, and the next start boots it anew
     migrate          after `delay` it is stopped and boots with a new instance_id
 """
 

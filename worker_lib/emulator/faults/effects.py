@@ -33,9 +33,10 @@ MACHINE_EFFECTS = {
     "kill": _words("started stopping suspended"),
     "lose_host": _words("started"),
     "migrate": _words("started"),
+    "lose_snapshot": _words("suspended"),
 }
 """By effect, the states in which a machine can have it."""
-DISRUPTIONS = _words("kill lose_host migrate")
+DISRUPTIONS = _words("kill lose_host migrate lose_snapshot")
 """Effects on a run of a machine, after a delay."""
 STATES = TRANSIENT_STATES.union(*MACHINE_EFFECTS.values())
 

@@ -51,7 +51,7 @@ class StateEffects:
     Attributes:
         delay: Seconds that it stays there longer.
         hangs: It stays there for ever.
-        disruptions: `kill`, `lose_host` or `migrate`, each with the seconds until then.
+        disruptions: Those of `DISRUPTIONS`, each with the seconds until then.
     """
 
     delay: float = 0.0
@@ -183,6 +183,10 @@ class FaultInjector:
             disruptions=tuple(one for one in found if one[0] in DISRUPTIONS),
         )
 
+    def pause(self, delay: float) -> None:
+        """Hold up a request, but not beyond `close`."""
+        self._closing.wait(delay)
+
     def close(self) -> None:
         """Release every delayed request."""
         self._closing.set()
@@ -219,7 +223,7 @@ class FaultInjector:
                 yield each.rule, delay
 
     def _apply(self, rule: FaultRule, delay: float) -> None:
-        self._closing.wait(delay)
+        self.pause(delay)
         if rule.effect in ("drop", "reset"):
             raise ReplyLost(reset=rule.effect == "reset")
         if rule.error_reply is not None and rule.effect != "html":

@@ -24,6 +24,7 @@ from worker_lib.emulator.runtimes import (
     ProcessInfo,
     procfs,
 )
+from worker_lib.emulator.runtimes.connections import sever
 from worker_lib.emulator.runtimes.memory import MemoryMonitor, Watched
 from worker_lib.emulator.runtimes.orphans import (
     KILL_ORPHANS,
@@ -129,15 +130,21 @@ class ProcessInstance:
                 procfs.send(self._process.pid, number)
 
     def suspend(self) -> None:
-        """Stop every process, until none is found running."""
+        """Stop every process, until none is found running; then end its connections.
+
+        Programs must not rely on those that Fly may keep alive.
+        """
         self._monitor.forget(self._process.pid)
+        members: list[Stat] = []
         for _ in range(_FREEZE_ROUNDS):
-            running = [s for s in self._all_members() if s.state not in "Tt"]
+            members = self._all_members()
+            running = [s for s in members if s.state not in "Tt"]
             if not running:
-                return
+                break
             for member in running:
                 procfs.send(member.pid, signal.SIGSTOP)
             time.sleep(0.001)
+        sever([member.pid for member in members], spare=self._spec.socket)
 
     def resume(self) -> None:
         """Continue every process."""
