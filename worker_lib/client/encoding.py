@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.calls import codec, pickling
 from worker_lib.calls.plan import Plan
@@ -18,12 +18,50 @@ if TYPE_CHECKING:
     from worker_lib.settings import Settings
     from worker_lib.task import Task
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "Template"]
 
 _MAX_NAME = 200
 _MAX_PLANS = 256
 # Options that stand in a job's record as they are.
 _OPTIONS = {field.name: field.option for field in FIELDS.values() if field.option}
+
+
+class Template(NamedTuple):
+    """What all calls of a task with the same options have in common.
+
+    Attributes:
+        new: A job to store, but for its id and its call.
+        task: Its name, for people.
+        place: What is signed along with each call.
+        bound: How many arguments are not the caller's: 1 for the instance.
+        codec: Signs.
+    """
+
+    new: NewJob
+    task: str
+    place: str
+    bound: int
+    codec: Codec
+
+    def job(self, job_id: str, call: pickling.Call) -> NewJob:
+        """Return a call as a job to store; raises as `seal` does."""
+        record = {**self.new.record, "call": self.seal(job_id, call)}
+        return dataclasses.replace(self.new, id=job_id, record=record)
+
+    def seal(self, job_id: str, call: pickling.Call) -> bytes:
+        """Return a call pickled and signed.
+
+        Raises:
+            ArgumentsNotEncodable: an argument cannot be pickled.
+            PayloadTooLarge: they are over the limit; the message names the task.
+        """
+        body = pickling.dump_call(self.task, call, bound=self.bound)
+        try:
+            return self.codec.seal(
+                body, kind=codec.CALL, job_id=job_id, fence=self.place
+            )
+        except PayloadTooLarge as error:
+            raise error.of(self.task) from None
 
 
 class Encoder:
@@ -55,9 +93,22 @@ class Encoder:
             ArgumentsNotEncodable: the function or an argument cannot be pickled.
             PayloadTooLarge: they are over the limit; the message names the task.
         """
+        return self.template(task, local_env).job(job_id, call)
+
+    def template(self, task: Task[..., Any], local_env: str) -> Template:
+        """Return what all calls of a task with these options have in common.
+
+        Args:
+            task: With the options of the calls.
+            local_env: Digest of this process's environment, "" on Fly.
+
+        Raises:
+            ArgumentsNotEncodable: the function cannot be pickled.
+            PayloadTooLarge: it is over the limit; the message names the task.
+        """
         plan = self.plan(task.spec.shared, local_env)
         try:
-            return self._encoded(task, plan, call, job_id)
+            return self._template(task, plan)
         except PayloadTooLarge as error:
             raise error.of(task.name) from None
 
@@ -67,12 +118,9 @@ class Encoder:
             settings = dataclasses.replace(settings, local_env=local_env)
         return Plan.of(options, settings, self._codec)
 
-    def _encoded(
-        self, task: Task[..., Any], plan: Plan, call: pickling.Call, job_id: str
-    ) -> NewJob:
+    def _template(self, task: Task[..., Any], plan: Plan) -> Template:
         options = task.spec
         name, code_hash, code = self._function(task)
-        body = pickling.dump_call(task.name, call, bound=len(task.first))
         place = codec.call_place(
             code_hash or name,
             pool=plan.pool,
@@ -84,12 +132,11 @@ class Encoder:
             **{name: getattr(options, of) for name, of in _OPTIONS.items()},
             "task": name,
             "code": code_hash,
-            "call": self._codec.seal(body, kind=codec.CALL, job_id=job_id, fence=place),
         }
         if options.expires is not None:
             record["pending"] = options.expires
-        return NewJob(
-            id=job_id,
+        new = NewJob(
+            id="",
             record=record,
             tags=dict(options.tags),
             code=code,
@@ -101,6 +148,7 @@ class Encoder:
             linger=options.linger,
             may_launch=self._may_launch,
         )
+        return Template(new, task.name, place, len(task.first), self._codec)
 
     def _function(self, task: Task[..., Any]) -> tuple[str, str, bytes]:
         """Return its name, and hash and sealed code if it travels by value."""

@@ -56,8 +56,11 @@ class Nesting:
         self._tokens = 0
         self._ask_for = 1
 
-    def admit(self, task: str) -> int:
-        """Return the generation of a new job; wait while jobs make jobs too fast.
+    def admit(self, task: str, count: int = 1) -> int:
+        """Return the generation of new jobs; wait while jobs make jobs too fast.
+
+        Args:
+            count: How many jobs; 0 only checks how deep the calls go.
 
         Raises:
             CallRefused: jobs made jobs that made jobs, too often.
@@ -73,18 +76,20 @@ class Nesting:
                 "raise WORKER_LIB_MAX_GENERATIONS"
             )
         with self._lock:
-            self._take_token(task)
+            self._take_tokens(task, count)
         return parent + 1
 
-    def _take_token(self, task: str) -> None:
+    def _take_tokens(self, task: str, count: int) -> None:
         rate = self._settings.nested_rate
-        while not self._tokens:
-            self._tokens = self._store.nest(self._ask_for, rate, rate * _BURST)
+        while self._tokens < count:
+            wanted = max(self._ask_for, count - self._tokens)
+            granted = self._store.nest(wanted, rate, rate * _BURST)
+            self._tokens += granted
             self._ask_for = min(_MOST_AT_ONCE, 2 * self._ask_for)
-            if not self._tokens:
+            if not granted:
                 _warn(task, rate)
                 self._sleep(_PAUSE * random.uniform(1, 2))
-        self._tokens -= 1
+        self._tokens -= count
 
 
 def _warn(task: str, rate: int) -> None:

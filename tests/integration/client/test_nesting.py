@@ -106,3 +106,14 @@ def test_all_machines_share_the_bound(bounded: Callable[..., Nesting]) -> None:
         warnings.simplefilter("error")  # a filter of the user's changes nothing
 
         assert 10 <= made(first) + made(second) <= 12
+
+
+@pytest.mark.usefixtures("in_a_job")
+def test_calls_in_bulk_count_as_so_many(bounded: Callable[..., Nesting]) -> None:
+    """Ten seconds' worth may come at once, also in one go."""
+    nesting = bounded(interrupted, nested_rate=2)
+
+    nesting.admit("m:f", 0)
+    assert 4 == nesting.admit("m:f", 20)
+    with pytest.warns(RuntimeWarning, match="faster"), pytest.raises(KeyboardInterrupt):
+        nesting.admit("m:f", 3)
