@@ -108,6 +108,11 @@ def test_the_defaults_are_the_smallest_machine_and_one_attempt() -> None:
         ("retry", Retry(max_attempts=2), Retry(max_attempts=2)),
         ("max_machines", 3, 3),
         ("max_machines", None, None),
+        ("max_hourly_cost", 1, 1.0),
+        ("max_hourly_cost", None, None),
+        ("target_latency", "30s", 30.0),
+        ("target_latency", None, None),
+        ("isolate", True, True),
         ("result_ttl", "1d", 86400.0),
         ("result_ttl", None, None),
         ("env", {"TZ": "UTC"}, (("TZ", "UTC"),)),
@@ -137,6 +142,7 @@ def test_every_option_is_in_that_table_or_belongs_to_one_call() -> None:
     assert {"delay", "unique_for"} == names - {
         *("queue", "priority", "tags", "key", "expires", "queues"),
         *("machine", "memory_mb", "region", "timeout", "retry"),
+        *("max_hourly_cost", "target_latency", "isolate"),
         *("max_machines", "result_ttl", "env", "on_lost", "linger"),
     }
 
@@ -167,6 +173,22 @@ def test_every_option_is_in_that_table_or_belongs_to_one_call() -> None:
         ({"retry": 0}, "max_attempts=0"),
         ({"max_machines": 0}, "max_machines=0: use a whole number from 1"),
         ({"max_machines": True}, "max_machines=True"),
+        ({"max_hourly_cost": 0}, "max_hourly_cost=0: use US dollars an hour"),
+        ({"max_hourly_cost": "1"}, "max_hourly_cost='1': use US dollars an hour"),
+        ({"max_hourly_cost": True}, "max_hourly_cost=True: use US dollars"),
+        ({"max_hourly_cost": float("nan")}, "max_hourly_cost=nan: use US dollars"),
+        (
+            {"machine": "performance-2x", "max_hourly_cost": 0.05, "region": "ams"},
+            "one performance-2x@4096mb costs $0.0894 an hour in ams",
+        ),
+        (
+            {"machine": "performance-2x", "max_hourly_cost": 0.05},
+            "costs $0.0861 an hour in iad",
+        ),
+        ({"target_latency": 0}, "target_latency=0: it must be 0.1 s or more"),
+        ({"isolate": 1}, "isolate=1: use True or False"),
+        ({"isolate": True, "linger": 5}, "so linger= does nothing"),
+        ({"isolate": True, "target_latency": 5}, "so target_latency= does nothing"),
         ({"result_ttl": 0.5}, "result_ttl=0.5: it must be 1 s or more"),
         ({"env": {"A": 1}}, "env= takes names and texts; see 'A'"),
         ({"env": {"A=B": "1"}}, "see 'A=B'"),

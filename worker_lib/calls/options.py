@@ -17,6 +17,7 @@ from worker_lib.checks import (
 )
 from worker_lib.errors import ConfigError
 from worker_lib.fly.guest import Guest
+from worker_lib.fly.prices import CHEAPEST, affordable
 from worker_lib.retry import Retry
 
 if TYPE_CHECKING:
@@ -54,6 +55,13 @@ class TaskOptions:
         timeout: Seconds an attempt may take.
         retry: What follows a failed attempt.
         max_machines: Machines of this pool at the same time; None for the setting.
+        max_hourly_cost: US dollars an hour that the pool's machines may cost
+            together, by the prices of `worker_lib.fly.prices`; lowers `max_machines`.
+            None: no such limit.
+        target_latency: Seconds that a call is to wait for its start at most: the pool
+            has as few machines as that takes, within `max_machines`. None: as many as
+            shorten the wait by enough to be worth their price.
+        isolate: A machine runs one job and ends.
         result_ttl: Seconds the outcome is kept; None for the setting.
         env: Variables of the machine, besides the app's secrets.
         on_lost: `retry` runs a job again whose machine vanished, `fail` does not.
@@ -74,6 +82,9 @@ class TaskOptions:
     timeout: float = 300.0
     retry: Retry = _NO_RETRY
     max_machines: int | None = None
+    max_hourly_cost: float | None = None
+    target_latency: float | None = None
+    isolate: bool = False
     result_ttl: float | None = None
     env: tuple[tuple[str, str], ...] = ()
     on_lost: str = "retry"
@@ -108,7 +119,10 @@ class TaskOptions:
                 "unique_for= needs key=, which says what is unique: write "
                 ".options(key=..., unique_for=...)"
             )
-        _ = changed.guest
+        _check_isolation(changed)
+        guest, most = changed.guest, changed.max_hourly_cost
+        if most is not None:  # without a region, the cheapest may still be chosen
+            affordable(guest, changed.region or (CHEAPEST,), most)
         return changed
 
 
@@ -128,6 +142,9 @@ class DeclaredOptions(TypedDict, total=False):
     timeout: Duration
     retry: Retry | int
     max_machines: int | None
+    max_hourly_cost: float | None
+    target_latency: Duration | None
+    isolate: bool
     result_ttl: Duration | None
     env: Mapping[str, str]
     on_lost: str
@@ -138,6 +155,27 @@ class CallOptions(DeclaredOptions, total=False):
     """What `Task.options` takes."""
 
     delay: Duration
+
+
+def _check_isolation(options: TaskOptions) -> None:
+    for name, effect in _NOT_ISOLATED.items():
+        if options.isolate and getattr(options, name):
+            raise ConfigError(
+                f"isolate=True {effect}, so {name}= does nothing: drop it"
+            )
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}={value!r}: use True or False")
+    return value
+
+
+def _dollars(value: Any, name: str) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < float("inf"):
+        raise ConfigError(f"{name}={value!r}: use US dollars an hour, as 0.50")
+    return float(value)
 
 
 def _queues(value: Any, name: str) -> str:
@@ -194,11 +232,18 @@ _CHECKS: dict[str, Check[Any]] = {
     "timeout": duration(0.1),
     "retry": _retry,
     "max_machines": optional(whole(1)),
+    "max_hourly_cost": optional(_dollars),
+    "target_latency": optional(duration(0.1)),
+    "isolate": _flag,
     "result_ttl": optional(duration(1)),
     "env": _environment,
     "on_lost": choice("retry", "fail"),
     "linger": duration(0.0),
     "delay": duration(0.0),
+}
+_NOT_ISOLATED = {
+    "linger": "ends a machine after its job",
+    "target_latency": "takes a machine for every job",
 }
 _OF_ONE_CALL: dict[str, Any] = {
     one.name: one.default

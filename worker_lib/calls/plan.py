@@ -10,9 +10,12 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.calls.codec import SPEC, content_hash
+from worker_lib.fly.prices import affordable
 from worker_lib.retry import CRASHES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from worker_lib.calls.codec import Codec
     from worker_lib.calls.options import TaskOptions
     from worker_lib.settings import Settings
@@ -29,7 +32,9 @@ class Plan(NamedTuple):
             where is not for those to say who can merely write to Redis.
         policy: JSON that machines and sweeps read: attempts, backoff, `on_lost`.
         queues: The order in which the pool's machines serve queues.
-        max_machines: Of this pool at the same time.
+        max_machines: Of this pool at the same time, as many as its price allows.
+        isolate: Each machine runs one job.
+        target_latency: Seconds that a job is to wait at most; 0 if that is not said.
         record: What the options say in the record of each job.
     """
 
@@ -38,6 +43,8 @@ class Plan(NamedTuple):
     policy: str
     queues: str
     max_machines: int
+    isolate: bool
+    target_latency: float
     record: dict[str, str | float]
 
     @classmethod
@@ -46,6 +53,7 @@ class Plan(NamedTuple):
 
         Raises:
             PayloadTooLarge: `env` is larger than a call may be.
+            ConfigError: one machine costs more than `max_hourly_cost`.
         """
         spec = _spec(options, settings)
         body = json.dumps(spec, sort_keys=True).encode()
@@ -56,6 +64,8 @@ class Plan(NamedTuple):
             policy=policy,
             queues=spec["queues"],
             max_machines=spec["max"],
+            isolate=options.isolate,
+            target_latency=spec["target"],
             record={
                 "pool": pool,
                 "policy": policy,
@@ -73,10 +83,22 @@ def _spec(options: TaskOptions, settings: Settings) -> dict[str, Any]:
         "regions": list(regions),
         "guest": options.guest.as_config(),
         "env": _env(options, settings),
-        "max": options.max_machines or settings.max_machines,
+        "max": _most(options, settings, regions),
+        "isolate": options.isolate,
+        "target": options.target_latency or 0.0,
         "linger": options.linger,
         "queues": options.queues or settings.queues,
     }
+
+
+def _most(options: TaskOptions, settings: Settings, regions: Sequence[str]) -> int:
+    most, dollars = (
+        options.max_machines or settings.max_machines,
+        options.max_hourly_cost,
+    )
+    if dollars is None:
+        return most
+    return min(most, affordable(options.guest, regions, dollars))
 
 
 def _env(options: TaskOptions, settings: Settings) -> dict[str, str]:

@@ -7,18 +7,30 @@ management". Prices change: pass `overrides` to be exact.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
+from worker_lib.errors import ConfigError
+from worker_lib.fly.regions import expand
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from worker_lib.fly.guest import Guest
 
-__all__ = ["MARKUPS", "usd_per_second"]
+__all__ = ["CHEAPEST", "MARKUPS", "USD_PER_COMMAND", "affordable", "usd_per_second"]
 
 _MONTH: Final = 30 * 24 * 3600
 _USD_PER_CPU_MONTH: Final = {"shared": 0.695, "performance": 21.0}
 _USD_PER_GB_MONTH: Final = 5.0
+_HOUR: Final = 3600
+CHEAPEST: Final = "iad"
+"""The region that all markups relate to; none is cheaper."""
+USD_PER_COMMAND: Final = 0.2 / 100_000
+"""What one command costs on Fly's Redis.
+
+Source: "Upstash for Redis", pay as you go: $0.20 for 100,000 commands.
+"""
 
 MARKUPS: Final[Mapping[str, float]] = {
     "ams": 1.038,
@@ -61,3 +73,27 @@ def usd_per_second(
     memory = guest.memory_mb / 1024 * _USD_PER_GB_MONTH
     markup = markups.get(region, max(markups.values()))
     return (cpus + memory) / _MONTH * markup
+
+
+def affordable(guest: Guest, regions: Sequence[str], usd_an_hour: float) -> int:
+    """Return how many such machines may run at once for this price.
+
+    Args:
+        guest: The machine's size.
+        regions: Any of which Fly may choose, or aliases of several; the most expensive
+            one counts. None: any at all.
+        usd_an_hour: US dollars for all of them together.
+
+    Raises:
+        ConfigError: one machine costs more.
+    """
+    codes = [code for word in regions for code in expand(word) or [word]] or [""]
+    price = _HOUR * max(usd_per_second(guest, code) for code in codes)
+    count = math.floor(usd_an_hour / price + 1e-9)
+    if count < 1:
+        where = ", ".join(regions) or "the most expensive region"
+        raise ConfigError(
+            f"max_hourly_cost={usd_an_hour:g}: one {guest} costs ${price:.4f} an hour "
+            f"in {where}: allow more, or choose a smaller machine"
+        )
+    return count

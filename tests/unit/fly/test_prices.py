@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from worker_lib.errors import ConfigError
 from worker_lib.fly.guest import Guest
-from worker_lib.fly.prices import MARKUPS, usd_per_second
+from worker_lib.fly.prices import MARKUPS, affordable, usd_per_second
 
 
 @pytest.mark.parametrize(
@@ -48,4 +49,35 @@ def test_override_goes_before_the_table() -> None:
 
     assert pytest.approx(2 * usd_per_second(guest, "iad")) == usd_per_second(
         guest, "ams", overrides={"ams": 2.0}
+    )
+
+
+@pytest.mark.parametrize(
+    ("expected", "regions", "machines"),
+    [
+        (3, ("iad",), 3.0),
+        (3, ("iad",), 3.9),
+        (3, ("iad", "gru"), 3 * MARKUPS["gru"]),
+        (3, ("eu",), 3 * MARKUPS["fra"]),
+        (3, (), 3 * MARKUPS["gru"]),
+    ],
+)
+def test_a_price_buys_machines_of_the_most_expensive_region(
+    expected: int, regions: tuple[str, ...], machines: float
+) -> None:
+    """The bill stays below it wherever Fly puts them."""
+    guest = Guest.parse()
+    price = machines * 3600 * usd_per_second(guest, "iad")
+
+    assert expected == affordable(guest, regions, price)
+
+
+def test_a_price_below_that_of_one_machine_is_refused() -> None:
+    """The sentence has both prices."""
+    with pytest.raises(ConfigError) as caught:
+        affordable(Guest.parse("performance-16x"), ["ams", "fra"], 0.5)
+
+    assert (
+        "max_hourly_cost=0.5: one performance-16x@32768mb costs $0.7950 an hour in "
+        "ams, fra: allow more, or choose a smaller machine" == str(caught.value)
     )
