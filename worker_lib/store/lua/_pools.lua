@@ -1,11 +1,12 @@
 -- Pools: the queues of one, its slots, and what is known of its machines.
 
 local function read_pool(pool)
-  local spec, max, linger, rule, queues, paused, due_at, kept_until, trouble_at = read(
-    key('pool', pool), 'spec', 'max', 'linger', 'rule', 'queues', 'paused', 'due_at',
-    'kept_until', 'trouble_at')
+  local spec, max, linger, rule, queues, paused, due_at, kept_until, trouble_at, isolate =
+    read(key('pool', pool), 'spec', 'max', 'linger', 'rule', 'queues', 'paused', 'due_at',
+      'kept_until', 'trouble_at', 'isolate')
   return {spec = spec, max = max, linger = linger, rule = rule, queues = queues,
-    paused = paused, due_at = due_at, kept_until = kept_until, trouble_at = trouble_at}
+    paused = paused, due_at = due_at, kept_until = kept_until, trouble_at = trouble_at,
+    isolate = isolate}
 end
 
 -- Why the pool of a job stored at `created` has no machine: what a person must see to,
@@ -70,7 +71,64 @@ local function drop_vanished(pool, slot)
   return true
 end
 
--- A slot is owed while more jobs are ready than machines are free or on their way.
+-- How many machines a pool gets. One more is worth its price if it shortens the time to
+-- drain by enough. Be `work` the seconds that all jobs take that wait (and half of those
+-- that run), `count` the machines, `lost` the sum of the seconds until those come that are
+-- on their way, and `arrives` the seconds until one more would. With it the pool drains in
+--     drained = (work + lost + arrives) / (count + 1)
+-- so it works for `drained - arrives`. That must be WORTH times the part of a boot that
+-- is billed, which keeps the bill below 1 + 1 / WORTH of the pure run time.
+local WORTH, BILLED_BOOT = 5, 0.5
+-- Fly lets an app create a machine a second, and so many at once.
+local CREATE_BURST = 3
+-- Before any job has ended: as many as can be created until the first can have reported.
+local FIRST_MACHINES, FIRST_BOOT = 6, 3
+-- When to look again at a pool whose jobs wait for the machines that it has.
+local SOONEST_LOOK, LATEST_LOOK = 1, 60
+
+-- How long the jobs that run have taken up to now: longer than those before, it may be.
+-- A sample is enough.
+local function observe(pool, about)
+  local sum, count = 0, 0
+  for _, slot in ipairs(redis.call('SRANDMEMBER', key('busy', pool), 5)) do
+    local job = redis.call('HGET', key('slot', slot), 'job') or ''
+    local started = redis.call('HGET', key('job', job), 'started')
+    if started then sum, count = sum + now - tonumber(started), count + 1 end
+  end
+  about.running_for = count > 0 and sum / count or nil
+end
+
+-- What is known of a pool, and has to be, to decide whether it needs one more machine.
+local function read_needs(pool, about)
+  local run_s, boot_s, target = read(key('pool', pool), 'run_s', 'boot_s', 'target')
+  return {run = math.max(tonumber(run_s or '0'), about.running_for or 0),
+    boot = tonumber(boot_s or FIRST_BOOT), target = tonumber(target or '0'),
+    is_measured = run_s and true}
+end
+
+-- Is one more machine worth it, beside `count` of which some are `busy`? If not, somebody
+-- looks again later.
+local function worth_it(pool, needs, ready, busy, count, lost, arrives)
+  if not needs.is_measured and count < FIRST_MACHINES then return true end
+  local loaded = (ready + busy / 2) * needs.run + lost
+  local yes
+  if needs.target > 0 then
+    local last_start = (math.ceil(ready / count) - 1) * needs.run
+      + (busy / 2 * needs.run + lost) / count
+    yes = last_start > needs.target and last_start > arrives
+  else
+    yes = (loaded + arrives) / (count + 1) - arrives
+      >= WORTH * math.min(needs.boot, BILLED_BOOT)
+  end
+  if not yes then
+    local pause = math.max(SOONEST_LOOK, loaded / count / 2)
+    look_at_pool(pool, now + math.min(LATEST_LOOK, pause))
+  end
+  return yes
+end
+
+-- A slot is owed to a pool that has none; else while more jobs are ready than machines
+-- are free or on their way, and one more is worth it.
 local function slot_owed(pool, about)
   local slots = redis.call('SCARD', key('slots', pool))
   if slots >= tonumber(about.max or '1') then
@@ -82,7 +140,35 @@ local function slot_owed(pool, about)
   end
   local ready = count_ready(pool, about)
   if ready == 0 or slots == 0 then return ready > 0 end
-  return ready > slots - redis.call('SCARD', key('busy', pool))
+  local busy = redis.call('SCARD', key('busy', pool))
+  if ready <= slots - busy then return false end
+  if about.isolate == '1' then return true end
+  local coming, needs = slots - busy - redis.call('SCARD', key('idle', pool)),
+    read_needs(pool, about)
+  -- As if none of them had been created yet: `still_owed` looks closer.
+  local line = math.max(0, coming - CREATE_BURST)
+  return worth_it(pool, needs, ready, busy, slots, coming * needs.boot + line * line / 2,
+    needs.boot + line)
+end
+
+-- Is a machine to be made for an owed slot, now that it is its turn? As `slot_owed`, but
+-- the other slots that wait for theirs do not count.
+local function still_owed(pool, about)
+  local ready, count, busy, lost = count_ready(pool, about), 0, 0, 0
+  observe(pool, about)
+  local needs = read_needs(pool, about)
+  for _, slot in ipairs(redis.call('SMEMBERS', key('slots', pool))) do
+    local state, launched_at = read(key('slot', slot), 'state', 'launched_at')
+    if state and state ~= 'owed' then count = count + 1 end
+    if state == 'busy' then busy = busy + 1 end
+    if state == 'launching' then
+      lost = lost + math.max(0, needs.boot - (now - tonumber(launched_at or now)))
+    end
+  end
+  if ready == 0 or count == 0 then return ready > 0 end
+  if ready <= count - busy then return false end
+  return about.isolate == '1'
+    or worth_it(pool, needs, ready, busy, count, lost, needs.boot)
 end
 
 local function add_slot(pool, slot, look_at)

@@ -19,7 +19,7 @@ if state == 'launching' and asked == question then  -- the first answer was lost
   return {'go', pool, redis.call('HGET', key('pool', pool), 'spec') or '', text(0)}
 end
 if state ~= 'owed' then return {'unneeded'} end
-if count_ready(pool, read_pool(pool)) == 0 then
+if not still_owed(pool, read_pool(pool)) then
   free_slot(pool, slot)
   return {'unneeded'}
 end

@@ -24,6 +24,7 @@ local function look_at(pool)
   for _ = 1, count_ready(pool, about) do
     if not wake_idle(pool) then break end
   end
+  observe(pool, about)
   while owe(pool, about) do end
   if slot_owed(pool, about) then look_at_pool(pool, now) end  -- the candidates ran out
 end
