@@ -21,7 +21,7 @@ from worker_lib.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, NamedTuple
 
     from worker_lib.errors import FailureKind
@@ -41,6 +41,7 @@ __all__ = [
     "load_call",
     "load_code",
     "load_outcome",
+    "rebuild",
     "reference",
     "resolve",
 ]
@@ -56,14 +57,16 @@ class Call(NamedTuple):
         generation: As `CurrentJob.generation`.
         queue: In which it was stored.
         headers: As `CurrentJob.headers`; None if there are none.
+        items: Above 0 this is a chunk of so many calls; see `chunks`.
     """
 
-    args: tuple[Any, ...]
+    args: Sequence[Any]
     kwargs: dict[str, Any]
     retry: Retry | None
     generation: int = 1
     queue: str = ""
     headers: dict[str, str] | None = None
+    items: int = 0
 
 
 class Failure(NamedTuple):
@@ -219,10 +222,11 @@ def load_outcome(body: bytes, job_id: str) -> tuple[bool, Any]:
             f"the result of job {job_id} cannot be loaded here ({error}): the program "
             "that reads it needs the same modules as the machine that made it"
         ) from error
-    return (True, content) if good else (False, _rebuild(Failure(*content), job_id))
+    return (True, content) if good else (False, rebuild(Failure(*content), job_id))
 
 
-def _rebuild(failure: Failure, job_id: str) -> BaseException:
+def rebuild(failure: Failure, job_id: str) -> BaseException:
+    """Return the exception to raise for a failure: the task's own if it can be had."""
     original, why = _load_exception(failure)
     told = failure.message or failure.remote_type
     if failure.remote_type:
@@ -321,6 +325,8 @@ def _users_part(error: BaseException) -> Any:
 
 
 def _blame(name: str, call: Call, error: Exception, bound: int) -> str:
+    if call.items:
+        return _blame_item(name, call, error, bound)
     for label, value in [*enumerate(call.args, 1 - bound), *call.kwargs.items()]:
         try:
             _dumps(value)
@@ -332,6 +338,16 @@ def _blame(name: str, call: Call, error: Exception, bound: int) -> str:
                 "and open files, locks and connections inside the task"
             )
     return f"the call of {name} cannot be pickled ({error})"
+
+
+def _blame_item(name: str, call: Call, error: Exception, bound: int) -> str:
+    for args in call.args:
+        one = call._replace(args=args, items=0)
+        try:
+            _dumps(tuple(one))
+        except Exception as found:  # noqa: BLE001 - any failure names the culprit
+            return _blame(name, one, found, bound)
+    return f"a chunk of calls of {name} cannot be pickled ({error})"
 
 
 def _cut(text: str) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from worker_lib.calls.codec import Codec
     from worker_lib.calls.pickling import Call, Failure
     from worker_lib.errors import FailureKind
+    from worker_lib.retry import Retry
     from worker_lib.runtime.frames import Frames, Progress
 
 __all__ = ["OUT_OF_TIME", "Child"]
@@ -167,7 +168,7 @@ class Child:
         try:
             events.begin()
             try:
-                value = _await(function(*call.args, **call.kwargs))
+                value = _value(function, call, events)
             finally:
                 events.over()
         except BaseException as error:  # noqa: BLE001 - whatever the task raised
@@ -176,7 +177,8 @@ class Child:
             retry = _retries(call, error, failure)
             done = self._failed(failure, place, retry=retry)
         else:
-            done = self._succeeded(value, place, job.task, events)
+            dump = partial(_dumped, value, job.task, is_chunk=bool(call.items))
+            done = self._succeeded(dump, place, job.task, events)
         status, kind, _, wanted, _ = done
         events.end(
             status.decode(), kind.decode(), retry=bool(wanted), stopped_by=_stopped_by
@@ -208,11 +210,14 @@ class Child:
         return pickling.load_call(self._codec.open(sealed, kind=codec.CALL, **place))
 
     def _succeeded(
-        self, value: Any, place: dict[str, str], task: str, events: RunEvents
+        self,
+        dump: Callable[[], bytes],
+        place: dict[str, str],
+        task: str,
+        events: RunEvents,
     ) -> tuple[bytes, ...]:
         try:
-            body = pickling.dump_value(value, task)
-            envelope = self._codec.seal(body, kind=codec.OUTCOME, **place)
+            envelope = self._codec.seal(dump(), kind=codec.OUTCOME, **place)
         except WorkerLibError as error:
             told = error.of(task) if isinstance(error, PayloadTooLarge) else error
             failure = pickling.describe(told)
@@ -229,6 +234,33 @@ class Child:
         error = line.partition("\n")[0][:500]
         safe = error.encode("utf-8", "backslashreplace")
         return b"failed", failure.kind.encode(), safe, b"1" if retry else b"", envelope
+
+
+def _value(function: Callable[..., Any], call: Call, events: RunEvents) -> Any:
+    """Run a call, or each call of a chunk."""
+
+    def run_one(*args: Any) -> Any:
+        return _await(function(*args, **call.kwargs))
+
+    if not call.items:
+        return run_one(*call.args)
+    from worker_lib.calls import chunks  # noqa: PLC0415 - few jobs are chunks
+
+    retry = call.retry
+    has_retry = partial(_has_retry, retry, events) if retry else lambda _: False
+    return chunks.run(call, run_one, has_retry)
+
+
+def _has_retry(retry: Retry, events: RunEvents, error: Exception) -> bool:
+    return events.is_followed("error", retry=retry.wants(error))
+
+
+def _dumped(value: Any, task: str, *, is_chunk: bool) -> bytes:
+    if not is_chunk:
+        return pickling.dump_value(value, task)
+    from worker_lib.calls import chunks  # noqa: PLC0415 - as above
+
+    return chunks.dump_value(value, task)
 
 
 def _await(value: Any) -> Any:

@@ -86,7 +86,7 @@ class RunEvents:
         event.status, event.kind = status, kind
         try:
             self._fire(hooks.after_run, event)
-            if status == "failed" and self._is_followed(kind, retry=retry):
+            if status == "failed" and self.is_followed(kind, retry=retry):
                 event.status = "retrying"
                 self._fire(hooks.on_retry, event)
             elif status != "interrupted":
@@ -94,8 +94,14 @@ class RunEvents:
         except _OURS:  # the supervisor has decided: there is nothing left to save
             return
 
-    def _is_followed(self, kind: str, *, retry: bool) -> bool:
-        import json  # noqa: PLC0415 - only after a failure, and with hooks
+    def is_followed(self, kind: str, *, retry: bool) -> bool:
+        """Say whether another attempt follows this one, which failed.
+
+        Args:
+            kind: As `JobFailed.kind`.
+            retry: Whether the task's own policy wants another attempt.
+        """
+        import json  # noqa: PLC0415 - only after a failure
 
         from worker_lib.retry import has_another_attempt  # noqa: PLC0415
 

@@ -63,12 +63,15 @@ def frame(
     task: str = "jobs:add",
     code: bytes = b"",
     signer: Codec = CODEC,
+    signed_policy: bytes = b"{}",
     **changes: bytes,
 ) -> list[bytes]:
     """Return a job as the supervisor hands it over."""
     code_hash = codec.content_hash(code) if code else ""
     body = pickling.dump_call(task, call)
-    place = codec.call_place(code_hash or task, pool="p1", timeout=5.0, policy="{}")
+    place = codec.call_place(
+        code_hash or task, pool="p1", timeout=5.0, policy=signed_policy.decode()
+    )
     words = {
         "job_id": b"j1",
         "fence": b"1",
@@ -78,7 +81,7 @@ def frame(
         "code": signer.seal(code, kind=codec.CODE, job_id=code_hash) if code else b"",
         "call": signer.seal(body, kind=codec.CALL, job_id="j1", fence=place),
         "timeout": b"5.0",
-        "policy": b"{}",
+        "policy": signed_policy,
     }
     return [*(words | changes).values()]
 
@@ -115,6 +118,33 @@ def test_a_task_that_was_sent_is_run_from_its_code() -> None:
 def test_a_coroutine_is_awaited() -> None:
     """An async task returns its value, not itself."""
     assert (True, 6) == outcome(run(frame(Call((3,), {}, None), task="jobs:doubles")))
+
+
+def test_each_call_of_a_chunk_is_run() -> None:
+    """A coroutine is awaited for each; its value is their outcomes."""
+    call = Call([(3,), (4,), ("no number", 1)], {}, None, items=3)
+    good, value = outcome(run(frame(call, task="jobs:doubles")))
+
+    assert good
+    assert [(True, 6), (True, 8)] == value[:2]
+    assert not value[2][0]
+
+
+def test_a_chunk_is_tried_again_as_a_whole_while_there_are_attempts() -> None:
+    """The last attempt tells of each of its calls."""
+    call = Call([(1,), ("x",)], {"b": 1}, Retry(max_attempts=2), items=2)
+    policy = json.dumps({"max_attempts": 2, "retry_kinds": []}).encode()
+
+    first, last = (
+        run(frame(call, signed_policy=policy, attempt=attempt))
+        for attempt in (b"1", b"2")
+    )
+
+    assert (b"failed", b"error", b"1") == (first[0], first[1], first[3])
+    assert (b"succeeded", [True, False]) == (
+        last[0],
+        [good for good, _ in outcome(last)[1]],
+    )
 
 
 def test_only_a_coroutine_is_awaited() -> None:
