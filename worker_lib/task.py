@@ -20,7 +20,7 @@ if not TYPE_CHECKING:
     P = Q = R = R_co = S = T = None
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sized
     from typing import (  # noqa: TC004
         Any,
         Concatenate,
@@ -31,8 +31,14 @@ if TYPE_CHECKING:
         overload,
     )
 
-    from worker_lib.calls.options import CallOptions, DeclaredOptions, TaskOptions
+    from worker_lib.calls.options import (
+        CallOptions,
+        DeclaredOptions,
+        Duration,
+        TaskOptions,
+    )
     from worker_lib.client.handle import Job
+    from worker_lib.client.planning import Forecast
 
     P = ParamSpec("P")
     Q = ParamSpec("Q")
@@ -164,6 +170,38 @@ class Task(Generic[P, R_co]):
             Exception: whatever the task raised, besides what `delay` raises.
         """
         return self.delay(*args, **kwargs).result()
+
+    def plan(
+        self,
+        items: int | Sized,
+        *,
+        run: Duration | None = None,
+        boot: Duration | None = None,
+        machines: int | None = None,
+    ) -> Forecast:
+        """Return what so many calls would take: machines, seconds and dollars.
+
+        Nothing is stored and no machine is made; `print` shows it in two lines. It is
+        for a pool that has no machines yet, and calls of equal length.
+
+        Args:
+            items: How many calls; or what they would be made for, which has a length.
+            run: How long a call takes. None: as the pool's calls took of late; if there
+                were none, a second.
+            boot: How long a machine takes until its first call. None: likewise; three
+                seconds.
+            machines: At most so many at once, if `max_machines` is more.
+
+        Raises:
+            ConfigError: one of these is out of bounds, or a setting is.
+            StoreUnavailable: Redis cannot be reached, which knows what calls took.
+        """
+        from worker_lib.client.client import default_client  # noqa: PLC0415 - a layer above
+        from worker_lib.client.planning import plan  # noqa: PLC0415 - likewise
+
+        return plan(
+            default_client(), self, items, run=run, boot=boot, machines=machines
+        )
 
     def options(self, **changes: Unpack[CallOptions]) -> Task[P, R_co]:
         """Return the same task with some options changed.

@@ -331,4 +331,6 @@ def no_hook() -> None:
 
 
 assert_type(count(hooks.Event("caller", "j1")), int)
+assert_type(add.plan([1, 2], run="1s", boot=2.5, machines=4).machines, int)
+add.plan(iter([1, 2]))  # type: ignore[arg-type]  # it would be used up
 assert_type(current_job().headers, dict[str, str])

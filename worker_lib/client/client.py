@@ -53,6 +53,7 @@ from worker_lib.trouble import rebuild
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from worker_lib.calls.plan import Plan
     from worker_lib.client.edits import Changes
     from worker_lib.job import JobInfo
     from worker_lib.machines.api import MachinesApi
@@ -137,6 +138,10 @@ class Client:
         )
         new = self._encoder.encode(task, call, job_id, self._env_digest())
         return self._stored(new)
+
+    def plan_of(self, task: Task[..., Any]) -> Plan:
+        """Return the pool that calls of a task belong to."""
+        return self._encoder.plan(task.spec.shared, self._env_digest())
 
     def retry(self, job_id: str) -> Job[Any]:
         """Run a job again under a new id; see `Job.retry`."""

@@ -335,6 +335,18 @@ class Store:
         """Return all queues that have jobs or are paused, by name."""
         return sorted(queue_of(one) for one in self._connection.run(script("queues")))
 
+    def measured(self, pool: str) -> dict[str, float]:
+        """Return what a pool's jobs (`run`) and boots (`boot`) took of late, if known.
+
+        In seconds; a boot lasts from the launch of a machine to its first claim.
+        """
+        found = self._connection.run(script("measured"), pool=pool)
+        return {
+            name: float(value)
+            for name, value in zip(("run", "boot"), found, strict=True)
+            if value
+        }
+
     def wait(self, job_id: str, timeout: float) -> Outcome | None:
         """Block until the job is final; None if woken for another reason, or late."""
         key = outcome_key(self._namespace, job_id)
