@@ -14,7 +14,6 @@ _MODULES = (
     "worker_lib",
     "worker_lib.runtime.__main__",
     "worker_lib.client.client",
-    "redis",
     "requests",
 )
 

@@ -12,8 +12,8 @@ import threading
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+from worker_lib.store.resp import PENDING, Reader
 from worker_lib.store.scripts import script
-from worker_lib.store.wire import _Incomplete, _parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,14 +171,18 @@ class _Link:
 
 
 def _messages(source: socket.socket) -> Iterator[tuple[bytes, object]]:
-    buffer = bytearray()
-    while data := source.recv(1 << 18):
-        buffer += data
-        with contextlib.suppress(_Incomplete):
-            while buffer:
-                message, used = _parse(buffer, 0)
-                yield bytes(buffer[:used]), message
-                del buffer[:used]
+    reader, raw = Reader(), b""
+    while data := source.recv(1 << 18 if reader.room is None else len(reader.room)):
+        raw += data
+        if reader.room is None:
+            reader.feed(data)
+        else:
+            reader.room[: len(data)] = data
+            reader.fill(len(data))
+        while (message := reader.next()) is not PENDING:
+            used = len(raw) - (len(reader._data) - reader._at)
+            yield raw[:used], message
+            raw = raw[used:]
 
 
 _VERBS = ("enqueue", "launch", "claim", "heartbeat", "finish", "release", "cancel")

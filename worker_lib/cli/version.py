@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_LIBRARIES = ("redis", "requests", "cloudpickle")
+_LIBRARIES = ("requests", "cloudpickle")
 
 
 def add_parser(

@@ -13,5 +13,5 @@ In the order of the flow:
   job printed.
 - `edits` runs a stored job again, changes or deletes it; `queues` pauses and resumes.
 
-Importing it costs as much as redis-py does, so `worker_lib` loads it at the first call.
+Machines hardly ever need it, so `worker_lib` loads it at the first call.
 """

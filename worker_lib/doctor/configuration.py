@@ -21,7 +21,7 @@ _ON_MACHINE = "WORKER_LIB_SLOT"
 _NEW_SECRET = "make one with: openssl rand -hex 32"  # noqa: S105 - how to make one
 _FEWEST_CHARACTERS = 8
 # The callers' client of Redis reads them, the machines' own one does not.
-_CALLER_ONLY = "machines do not read options of the URL"
+_UNREAD = "of the options only db= is read"
 
 
 def load(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
@@ -76,9 +76,6 @@ def check_url(url: str) -> Finding:
         )
     if parts.scheme == "unix":
         return ok(name, "a unix socket of this computer")
-    if "db" in options:
-        text = f"the database is given as ?db=, and {_CALLER_ONLY}"
-        return failed(name, text, "write it as a path: redis://host:6379/2")
     return _check_transport(name, parts.scheme, host, options, bool(parts.password))
 
 
@@ -86,7 +83,7 @@ def _check_transport(
     name: str, scheme: str, host: str, options: Mapping[str, list[str]], secret: bool
 ) -> Finding:
     if "ssl_cert_reqs" in options:
-        text = f"ssl_cert_reqs is set, and {_CALLER_ONLY}: they check certificates"
+        text = f"ssl_cert_reqs is set, and {_UNREAD}: certificates are checked"
         return warning(name, text, "use a certificate signed by a known authority")
     if scheme == "rediss" and host.startswith("fly-") and host.endswith(".upstash.io"):
         text = "rediss:// is meant for TLS, which Fly's own Redis does not offer"
@@ -94,8 +91,9 @@ def _check_transport(
     if scheme == "redis" and secret and not _is_private(host):
         text = f"the password goes to {host} unencrypted"
         return warning(name, text, "use rediss:// if the server offers TLS")
-    if options:
-        text = f"it has {', '.join(sorted(options))}, and {_CALLER_ONLY}"
+    unread = sorted(options.keys() - {"db"})
+    if unread:
+        text = f"it has {', '.join(unread)}, and {_UNREAD}"
         return warning(name, text, "leave them out")
     return ok(name, f"{scheme}:// to {host or 'localhost'}")
 

@@ -19,7 +19,7 @@ from worker_lib.store.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from worker_lib.store.wire import Reply
+    from worker_lib.store.resp import Reply
 
 __all__ = [
     "RedisServer",

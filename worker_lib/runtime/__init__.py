@@ -7,8 +7,8 @@ exits at once. The child (`child`) verifies, unpickles, runs and signs. It is fo
 before the first claim is answered, and again whenever it has ended; a child that is
 killed never takes the supervisor with it, which then reports the true cause.
 
-Nothing here imports what a cold start can do without: no requests, no redis-py, no
-asyncio, no logging.
+Nothing here imports what a cold start can do without: no requests, no asyncio,
+no logging.
 
 Not promised: that a machine outlives whatever happens to it. The sweep finds its jobs.
 """

@@ -1,4 +1,4 @@
-"""What a `REDIS_URL` says, read as redis-py reads it, without its import."""
+"""What a `REDIS_URL` says, read as redis-py reads it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ class Address(NamedTuple):
     host: str
     port: int
     greeting: tuple[tuple[str, ...], ...]
+
+    @property
+    def place(self) -> str:
+        """Host and port, or path: what errors may show."""
+        return self.path or f"{self.host}:{self.port}"
 
 
 def parse(url: str) -> Address:

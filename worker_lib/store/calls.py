@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from worker_lib.store.changes import Wakeup
+    from worker_lib.store.wire import Wire
 
 __all__ = ["Calls"]
 
@@ -14,25 +15,24 @@ class Calls:
     """Hears calls for a launcher: one command, however long nobody calls.
 
     Args:
-        connection: Of redis-py, used by nobody else.
+        wire: Used by nobody else.
         key: Of the list that calls are pushed to.
     """
 
-    def __init__(self, connection: Any, key: str) -> None:
-        self._connection = connection
+    def __init__(self, wire: Wire, key: str) -> None:
+        self._wire = wire
         self._key = key
         self._listens = False
 
     def wait(self, wakeup: Wakeup, timeout: float) -> bool:
         """Return True when called; False when notified, or after `timeout` s."""
         if not self._listens:
-            self._connection.send_command("BLPOP", self._key, 0, check_health=False)
+            self._wire.send("BLPOP", self._key, 0)
             self._listens = True
-        if not self._connection.can_read(0):
-            # The only way to wait for it and for something else.
-            wakeup.wait(timeout, self._connection._sock.fileno())  # noqa: SLF001
-        if not self._connection.can_read(0):
+        if not self._wire.has_reply():
+            wakeup.wait(timeout, self._wire.fileno())
+        if not self._wire.has_reply():
             return False
-        self._connection.read_response(disconnect_on_error=False)
+        self._wire.receive()
         self._listens = False
         return True

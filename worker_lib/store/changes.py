@@ -13,6 +13,8 @@ from worker_lib.job import FINAL, MOVES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from worker_lib.store.wire import Wire
+
 __all__ = ["Changes", "Wakeup"]
 
 # What the scripts announce besides: it changes nothing for who waits.
@@ -54,12 +56,12 @@ class Changes:
     """One connection's subscriptions, for the thread that reads them.
 
     Args:
-        connection: Of redis-py, used by nobody else.
+        wire: Used by nobody else.
         prefix: What the channel of a job starts with, before the job's id.
     """
 
-    def __init__(self, connection: Any, prefix: str) -> None:
-        self._connection = connection
+    def __init__(self, wire: Wire, prefix: str) -> None:
+        self._wire = wire
         self._prefix = prefix
         self._wanted: set[str] = set()
         self._asked = False
@@ -77,12 +79,10 @@ class Changes:
 
         Returns early when notified; after `timeout` seconds with nothing.
         """
-        if not self._connection.can_read(0):
-            # The only way to wait for it and for something else.
-            descriptor = self._connection._sock.fileno()  # noqa: SLF001
-            wakeup.wait(timeout, descriptor)
+        if not self._wire.has_reply():
+            wakeup.wait(timeout, self._wire.fileno())
         found: dict[str, None] = {}
-        while self._connection.can_read(0):
+        while self._wire.has_reply():
             found.update(dict.fromkeys(self._read()))
         return list(found)
 
@@ -95,22 +95,22 @@ class Changes:
         Raises:
             StoreUnavailable: there was none.
         """
-        self._connection.send_command("PING", check_health=False)
+        self._wire.send("PING")
         self._asked = True
         deadline = time.monotonic() + patience
         while self._asked:
-            left = deadline - time.monotonic()
-            if left <= 0 or not self._connection.can_read(left):
+            if not self._wire.wait(deadline - time.monotonic()):
                 raise StoreUnavailable("Redis is silent: the connection is dead")
             self._read()
 
     def _send(self, command: str, job_ids: set[str]) -> None:
         if job_ids:
             channels = sorted(self._prefix + job_id for job_id in job_ids)
-            self._connection.send_command(command, *channels, check_health=False)
+            self._wire.send(command, *channels)
 
     def _read(self) -> list[str]:
-        kind, *rest = self._connection.read_response(disconnect_on_error=False)
+        message: Any = self._wire.receive()
+        kind, *rest = message
         self._asked = self._asked and kind != b"pong"
         is_news = kind == b"message" and rest[1] not in _PASSING
         if not (is_news or kind == b"subscribe"):

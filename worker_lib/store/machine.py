@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, NamedTuple, TypeAlias
 
-    from worker_lib.store.wire import Reply
+    from worker_lib.store.resp import Reply
 
     # `leave_if_idle`: it has lingered long enough; `leave`: it takes no further job.
     Intent: TypeAlias = Literal["stay", "leave_if_idle", "leave"]

@@ -364,8 +364,8 @@ class Store:
         Raises:
             StoreUnavailable: the connection broke, or could not be opened.
         """
-        with self._connection.own() as connection:
-            yield Changes(connection, job_channel(self._namespace, ""))
+        with self._connection.own() as wire:
+            yield Changes(wire, job_channel(self._namespace, ""))
 
     @contextlib.contextmanager
     def calls(self) -> Iterator[Calls]:
@@ -374,8 +374,8 @@ class Store:
         Raises:
             StoreUnavailable: the connection broke, or could not be opened.
         """
-        with self._connection.own() as connection:
-            yield Calls(connection, calls_key(self._namespace))
+        with self._connection.own() as wire:
+            yield Calls(wire, calls_key(self._namespace))
 
     def await_call(self, timeout: float) -> bool:
         """Block until a slot waits for a launcher with a token; False if late."""

@@ -1,43 +1,52 @@
-"""The machine's way to Redis: one socket, RESP2, nothing imported that can wait.
+"""One connection to Redis, for machines and for callers.
 
-`import redis` costs more than all the rest of a cold start, and a machine needs one
-command at a time. TLS, passwords, databases and IPv6 are here; pools, clusters and
-sentinels are not.
+A client library would cost more to import than all the rest of a machine's cold start,
+and most of a process's first call. TLS, passwords, databases and IPv6 are here;
+clusters and sentinels are not.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.store import address as addresses
+from worker_lib.store.resp import PENDING, Reader, Refused, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TypeAlias
 
     from worker_lib.store.address import Address
+    from worker_lib.store.resp import Reply
     from worker_lib.store.scripts import Script, Word
 
-    Reply: TypeAlias = "bytes | int | list[Reply] | None"
-
-__all__ = ["NoScript", "Wire", "pack"]
+__all__ = ["Broken", "NoScript", "Wire"]
 
 _CONNECT_TIMEOUT = 5.0
 _ANSWER_TIMEOUT = 10.0
-_KEEPALIVE_AFTER = 60
-
-
-# What stands between two short words: to format it for each takes half of a call's time
-# in Python.
-_MANY = 64
-_HEADS = [b"\r\n$%d\r\n" % size for size in range(_MANY)]
+# By which the kernel finds out that a silent connection is dead: after a minute, then
+# three times ten seconds. No command is sent for it.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+_CHUNK = 1 << 16
 
 
 class NoScript(StoreError):
     """Redis has forgotten, or never saw, the script of this digest."""
+
+
+class Broken(StoreUnavailable):
+    """There is no connection: what was sent may have been done.
+
+    Attributes:
+        why: What the system said, or what was missing; names no address.
+    """
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(f"{message}: {why}")
+        self.why = why
 
 
 class Wire:
@@ -46,8 +55,11 @@ class Wire:
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         prefix: First key of every script: the namespace.
+        who: Names the server in errors.
+        known: Scripts that the server has; shared by connections to the same one.
 
     Attributes:
+        address: What the URL says.
         longest: Seconds that any wait may take: to connect, to send, to be answered.
         used: Whether anything was ever sent: Redis may have done it.
 
@@ -56,18 +68,33 @@ class Wire:
     """
 
     __slots__ = (
-        *("_address", "_buffer", "_known", "_prefix", "_socket"),
-        *("longest", "used"),
+        *("_known", "_poller", "_prefix", "_reader", "_ready", "_socket", "_timeout"),
+        *("_who", "address", "longest", "used"),
     )
 
-    def __init__(self, url: str, prefix: str) -> None:
-        self._address = addresses.parse(url)
-        self._prefix = prefix.encode()
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        *,
+        who: str = "Redis",
+        known: set[str] | None = None,
+    ) -> None:
         self._socket: socket.socket | None = None
-        self._buffer = bytearray()
-        self._known: set[str] = set()
+        self.address = addresses.parse(url)
+        self._prefix = prefix.encode()
+        self._who = who
+        self._known = set() if known is None else known
+        self._reader = Reader()
+        # A reply that `has_reply` found.
+        self._ready: list[Reply] = []
+        self._timeout: float | None = None
         self.longest = _ANSWER_TIMEOUT
         self.used = False
+
+    def __del__(self) -> None:
+        """Close it: who drops a client of its own need not close each connection."""
+        self.close()
 
     def connect(self, timeout: float = _CONNECT_TIMEOUT) -> None:
         """Open the connection, if it is not open, within so many seconds.
@@ -77,22 +104,31 @@ class Wire:
         """
         if self._socket is not None:
             return
-        self._buffer.clear()
+        self._reader.clear()
+        self._ready.clear()
+        self._timeout = min(timeout, self.longest)
         try:
-            self._socket = _dial(self._address, min(timeout, self.longest))
+            self._socket = _dial(self.address, self._timeout)
         except OSError as error:
-            raise StoreUnavailable(f"Redis cannot be reached: {error}") from error
+            raise Broken(f"{self._who} cannot be reached", str(error)) from error
+        self._poller = select.poll()
+        self._poller.register(self._socket, select.POLLIN)
         try:
-            for command in self._address.greeting:
+            self._greet(timeout)
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self, timeout: float) -> None:
+        try:
+            for command in self.address.greeting:
                 self._send(command, timeout)
                 self.receive(timeout)
         except StoreUnavailable:
-            self.close()
             raise
         except StoreError as error:
-            self.close()
             raise StoreUnavailable(
-                f"Redis refused our login: {error}", reason="refused"
+                f"{self._who} refused our login: {error}", reason="refused"
             ) from error
 
     def fileno(self) -> int:
@@ -121,19 +157,29 @@ class Wire:
             StoreUnavailable: the reply did not come; the script may have run, and may
                 be sent again.
         """
-        words = script.words(rest, named)
         self.connect(min(_CONNECT_TIMEOUT, patience))
+        return self.evaluate(script, script.words(rest, named), patience)
+
+    def evaluate(self, script: Script, words: list[Word], patience: float) -> Reply:
+        """Do as `run` does, over a connection that is open.
+
+        Args:
+            script: Its digest is sent to a server that knows it, else the whole of it.
+            words: Its arguments, in order.
+            patience: Seconds.
+        """
         if script.name not in self._known:
             # Sent whole, it need not be hashed here, and is known from then on.
-            return self._whole(patience, script, words)
+            return self.send_whole(script, words, patience)
         self.used = True
         self._send((b"EVALSHA", script.sha, b"1", self._prefix, *words), patience)
         try:
             return self.receive(patience)
         except NoScript:
-            return self._whole(patience, script, words)
+            return self.send_whole(script, words, patience)
 
-    def _whole(self, patience: float, script: Script, words: list[Word]) -> Reply:
+    def send_whole(self, script: Script, words: list[Word], patience: float) -> Reply:
+        """Run a script that the server may not know."""
         self.used = True
         self._send((b"EVAL", script.source, b"1", self._prefix, *words), patience)
         reply = self.receive(patience)
@@ -148,8 +194,9 @@ class Wire:
     def _send(self, command: Sequence[Word], timeout: float) -> None:
         connection = self._open_socket()
         try:
-            connection.settimeout(min(timeout, self.longest))
-            connection.sendall(pack(command))
+            self._set_timeout(min(timeout, self.longest))
+            for piece in pack(command):
+                connection.sendall(piece)
         except OSError as error:
             raise self._broken(error) from error
 
@@ -162,21 +209,34 @@ class Wire:
         Raises:
             StoreUnavailable: the connection broke.
         """
-        connection, open_ = self._open_socket(), True
+        if self._ready:
+            return True
         try:
-            connection.setblocking(False)
-            while data := connection.recv(1 << 18):
-                self._buffer += data
-            open_ = False
+            self._set_timeout(0.0)
+            while (reply := self._reader.next()) is PENDING:
+                self._read()
         except OSError as error:
-            if not _would_block(error):
-                raise self._broken(error) from error
-        try:
-            _parse(self._buffer, 0)
-        except _Incomplete:
-            if not open_:
-                raise self._broken(None) from None
-            return False
+            if _would_block(error):
+                return False
+            raise self._broken(error) from error
+        self._ready.append(reply)  # type: ignore[arg-type]  # it is not PENDING
+        return True
+
+    def wait(self, timeout: float) -> bool:
+        """Say whether there is a whole reply, as soon as there is, or time is over.
+
+        Args:
+            timeout: Seconds.
+
+        Raises:
+            StoreUnavailable: the connection broke.
+        """
+        deadline = time.monotonic() + timeout
+        while not self.has_reply():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._poller.poll(left * 1000)
         return True
 
     def receive(self, timeout: float = _ANSWER_TIMEOUT) -> Reply:
@@ -186,32 +246,53 @@ class Wire:
             StoreError: Redis refused the command.
             StoreUnavailable: there was no whole reply within `timeout` seconds.
         """
-        deadline = time.monotonic() + min(timeout, self.longest)
-        while True:
-            try:
-                reply, used = _parse(self._buffer, 0)
-            except _Incomplete:
-                self._fill(deadline)
-                continue
-            del self._buffer[:used]
-            if isinstance(reply, _Refused):
-                raise self._refusal(reply.decode("utf-8", "replace"))
-            return reply
+        reply = self._ready.pop() if self._ready else self._await(timeout)
+        if isinstance(reply, Refused):
+            raise self._refusal(reply.decode("utf-8", "replace"))
+        return reply
 
-    def _fill(self, deadline: float) -> None:
-        connection = self._open_socket()
+    def is_sound(self) -> bool:
+        """Say whether an idle connection is open; data nobody asked for is its end."""
         try:
-            connection.settimeout(max(0.001, deadline - time.monotonic()))
-            data = connection.recv(1 << 18)
+            return not (self._ready or self._poller.poll(0)) or not self.has_reply()
+        except StoreUnavailable:
+            return False
+
+    def _await(self, timeout: float) -> Reply:
+        left = min(timeout, self.longest)
+        deadline = 0.0
+        try:
+            while (reply := self._reader.next()) is PENDING:
+                self._set_timeout(max(0.001, left))
+                deadline = deadline or time.monotonic() + left
+                self._read()
+                left = deadline - time.monotonic()
         except OSError as error:
             raise self._broken(error) from error
-        if not data:
+        return reply  # type: ignore[return-value]  # it is not PENDING
+
+    def _read(self) -> None:
+        """Read once, for as long as the time-out that is set."""
+        connection, room = self._open_socket(), self._reader.room
+        if room is not None:
+            size = connection.recv_into(room)
+            self._reader.fill(size)
+        else:
+            data = connection.recv(_CHUNK)
+            size = len(data)
+            self._reader.feed(data)
+        if not size:
             raise self._broken(None)
-        self._buffer += data
+
+    def _set_timeout(self, seconds: float) -> None:
+        # Each time it is set costs a system call.
+        if seconds != self._timeout:
+            self._open_socket().settimeout(seconds)
+            self._timeout = seconds
 
     def _open_socket(self) -> socket.socket:
         if self._socket is None:
-            raise StoreUnavailable("the connection to Redis is closed")
+            raise Broken("the connection to Redis broke", "it is closed")
         return self._socket
 
     def _refusal(self, text: str) -> StoreError:
@@ -219,66 +300,11 @@ class Wire:
             return NoScript(text)
         from worker_lib.store.refusals import explain  # noqa: PLC0415 - rarely needed
 
-        return explain(text, "Redis", self._prefix.decode())
+        return explain(text, self._who, self._prefix.decode())
 
-    def _broken(self, error: OSError | None) -> StoreUnavailable:
+    def _broken(self, error: OSError | None) -> Broken:
         self.close()
-        return StoreUnavailable(f"the connection to Redis broke: {error or 'closed'}")
-
-
-def pack(command: Sequence[Word]) -> bytes:
-    """Return a command as RESP, in one piece."""
-    parts = [b"*%d" % len(command)]
-    for word in command:
-        raw = word if isinstance(word, bytes) else str(word).encode()
-        size = len(raw)
-        parts.append(_HEADS[size] if size < _MANY else b"\r\n$%d\r\n" % size)
-        parts.append(raw)
-    parts.append(b"\r\n")
-    return b"".join(parts)
-
-
-class _Incomplete(Exception):
-    """More bytes are needed."""
-
-
-class _Refused(bytes):
-    """An error reply."""
-
-
-def _parse(data: bytearray, at: int) -> tuple[Reply, int]:
-    end = data.find(b"\r\n", at)
-    if end < 0:
-        raise _Incomplete
-    mark, head = data[at : at + 1], bytes(data[at + 1 : end])
-    after = end + 2
-    if mark == b"$":
-        return _parse_bulk(data, int(head), after)
-    if mark == b"*":
-        return _parse_array(data, int(head), after)
-    if mark == b":":
-        return int(head), after
-    if mark == b"-":
-        return _Refused(head), after
-    return head, after
-
-
-def _parse_bulk(data: bytearray, size: int, at: int) -> tuple[Reply, int]:
-    if size < 0:
-        return None, at
-    if len(data) < at + size + 2:
-        raise _Incomplete
-    return bytes(data[at : at + size]), at + size + 2
-
-
-def _parse_array(data: bytearray, size: int, at: int) -> tuple[Reply, int]:
-    if size < 0:
-        return None, at
-    items: list[Reply] = []
-    for _ in range(size):
-        item, at = _parse(data, at)
-        items.append(item)
-    return items, at
+        return Broken("the connection to Redis broke", str(error or "closed"))
 
 
 def _dial(address: Address, timeout: float) -> socket.socket:
@@ -291,12 +317,13 @@ def _dial(address: Address, timeout: float) -> socket.socket:
             connection.close()
             raise
         return connection
-    place = (address.host, address.port)
-    connection = socket.create_connection(place, timeout)
+    connection = socket.create_connection((address.host, address.port), timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # So that one who waits for a word is told when the server vanished silently.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_AFTER)
+    for name, value in _KEEP_ALIVE.items():
+        if hasattr(socket, name):
+            option = getattr(socket, name)
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
     if address.scheme == "rediss":
         import ssl  # noqa: PLC0415 - costly, and few need it
 

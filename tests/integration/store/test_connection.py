@@ -193,10 +193,10 @@ def test_the_kernel_sees_to_a_silent_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         made = Connection(f"redis://127.0.0.1:{port}", "{x}")
-        with made.own() as link:
-            link.connect()
+        with made.own() as wire:
+            assert wire._socket is not None
             options = [
-                link._sock.getsockopt(*option)
+                wire._socket.getsockopt(*option)
                 for option in (
                     (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
                     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),

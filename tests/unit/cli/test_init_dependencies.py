@@ -280,7 +280,7 @@ def test_a_clone_is_installed_beside_what_is_declared(
 ) -> None:
     """In one run, so that no index is asked for its name; apart where hashes rule."""
     origin["url"] = wheel
-    text = ALL + ("redis --hash=sha256:00\ncloudpickle\n" if hashed else "")
+    text = ALL + ("cloudpickle --hash=sha256:00\n" if hashed else "")
     (folder / "requirements.txt").write_text(text)
 
     assert 0 == main(["init"])

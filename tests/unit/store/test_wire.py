@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from worker_lib.errors import ConfigError, StoreError, StoreUnavailable
 from worker_lib.store.address import parse
 from worker_lib.store.connection import Connection
+from worker_lib.store.resp import pack
 from worker_lib.store.wire import NoScript, Wire
 
 if TYPE_CHECKING:
@@ -69,6 +70,13 @@ class Chunks:
     def recv(self, _most: int) -> bytes:
         return self._pieces.pop(0) if self._pieces else b""
 
+    def recv_into(self, room: memoryview) -> int:
+        data = self.recv(len(room))
+        size = min(len(data), len(room))
+        room[:size] = data[:size]
+        self._pieces[:0] = [data[size:]] if data[size:] else []
+        return size
+
 
 def fed(data: bytes, cuts: list[int]) -> Wire:
     """Return a wire that will read this data in pieces."""
@@ -100,6 +108,19 @@ def test_any_replies_are_read_in_any_pieces(
     assert replies == [wire.receive() for _ in replies]
     with pytest.raises(StoreUnavailable, match="broke: closed"):
         wire.receive()
+
+
+@given(
+    st.lists(st.integers(-2, 2), min_size=1, max_size=3),
+    st.lists(st.integers(0, 5_000_000), max_size=6),
+)
+def test_large_values_are_read_in_any_pieces(near: list[int], cuts: list[int]) -> None:
+    """They are received into place, and what follows them is not."""
+    values = [b"x\r\n"[: 3 + by] * ((1 << 15) + by) for by in near]
+    wire = fed(encode([1, *values, None]) + encode(values[0]), cuts)
+
+    assert [1, *values, None] == wire.receive()
+    assert values[0] == wire.receive()
 
 
 @pytest.mark.parametrize(
@@ -209,6 +230,15 @@ def test_words_are_sent_with_their_length_in_bytes() -> None:
     server.close()
 
 
+def test_large_words_are_sent_as_they_are() -> None:
+    """As pieces of their own, in their place."""
+    large = b"x" * (1 << 15)
+    pieces = pack((b"SET", large, large, b"y"))
+
+    assert pieces[1] is large
+    assert [b"SET", large, large, b"y"] == fed(b"".join(pieces), []).receive()
+
+
 @contextmanager
 def server_of_one(address: str = "127.0.0.1") -> Iterator[tuple[int, list[bytes]]]:
     """Serve one connection that says OK to everything; yield port and what came."""
@@ -290,7 +320,7 @@ def test_an_ipv6_host_is_understood() -> None:
     ],
 )
 def test_host_and_port_have_defaults(expected: tuple[str, int], text: str) -> None:
-    """As redis-py has them."""
+    """As other clients have them."""
     address = parse(f"redis://:secret@{text}/1")
 
     assert expected == (address.host, address.port)
@@ -330,7 +360,7 @@ def test_tls_is_verified() -> None:
 
 
 def test_a_path_with_an_at_sign_is_no_login() -> None:
-    """redis-py reads it as a path; so must the machine."""
+    """As redis-py reads it."""
     address = parse("unix:///tmp/a@b/sock")
 
     assert ("/tmp/a@b/sock", ()) == (address.path, address.greeting)
