@@ -167,9 +167,9 @@ FAULTS: dict[str, tuple[Callable[[Scene], Any], str, str, str, str]] = {
         sets(REDIS_URL=f"redis://:{PASSWORD}@localhost:x"),
         *("redis url", "failed", "cannot be read", "escape"),
     ),
-    "a database that machines would not see": (
-        lambda scene: scene.set(REDIS_URL=f"redis://127.0.0.1:{free_port()}?db=2"),
-        *("redis url", "failed", "?db=", "redis://host:6379/2"),
+    "an option that nothing reads": (
+        lambda scene: scene.set(REDIS_URL=f"redis://127.0.0.1:{free_port()}?ssl=1"),
+        *("redis url", "warning", "it has ssl", "leave them out"),
     ),
     "a password in the clear": (
         sets(REDIS_URL=f"redis://:{PASSWORD}@127.0.0.2:1"),

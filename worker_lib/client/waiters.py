@@ -10,7 +10,6 @@ seconds, then less and less often.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import threading
@@ -24,6 +23,7 @@ from worker_lib.store.changes import Wakeup
 from worker_lib.store.connection import ANSWER_TIMEOUT, LONGEST_BLOCK, MAX_BLOCK
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator, Sequence
 
     from worker_lib.store.changes import Changes
@@ -49,6 +49,8 @@ class _Waiter:
     def __init__(self, job_id: str, *, known: bool) -> None:
         self.job_id = job_id
         self.known = known
+        import asyncio  # noqa: PLC0415 - costly, and only async code needs it
+
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Outcome] = self.loop.create_future()
 
@@ -212,6 +214,8 @@ async def in_thread(function: Callable[[], T]) -> T:
     The event loop's own pool may be full of what waits for this very call. A daemon
     thread does not hold up the interpreter's exit.
     """
+    import asyncio  # noqa: PLC0415 - as above
+
     loop = asyncio.get_running_loop()
     # The outcome is handed over as data: a future refuses StopIteration, and who
     # awaits it would then wait for ever.

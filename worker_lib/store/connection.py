@@ -83,7 +83,7 @@ class Connection:
             if time.monotonic() - began > _RESEND_WITHIN:
                 raise self._told(error) from error
         with self._in_our_words(), self._borrowed(fresh=True) as wire:
-            return wire.send_whole(script, words, patience)
+            return wire.evaluate_whole(script, words, patience)
 
     def block(self, *command: Any) -> Any:
         """Run a blocking command whose last word is its time-out, in seconds.

@@ -68,8 +68,8 @@ class Wire:
     """
 
     __slots__ = (
-        *("_known", "_poller", "_prefix", "_reader", "_ready", "_socket", "_timeout"),
-        *("_who", "address", "longest", "used"),
+        *("_begun", "_known", "_poller", "_prefix", "_reader", "_ready", "_socket"),
+        *("_timeout", "_who", "address", "longest", "used"),
     )
 
     def __init__(
@@ -85,6 +85,7 @@ class Wire:
         self._prefix = prefix.encode()
         self._who = who
         self._known = set() if known is None else known
+        self._begun: tuple[Script, list[Word]]
         self._reader = Reader()
         # A reply that `has_reply` found.
         self._ready: list[Reply] = []
@@ -160,6 +161,29 @@ class Wire:
         self.connect(min(_CONNECT_TIMEOUT, patience))
         return self.evaluate(script, script.words(rest, named), patience)
 
+    def begin(self, script: Script, *rest: Word, **named: Word) -> None:
+        """Send a script without waiting for its reply, which `end` returns.
+
+        Raises:
+            StoreUnavailable: it could not be sent.
+        """
+        self.connect()
+        self._begin(script, script.words(rest, named), _ANSWER_TIMEOUT)
+
+    def end(self, patience: float = _ANSWER_TIMEOUT) -> Reply:
+        """Return the reply to what `begin` sent; waits for it if need be.
+
+        Raises:
+            StoreUnavailable: as with `run`.
+        """
+        script, words = self._begun
+        try:
+            reply = self.receive(patience)
+        except NoScript:
+            return self.evaluate_whole(script, words, patience)
+        self._known.add(script.name)
+        return reply
+
     def evaluate(self, script: Script, words: list[Word], patience: float) -> Reply:
         """Do as `run` does, over a connection that is open.
 
@@ -168,23 +192,24 @@ class Wire:
             words: Its arguments, in order.
             patience: Seconds.
         """
-        if script.name not in self._known:
-            # Sent whole, it need not be hashed here, and is known from then on.
-            return self.send_whole(script, words, patience)
-        self.used = True
-        self._send((b"EVALSHA", script.sha, b"1", self._prefix, *words), patience)
-        try:
-            return self.receive(patience)
-        except NoScript:
-            return self.send_whole(script, words, patience)
+        self._begin(script, words, patience)
+        return self.end(patience)
 
-    def send_whole(self, script: Script, words: list[Word], patience: float) -> Reply:
-        """Run a script that the server may not know."""
+    def evaluate_whole(
+        self, script: Script, words: list[Word], patience: float
+    ) -> Reply:
+        """Do as `evaluate` does, with a server that may have forgotten the script."""
+        self._known.discard(script.name)
+        return self.evaluate(script, words, patience)
+
+    def _begin(self, script: Script, words: list[Word], patience: float) -> None:
+        self._begun = (script, words)
         self.used = True
-        self._send((b"EVAL", script.source, b"1", self._prefix, *words), patience)
-        reply = self.receive(patience)
-        self._known.add(script.name)
-        return reply
+        if script.name in self._known:
+            head = (b"EVALSHA", script.sha)
+        else:  # sent whole, it need not be hashed here, and is known from then on
+            head = (b"EVAL", script.source)
+        self._send((*head, b"1", self._prefix, *words), patience)
 
     def send(self, *command: Word) -> None:
         """Send one command."""
