@@ -47,6 +47,11 @@ _KEY_ID_BYTES = 4
 _MAC_BYTES = 32
 _BODY_AT = _HEADER_BYTES + _KEY_ID_BYTES + _MAC_BYTES
 _COMPRESS_FROM_BYTES = 4096
+# From here on, a copy is worth avoiding, and compression for nothing even more so.
+_LARGE_BYTES = 1 << 15
+_SAMPLES, _SAMPLE_BYTES = 8, 4096
+# To what compression has to get a large body's samples: it runs at some 50 MB/s.
+_WORTHWHILE = 0.5
 # What a payload may grow to, in sizes of the largest one: beyond that it is a bomb.
 _MAX_GROWTH = 8
 
@@ -101,7 +106,7 @@ class Codec:
         Raises:
             PayloadTooLarge: it is over the limit; the message gives both sizes.
         """
-        flags, body = _compress(body, self.max_bytes * _MAX_GROWTH)
+        flags, body = _compress(body, self.max_bytes)
         if len(body) + _BODY_AT > self.max_bytes:
             raise PayloadTooLarge(
                 f"the {kind.decode()} is {len(body):,} bytes after compression and "
@@ -181,8 +186,12 @@ def _keys_by_kind(secret: bytes) -> dict[bytes, bytes]:
 
 
 def _mac(key: bytes, context: bytes, header: bytes, body: bytes) -> bytes:
-    message = b"".join((len(context).to_bytes(4, "big"), context, header, body))
-    return hmac.digest(key, message, "sha256")
+    head = b"".join((len(context).to_bytes(4, "big"), context, header))
+    if len(body) < _LARGE_BYTES:
+        return hmac.digest(key, head + body, "sha256")
+    stream = hmac.new(key, head, "sha256")
+    stream.update(body)  # a copy of it would cost a good part of its hash
+    return stream.digest()
 
 
 def _split(envelope: bytes) -> tuple[bytes, bytes, bytes, bytes]:
@@ -207,13 +216,25 @@ def _check_versions(header: bytes, kind: bytes) -> None:
         )
 
 
-def _compress(body: bytes, limit: int) -> tuple[int, bytes]:
-    if not _COMPRESS_FROM_BYTES <= len(body) <= limit:
+def _compress(body: bytes, max_bytes: int) -> tuple[int, bytes]:
+    if not _COMPRESS_FROM_BYTES <= len(body) <= max_bytes * _MAX_GROWTH:
+        return 0, body
+    must = len(body) + _BODY_AT > max_bytes
+    if not must and len(body) >= _LARGE_BYTES and not _seems_worthwhile(body):
         return 0, body
     import zlib  # noqa: PLC0415 - most payloads are small
 
     smaller = zlib.compress(body, 1)
     return (_COMPRESSED, smaller) if len(smaller) < len(body) * 0.9 else (0, body)
+
+
+def _seems_worthwhile(body: bytes) -> bool:
+    import zlib  # noqa: PLC0415 - as above
+
+    step = len(body) // _SAMPLES
+    starts = range(0, step * _SAMPLES, step)
+    samples = b"".join(body[at : at + _SAMPLE_BYTES] for at in starts)
+    return len(zlib.compress(samples, 1)) < len(samples) * _WORTHWHILE
 
 
 def _decompress(body: bytes, limit: int) -> bytes:

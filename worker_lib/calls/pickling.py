@@ -278,11 +278,22 @@ def _text_of(error: BaseException) -> str:
         return f"(its __str__ raised {type(second).__name__})"
 
 
+class _Pieces(list[bytes]):
+    """A file that keeps what is written to it.
+
+    Large bytes in a value are pieces as they are. `dumps` would copy them to a buffer
+    that it makes larger and smaller again, which takes longer than all the rest.
+    """
+
+    write = list.append
+
+
 def _dumps(value: object) -> bytes:
     import cloudpickle  # noqa: PLC0415 - the machine rarely needs it
 
-    data: bytes = cloudpickle.dumps(value)
-    return data
+    pieces = _Pieces()
+    cloudpickle.Pickler(pieces).dump(value)
+    return b"".join(pieces)
 
 
 def _dumps_cheaply(value: object) -> bytes:
@@ -291,7 +302,9 @@ def _dumps_cheaply(value: object) -> bytes:
     if "cloudpickle" in sys.modules:
         return _dumps(value)
     try:
-        return pickle.dumps(value)
+        pieces = _Pieces()
+        pickle.Pickler(pieces).dump(value)
+        return b"".join(pieces)
     except Exception:  # noqa: BLE001 - whatever pickle cannot do, try the other
         return _dumps(value)
 

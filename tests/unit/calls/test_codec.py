@@ -59,6 +59,43 @@ def test_large_bodies_are_compressed_only_where_that_helps() -> None:
     assert len(NOISE) + 40 == len(noise)
 
 
+def test_large_bodies_that_shrink_little_are_not_compressed_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would take longer than all the rest; a few samples tell."""
+    compressed: list[int] = []
+    real = zlib.compress
+
+    def watched(data: bytes, level: int) -> bytes:
+        compressed.append(len(data))
+        return real(data, level)
+
+    monkeypatch.setattr(zlib, "compress", watched)
+    noise = random.Random(1).randbytes(800_000)
+    sealed = make().seal(noise, kind=CALL, job_id="j1")
+
+    assert len(noise) + 40 == len(sealed)
+    assert max(compressed) < 50_000
+    assert noise == make().open(sealed, kind=CALL, job_id="j1")
+
+
+def test_a_body_over_the_limit_is_compressed_whatever_its_samples_say() -> None:
+    """Nothing that fits compressed is refused."""
+    noise = random.Random(1).randbytes(400_000)
+    body = noise[:200_000] + bytes(300_000) + noise[200_000:] + bytes(200_000)
+
+    assert len(make().seal(body, kind=CALL, job_id="j1")) < MAX
+    assert len(make().seal(body * 2, kind=CALL, job_id="j1")) < MAX
+
+
+@pytest.mark.parametrize("by", [-1, 0, 1])
+def test_envelopes_of_any_size_are_signed_alike(by: int) -> None:
+    """Also where a large body is hashed without a copy of it."""
+    body = random.Random(1).randbytes((1 << 15) + by)
+
+    assert forge(body, header=header()) == make().seal(body, kind=CALL, job_id="j1")
+
+
 def test_a_body_that_shrinks_beyond_the_ratio_still_comes_back() -> None:
     """A megabyte of zeros is no bomb when it is honest."""
     body = bytes(900_000)
