@@ -74,8 +74,8 @@ format: $(VENV)/.dev  ## Rewrite the code in the house style
 	@$(BIN)/ruff check --fix --quiet $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-bench: $(VENV)/.dev  ## Measure it, each figure beside the machine's own limit (ARGS=--server: the cost to Redis)
-	@$(BIN)/python -m tests.bench $(ARGS)
+bench: $(VENV)/.dev  ## Measure it (PEERS=huey,rq,celery,dramatiq,saq,arq: beside others; ARGS=--server: the cost to Redis)
+	@$(BIN)/python -m tests.bench $(if $(PEERS),--peers $(PEERS)) $(ARGS)
 
 # Tests have deadlines, so the checks beside them give way.
 ci: $(VENV)/.dev  ## What CI runs

@@ -1,19 +1,16 @@
-"""What the library costs, each figure beside the limit of the machine it ran on.
+"""What the library costs, beside other job queues and the limit of the computer.
 
-`make bench` prints a table and exits; nothing is asserted, since times on a shared
-computer are no promise. What may be compared is the ratio: the figure and its limit
-are measured in turn, within one run, so that a slow moment slows both.
+`make bench` prints tables and exits; nothing is asserted, since times on a shared
+computer are no promise. What may be compared are figures of one run: all libraries are
+measured in turn, so that a slow moment slows all.
 
-`rig` starts a Valkey server and an emulator of its own; `limits` measures what
-the computer can do at all; `calls`, `drain`, `cold`, `first`, `commands`,
-`imports`, `memory` and `server` measure one matter each and return `figures`; `report`
-prints them. `make bench ARGS=--server` runs only the last one, in a few seconds.
+`rig` starts a Valkey server and an emulator of its own; `libraries` installs peers,
+each in an environment of its own, and starts `contenders/serve.py` in it, which times
+them; `rounds` asks these in turn, `rows` says what our figures are to reach, `report`
+prints them. `bare` measures what the computer can do at all, `counting` counts
+commands. `imports` and `server` measure what concerns this library alone: what
+importing costs, and what a job costs the Redis server (`make bench ARGS=--server`, a
+few seconds).
 
 What this does not tell: how long Fly takes. Its machines boot elsewhere.
 """
-
-import os
-import sys
-
-# pytest has what all tests share on its path; `python -m tests.bench` has not.
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "support"))

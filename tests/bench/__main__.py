@@ -1,90 +1,120 @@
-"""`python -m tests.bench`: measure everything and print the table."""
+"""`python -m tests.bench`: measure, and print the tables."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .calls import accepted, warm
-from .cold import cold
-from .commands import commands
-from .drain import drained
 from .figures import Figure, Note
-from .first import first_call
 from .imports import imports
-from .memory import memory
-from .report import header, table
+from .libraries import PEERS, install
+from .report import as_dict, comparison, header, markdown, table, written_into
 from .rig import Rig, start_valkey
+from .rounds import QUICK, Measured, Size, measure
 from .server import server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
 
 def main() -> int:
     """Measure, print, return the exit code."""
+    arguments = _arguments()
+    with start_valkey() as path:
+        about = header(str(path))
+        found = Measured()
+        if not arguments.server:
+            with Rig.on(path) as rig:
+                libraries = list(install(arguments.peers))
+                size = QUICK if arguments.quick else Size()
+                found = measure(rig, libraries, size)
+    figures = [] if arguments.markdown else list(_own(arguments))
+    if arguments.json:
+        print(_as_json(about, found, figures))
+    else:
+        _print(about, found, figures)
+    if arguments.markdown:
+        text = markdown(about, found)
+        page = arguments.markdown.read_text(encoding="utf-8")
+        arguments.markdown.write_text(written_into(page, text), encoding="utf-8")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer runs")
+    parser.add_argument(
+        "--peers",
+        type=_peers,
+        default=(),
+        help=f"measure these libraries, too: {','.join(PEERS)}",
+    )
+    parser.add_argument("--quick", action="store_true", help="little of each, to try")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--server", action="store_true", help="only what a job costs the Redis server"
     )
-    arguments = parser.parse_args()
-    if arguments.server:
-        with start_valkey() as path:
-            found = _server(path, quick=arguments.quick)
-            _print(header(str(path)), found, as_json=arguments.json)
-    else:
-        with Rig.start() as rig:
-            found = _measure(rig, quick=arguments.quick)
-            _print(header(rig.socket_path), found, as_json=arguments.json)
-    return 0
+    parser.add_argument(
+        "--markdown",
+        type=_page,
+        metavar="PAGE",
+        help="write the comparison into this page, between its marks",
+    )
+    return parser.parse_args()
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    wanted = tuple(filter(None, text.split(",")))
+    unknown = [name for name in wanted if name not in PEERS]
+    if unknown:
+        message = f"no such peer: {', '.join(unknown)}; there are {', '.join(PEERS)}"
+        raise argparse.ArgumentTypeError(message)
+    return wanted
+
+
+def _page(text: str) -> Path:
+    page = Path(text)
+    try:
+        written_into(page.read_text(encoding="utf-8"), "")
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return page
+
+
+def _own(arguments: argparse.Namespace) -> Iterator[Figure | Note]:
+    """Yield what concerns this library alone."""
+    quick = arguments.quick
+    if not arguments.server:
+        yield from imports(runs=2 if quick else 12)
+    with start_valkey() as path:
+        rounds, jobs = (2, 200) if quick else (7, 2000)
+        yield from server(str(path), rounds=rounds, jobs=jobs)
 
 
 def _print(
-    about: dict[str, str], figures: Iterable[Figure | Note], *, as_json: bool
+    about: dict[str, str], found: Measured, figures: list[Figure | Note]
 ) -> None:
-    began = time.monotonic()
-    if not as_json:
-        print(*(f"{name}: {value}" for name, value in about.items()), sep=" | ")
-        print(flush=True)
-    found = list(figures)
-    took = time.monotonic() - began
-    if as_json:
-        print(_as_json(about, found, took))
-    else:
-        print(table(found), f"\n{took:.0f} s in all")
+    print(*(f"{name}: {value}" for name, value in about.items()), sep=" | ")
+    if found.about:
+        print("", comparison(found), "", sep="\n")
+        for name, one in found.about.items():
+            bulk = f"; in bulk: {one['bulk']}" if one["bulk"] else "; no bulk"
+            print(f"{name} {one['version']}: {one['note']}{bulk}")
+    if figures:
+        print("", table(figures), sep="\n")
 
 
-def _measure(rig: Rig, *, quick: bool) -> Iterator[Figure | Note]:
-    yield from accepted(rig, rounds=3 if quick else 7, calls=500 if quick else 1500)
-    yield from warm(rig, calls=400 if quick else 1000)
-    yield from drained(rig, rounds=2 if quick else 3, jobs=1000 if quick else 3000)
-    yield from cold(rig, runs=12 if quick else 20)
-    yield from first_call(rig, runs=4 if quick else 10)
-    yield from commands(rig, jobs=300 if quick else 1000)
-    yield from imports(runs=5 if quick else 12)
-    yield from memory(rig)
-    with start_valkey() as path:
-        yield from _server(path, quick=quick)
-
-
-def _server(path: Path, *, quick: bool) -> Iterator[Figure | Note]:
-    rounds, jobs = (3, 1000) if quick else (7, 2000)
-    yield from server(str(path), rounds=rounds, jobs=jobs)
-
-
-def _as_json(about: dict[str, str], found: list[Figure | Note], seconds: float) -> str:
+def _as_json(
+    about: dict[str, str], found: Measured, figures: list[Figure | Note]
+) -> str:
     return json.dumps(
         {
             **about,
-            "seconds": round(seconds, 1),
-            "figures": [one.as_dict() for one in found if isinstance(one, Figure)],
-            "notes": [one.as_dict() for one in found if isinstance(one, Note)],
+            **as_dict(found),
+            "figures": [one.as_dict() for one in figures if isinstance(one, Figure)],
+            "notes": [one.as_dict() for one in figures if isinstance(one, Note)],
         },
         indent=2,
     )

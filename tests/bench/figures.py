@@ -21,7 +21,6 @@ class Figure:
         samples: In `unit`, in the order in which they were taken.
         limit: What was measured beside it, in words; "" for none.
         limits: The limit's samples, in the same unit; as many, if taken in turn.
-        orientation: What somebody published, measured on another machine.
         budget: What it may be at most, in `unit`; None for no such aim.
     """
 
@@ -30,7 +29,6 @@ class Figure:
     samples: Sequence[float]
     limit: str = ""
     limits: Sequence[float] = ()
-    orientation: str = ""
     budget: float | None = None
 
     @property
@@ -61,7 +59,6 @@ class Figure:
             "limit": self.limit,
             "limit_median": statistics.median(self.limits) if self.limits else None,
             "ratio": self.ratio,
-            "orientation_other_machine": self.orientation,
             "budget": self.budget,
         }
 

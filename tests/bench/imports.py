@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 
+from .bare import run_python
 from .figures import Figure, Note
-from .limits import run_python
 
 __all__ = ["imports"]
 

@@ -26,9 +26,9 @@ from worker_lib.store.machine import MachineStore, Report
 from worker_lib.store.new_job import NewJob
 from worker_lib.store.store import Store
 
+from .bare import BareRedis, per_second
+from .contenders.use_worker_lib import echo
 from .figures import Figure, Note
-from .limits import BareRedis, per_second
-from .tasks import noop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,13 +63,13 @@ def _ends(socket_path: str) -> _Ends:
     settings = Settings(redis_url=url, secret=_SECRET, namespace=_NAMESPACE)
     seals = Codec(_SECRET, _NAMESPACE, max_bytes=settings.max_payload_bytes)
     store = Store(Connection(url, key_prefix(_NAMESPACE)), _NAMESPACE)
-    plan = Plan.of(noop.spec.shared, settings, seals)
+    plan = Plan.of(echo.spec.shared, settings, seals)
     return _Ends(settings=settings, codec=seals, plan=plan, store=store)
 
 
 def _new_job(ends: _Ends) -> NewJob:
     """Return a sealed call of a task that travels by name."""
-    job_id, options, plan, name = new_job_id(), noop.spec, ends.plan, noop.name
+    job_id, options, plan, name = new_job_id(), echo.spec, ends.plan, echo.name
     body = pickling.dump_call(name, pickling.Call((_ARGUMENT,), {}, None))
     place = codec.call_place(
         name, pool=plan.pool, timeout=options.timeout, policy=plan.policy

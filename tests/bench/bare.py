@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = ["BareRedis", "per_second", "run_python"]
+
+_CHUNK = 1 << 20
 
 
 class BareRedis:
@@ -42,13 +45,35 @@ class BareRedis:
         """Close the socket."""
         self._socket.close()
 
-    def ping(self) -> None:
-        """Make the cheapest round trip there is."""
-        self._ask(b"PING\r\n")
-
     def trivial_script(self) -> None:
         """Make the cheapest round trip that runs a script."""
         self._ask(self._trivial)
+
+    def accepted(self, calls: int) -> float:
+        """Return the cheapest scripts a second."""
+        return per_second(self.trivial_script, calls)
+
+    def trips(self, calls: int) -> float:
+        """Return the median milliseconds of the cheapest round trip."""
+        return statistics.median(
+            1000 / per_second(lambda: self._ask(b"PING\r\n"), 1) for _ in range(calls)
+        )
+
+    def large(self, size: int) -> float:
+        """Return the milliseconds of storing and reading so many bytes, twice."""
+        store = _packed(b"SET", b"{bench}large", b"x" * size)
+        read = _packed(b"GET", b"{bench}large")
+        buffer = bytearray(_CHUNK)
+        began = time.perf_counter()
+        for _ in range(2):
+            self._ask(store)
+            self._socket.sendall(read)
+            left = len(b"$%d\r\n\r\n" % size) + size
+            while left > 0:
+                left -= self._socket.recv_into(buffer)
+        took = time.perf_counter() - began
+        self._ask(_packed(b"DEL", b"{bench}large"))
+        return took * 1000
 
     def _ask(self, request: bytes) -> bytes:
         self._socket.sendall(request)

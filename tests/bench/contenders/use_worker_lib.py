@@ -1,0 +1,98 @@
+"""worker_lib: its launcher asks the emulator of Fly's API for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from typing import Any
+
+from worker_lib import fly_task
+
+NOTE = "machines are processes of the emulator, asked for by the launcher; linger=60s"
+BULK = ""
+
+
+@fly_task(max_machines=1, linger="60s")
+def echo(value: str) -> str:
+    """Return what was given."""
+    return value
+
+
+@fly_task(max_machines=1, linger="60s")
+def nap(seconds: float) -> int:
+    """Sleep."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+tasks: dict[str, Any] = {"echo": echo, "nap": nap}
+
+
+def call(task: str, *args: Any) -> Any:
+    """Store one call."""
+    return tasks[task].delay(*args)
+
+
+def result(handle: Any) -> Any:
+    """Wait for its result."""
+    return handle.result(60)
+
+
+def left(handles: list[Any]) -> int:
+    """Return whether the last one has ended."""
+    return 0 if handles[-1].status == "succeeded" else 1
+
+
+class Workers:
+    """Machines of a namespace that is new each time, as are pool and limits then."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    def prepare(self, count: int) -> None:
+        """Let calls ask for so many machines; 0: for none."""
+        from worker_lib.client import client as clients
+        from worker_lib.settings import Settings
+
+        self.stop()
+        settings = Settings.load(
+            os.environ,
+            namespace=f"bench-{secrets.token_hex(4)}",
+            **({} if count else {"fly_api_token": ""}),
+        )
+        self._client = clients._default = clients.Client(settings)
+        tasks["echo"] = echo.options(max_machines=max(1, count))
+        tasks["nap"] = nap.options(max_machines=max(1, count))
+
+    def launch(self, _count: int, *, alone: bool) -> None:
+        """Do nothing: the launcher does."""
+
+    def roots(self, workers: set[int]) -> list[int]:
+        """Return the supervisors of these children."""
+        return [_parent(pid) for pid in workers]
+
+    def stop(self) -> None:
+        """Destroy the machines."""
+        if self._client is None:
+            return
+        self._client.close()
+        if self._client.settings.fly_api_token:
+            _destroy_machines(self._client.launcher.api)
+        self._client = None
+
+
+def _destroy_machines(api: Any) -> None:
+    from worker_lib.errors import MachineNotFound
+
+    while machines := api.list_machines():
+        for machine in machines:
+            with contextlib.suppress(MachineNotFound):
+                api.destroy_machine(machine.id)
+        time.sleep(0.01)
+
+
+def _parent(pid: int) -> int:
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
