@@ -142,6 +142,8 @@ _FIELDS: tuple[Field, ...] = (
     Field("fence", default="0"),
     Field("attempt", default="0"),
     Field("lost", default="0"),
+    # Its machine was lost while it held others, too: which of them was the cause?
+    Field("alone", "not_final"),
     Field("past"),
     Field("canceller"),
     # The attempt under way, or the last one.
@@ -313,7 +315,7 @@ def _attempt(told: Mapping[str, str]) -> Attempt:
         boot_s=_number(told.get("boot", "")),
         started_at=float(told["started"]),
         ended_at=_number(told.get("ended", "")),
-        outcome=told["cause"],
+        outcome=told.get("cause", ""),
         error=told.get("error", ""),
         output=told.get("tail", ""),
         exit_code=int(exit_code) if exit_code else None,

@@ -105,7 +105,7 @@ def _drain(ends: _Ends, slot: str) -> int:
         sealed = ends.codec.seal(
             value, kind=codec.OUTCOME, job_id=job.id, fence=job.fence
         )
-        job = machine.finish(job, Report("succeeded", outcome=sealed))[1].job
+        job = machine.finish([(job, Report("succeeded", outcome=sealed))]).claim.job
         done += 1
     machine.close()
     return done

@@ -402,7 +402,7 @@ def test_one_of_fifty_claimers_gets_the_job(
         thread.join(20)
 
     verdicts = [one.verdict for one in claims]
-    assert (1, 49) == (verdicts.count("job"), verdicts.count("empty"))
+    assert (1, 49) == (verdicts.count("jobs"), verdicts.count("empty"))
     assert ("running", 1) == (job.status, job.info().attempt)
 
 

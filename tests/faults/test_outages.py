@@ -58,7 +58,9 @@ class Scene:
         envelope = self.client._codec.seal(
             pickling.dump_value(3), kind=codec.OUTCOME, job_id=job.id, fence=job.fence
         )
-        assert machine.finish(job, Report("succeeded", outcome=envelope))[0]
+        assert machine.finish([(job, Report("succeeded", outcome=envelope))]).accepted[
+            0
+        ]
         machine.close()
 
     def slot(self, url: str) -> str:

@@ -227,8 +227,8 @@ class Jobs(JobModel):
         assert machine.said is not None
         job, status = machine.said
         report = Report(status, outcome=b"again", retry_in=3.0)
-        _, claim = machine.verbs.finish(job, report)
-        self.took(machine, claim)
+        done = machine.verbs.finish([(job, report)])
+        self.took(machine, done.claim)
 
     @precondition(lambda self: self.old)
     @rule(pick=PICK, status=ENDS)

@@ -11,6 +11,7 @@ import redis
 from worker_lib.calls.codec import SPEC as SPEC_KIND
 from worker_lib.calls.codec import Codec
 from worker_lib.job import FIELDS
+from worker_lib.store.enqueuer import Enqueuer
 from worker_lib.store.keys import key_prefix, new_job_id
 from worker_lib.store.machine import Claim, ClaimedJob, MachineStore, Report
 from worker_lib.store.new_job import NewJob
@@ -79,7 +80,8 @@ class RigMachine(MachineStore):
         self, job: ClaimedJob, status: str, *, intent: Intent = "stay", **told: Any
     ) -> tuple[bool, Claim]:
         """Report how a job ended."""
-        return self.finish(job, Report(status, **told), intent=intent)
+        done = self.finish([(job, Report(status, **told))], intent=intent)
+        return done.accepted[0], done.claim
 
     def give_back(self, job: ClaimedJob, *, charge: bool = False) -> bool:
         """Hand a job back, as a machine that is stopped does."""
@@ -113,6 +115,11 @@ class StoreRig:
         )
         job = replace(job, pool_spec=spec)
         return job.id, self.store.enqueue(job)
+
+    def as_another_process(self) -> None:
+        """Forget what this process takes for stored."""
+        store: Any = self.store
+        store._enqueuer = Enqueuer(store._connection, self.prefix)
 
     def machine(
         self, slot: str, machine_id: str = "", *, lease_ttl: float = 30.0
@@ -199,8 +206,7 @@ class StoreRig:
             about["state"],
             about.get("machine", ""),
             about["pool"],
-            about.get("job", ""),
-            about.get("fence", ""),
+            about.get("holds", ""),
             0.0,
         )
 

@@ -11,7 +11,7 @@ from worker_lib.fly import exits
 from worker_lib.machines.types import Machine
 from worker_lib.store.replies import Check
 
-BOOTING = Check("51", "launching", "m1", "pool", "", "", 12.0)
+BOOTING = Check("51", "launching", "m1", "pool", "", 12.0)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_machine_that_was_stopped_by_request_failed_at_nothing() -> None:
     assert boot_cause(BOOTING, machine_with(requested_stop=True, exit_code=143)) is None
 
 
-CHECK = Check("51", "busy", "m1", "pool", "j1", "1", 40.0)
+CHECK = Check("51", "busy", "m1", "pool", "j1:1", 40.0)
 
 
 def machine_with(**exit_event: Any) -> Machine:

@@ -146,6 +146,8 @@ class Encoder:
             queues=plan.queues,
             max_machines=plan.max_machines,
             linger=options.linger,
+            isolate=plan.isolate,
+            target_latency=plan.target_latency,
             may_launch=self._may_launch,
         )
         return Template(new, task.name, place, len(task.first), self._codec)

@@ -71,13 +71,13 @@ class Supervisor:
         self._stop.catch_signals()
         try:
             claim = self._claim("stay")
-            while claim.verdict in {"job", "idle"}:
+            while claim.verdict in {"jobs", "idle"}:
                 claim = self._work(claim.job) if claim.job else self._idle(claim.wait)
             if claim.job:
                 text = "the machine was restarted while the task ran"
                 ended = Ended("failed", "lost", text)
                 report = self._reports.released(claim.job, ended, None)
-                self._release(claim.job, report, charge=True)
+                self._release(claim.job, report, charge=True, back=claim.jobs[1:])
         finally:
             if self._child is not None:
                 self._child.kill()
@@ -125,15 +125,21 @@ class Supervisor:
         return Claim("empty")
 
     def _release(
-        self, job: ClaimedJob, report: Report, *, charge: bool = False
+        self,
+        job: ClaimedJob,
+        report: Report,
+        *,
+        charge: bool = False,
+        back: tuple[ClaimedJob, ...] = (),
     ) -> None:
-        step = lambda: self._store.release(job, report, charge=charge)  # noqa: E731 - typed
+        step = lambda: self._store.release(job, report, charge=charge, back=back)  # noqa: E731 - typed
         try:
             self._outage.retry(step, grace=GRACE_FOR_JOBS)
         except StoreUnavailable as error:
             if error.reason != "full" or not report.output:
                 raise
-            self._release(job, report._replace(output=b""), charge=charge)
+            smaller = report._replace(output=b"")
+            self._release(job, smaller, charge=charge, back=back)
 
     def _watch(self, child: ChildProcess, job: ClaimedJob) -> Ended:
         if child.hand_over(*_parts(job)):
@@ -176,11 +182,11 @@ class Supervisor:
     def _finish(self, job: ClaimedJob, report: Report) -> Claim | None:
         """Report an outcome; None if there was no time, or the job is not ours."""
         done = self._outage.retry(
-            lambda: self._store.finish(job, report, intent=self._intent("stay")),
+            lambda: self._store.finish([(job, report)], intent=self._intent("stay")),
             grace=GRACE_FOR_JOBS,
             meanwhile=self._renewal(job),
         )
-        return None if done is None else done[1]
+        return None if done is None else done.claim
 
     def _renewal(self, job: ClaimedJob) -> Callable[[], bool]:
         """Return what renews the lease when it is due; False if the job is not ours."""
@@ -226,7 +232,7 @@ class Supervisor:
             poller.register(control_channel, select.POLLIN)
             poller.register(self._stop.wakeup, select.POLLIN)
             ready = [descriptor for descriptor, _ in poller.poll(left * 1000)]
-            if control_channel in ready and self._store.heard():
+            if control_channel in ready and self._store.heard().kind:
                 return True
         return False
 

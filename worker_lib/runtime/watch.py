@@ -187,7 +187,7 @@ class Watch:
 
     def _hear_control_channel(self) -> None:
         try:
-            if self._store.heard():
+            if self._store.heard().kind:
                 self._beat_at = 0.0  # the reply says whether the job is still ours
         except StoreError:
             self._poller.unregister(self._control_channel)

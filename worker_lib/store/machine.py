@@ -10,17 +10,18 @@ from worker_lib.store.wire import Wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, Literal, NamedTuple, TypeAlias
 
     from worker_lib.store.resp import Reply
 
     # `leave_if_idle`: it has lingered long enough; `leave`: it takes no further job.
     Intent: TypeAlias = Literal["stay", "leave_if_idle", "leave"]
-    Verdict: TypeAlias = Literal["job", "interrupted", "idle", "empty", "gone"]
+    Verdict: TypeAlias = Literal["jobs", "interrupted", "none", "idle", "empty", "gone"]
 else:
     from worker_lib.records import NamedTuple
 
-__all__ = ["Claim", "ClaimedJob", "MachineStore", "Report"]
+__all__ = ["Claim", "ClaimedJob", "Finished", "MachineStore", "Report", "Word"]
 
 # Meanwhile nobody looks at the job's timeout, so a frozen Redis must not hold up long.
 _BEAT_PATIENCE = 2.0
@@ -58,16 +59,35 @@ class Claim(NamedTuple):
     """The answer to a machine that asks for work.
 
     Attributes:
-        verdict: `job`, `interrupted` (the job that this machine held before it was
-            restarted: release it), `idle` (wait so many seconds), `empty` (leave; the
-            slot is given back) or `gone` (the slot is no longer ours: leave at once).
-        job: With `job` and `interrupted`.
+        verdict: `jobs`, `interrupted` (what this machine held before it was restarted:
+            release it), `none` (there is nothing new; it holds jobs still), `idle`
+            (wait so many seconds), `empty` (leave; the slot is given back) or `gone`
+            (the slot is no longer ours: leave at once).
+        jobs: With `jobs` and `interrupted`, in the order in which they are to run.
         wait: With `idle`.
     """
 
     verdict: Verdict
-    job: ClaimedJob | None = None
+    jobs: tuple[ClaimedJob, ...] = ()
     wait: float = 0.0
+
+    @property
+    def job(self) -> ClaimedJob | None:
+        """The first of its jobs."""
+        return self.jobs[0] if self.jobs else None
+
+
+class Word(NamedTuple):
+    """What a machine is told while it waits or works.
+
+    Attributes:
+        kind: `c`, a job was cancelled; `w`, there is work: claim it; `j`, a job was
+            begun for this machine; "", nothing yet.
+        job: With `j`.
+    """
+
+    kind: str = ""
+    job: ClaimedJob | None = None
 
 
 class Report(NamedTuple):
@@ -84,6 +104,7 @@ class Report(NamedTuple):
         peak_mb: Most memory it used, in megabytes; None if unknown.
         cpu_s: Seconds of CPU it used; None if unknown.
         retry_in: Seconds until the next attempt, with `retrying`.
+        ran: Seconds from its start to its end; None if it is not known.
     """
 
     status: str
@@ -96,6 +117,20 @@ class Report(NamedTuple):
     peak_mb: float | None = None
     cpu_s: float | None = None
     retry_in: float = 0.0
+    ran: float | None = None
+
+
+class Finished(NamedTuple):
+    """The answer to reports.
+
+    Attributes:
+        accepted: For each report, whether it counts; False: somebody else holds the
+            job by now, or it was cancelled.
+        claim: What comes next.
+    """
+
+    accepted: tuple[bool, ...]
+    claim: Claim
 
 
 class MachineStore:
@@ -132,8 +167,20 @@ class MachineStore:
         self._nonce = new_slot_id()
         self.known_code = ""
 
-    def claim(self, intent: Intent = "stay") -> Claim:
-        """Ask for a job; the one that is held already, if there is one."""
+    def claim(
+        self,
+        intent: Intent = "stay",
+        *,
+        want: int = 1,
+        holds: Iterable[ClaimedJob] = (),
+    ) -> Claim:
+        """Ask for jobs, as a machine does when it begins, and when it has waited.
+
+        Args:
+            intent: What it is about to do.
+            want: How many at most; Redis may give fewer, for other machines' sake.
+            holds: Those that it has. What Redis gave to it besides, it gives again.
+        """
         reply = self.wire.run(
             script("claim"),
             slot=self._slot,
@@ -144,33 +191,56 @@ class MachineStore:
             intent=intent,
             nonce=self._nonce,
             near=_NEAR,
+            want=want,
+            holds=_entries(holds),
         )
         return _claim(_array(reply))
 
     def finish(
-        self, job: ClaimedJob, report: Report, *, intent: Intent = "stay"
-    ) -> tuple[bool, Claim]:
-        """Report how a job ended, and take the next one in the same step.
+        self,
+        reports: Sequence[tuple[ClaimedJob, Report]],
+        *,
+        intent: Intent = "stay",
+        want: int = 1,
+        holds: Iterable[ClaimedJob] = (),
+        back: Iterable[ClaimedJob] = (),
+    ) -> Finished:
+        """Report how jobs ended, and take the next ones in the same step; idempotent.
 
-        Returns:
-            Whether the report was accepted (False: somebody else holds the job by
-            now, or it was cancelled), and the next claim. Sent twice, it counts once.
+        Args:
+            reports: What ended, in the order in which it ran.
+            intent: As with `claim`, and so the next two.
+            want: 0 takes none.
+            holds: Those that it has still, without the ones reported or given back.
+            back: Those that it took and did not start: they wait in line again, and no
+                attempt is charged.
         """
-        reply = self.wire.run(
-            script("finish"),
-            slot=self._slot,
-            job=job.id,
-            fence=job.fence,
-            status=report.status,
-            retry_in=report.retry_in,
-            lease=self._lease,
-            known_code=self.known_code,
-            intent=intent,
-            near=_NEAR,
-            **_told(report),
-        )
-        verdict, *rest = _array(reply)
-        return verdict == b"ok", _claim(rest)
+        words = _report_words(reports)
+        named = self._finish_named(intent, want, holds, back)
+        return _finished(self.wire.run(script("finish"), *words, **named))
+
+    def begin_finish(
+        self,
+        reports: Sequence[tuple[ClaimedJob, Report]],
+        *,
+        intent: Intent = "stay",
+        want: int = 1,
+        holds: Iterable[ClaimedJob] = (),
+        back: Iterable[ClaimedJob] = (),
+    ) -> None:
+        """Do as `finish` does, without waiting for the answer.
+
+        It has come when `wire.has_reply` says so, for what `wire.fileno` polls;
+        `end_finish` returns it. Meanwhile no other verb may be called. If either fails,
+        `finish` with the same arguments does it again.
+        """
+        words = _report_words(reports)
+        named = self._finish_named(intent, want, holds, back)
+        self.wire.begin(script("finish"), *words, **named)
+
+    def end_finish(self) -> Finished:
+        """Return the answer to `begin_finish`; waits for it if need be."""
+        return _finished(self.wire.end())
 
     def heartbeat(self, job: ClaimedJob, progress: str = "") -> bool:
         """Renew the lease; False if the job is no longer ours."""
@@ -185,26 +255,39 @@ class MachineStore:
         )
         return reply == 1
 
-    def release(self, job: ClaimedJob, report: Report, *, charge: bool = False) -> bool:
-        """Hand a job back, no attempt charged, and give the slot back; idempotent.
+    def release(
+        self,
+        job: ClaimedJob | None,
+        report: Report,
+        *,
+        charge: bool = False,
+        back: Iterable[ClaimedJob] = (),
+    ) -> bool:
+        """Hand jobs back, no attempt charged, and give the slot back; idempotent.
 
         Args:
-            job: As it was claimed.
-            report: Of the attempt; its outcome is for a job that may not run twice.
-            charge: Count a lost machine; too many of them end the job.
+            job: The one that ran; None if none did.
+            report: Of its attempt; the outcome is for a job that may not run twice.
+            charge: Count a lost machine for it; too many of them end the job.
+            back: Those that were taken and not started.
 
         Returns:
             Whether the job was still ours.
         """
+        told = _told(report)
         reply = self.wire.run(
             script("release"),
+            *told,
             slot=self._slot,
-            job=job.id,
-            fence=job.fence,
+            job=job.id if job else "",
+            fence=job.fence if job else "",
+            back=_entries(back),
             slot_candidate=new_slot_id(),
             charge=int(charge),
             most_lost=MAX_LOST,
-            **_told(report),
+            outcome=report.outcome,
+            output=report.output,
+            pairs_told=len(told) // 2,
         )
         return reply == 1
 
@@ -218,11 +301,11 @@ class MachineStore:
             self._channel.send(b"BLPOP", self._channel_key, b"0")
         return self._channel.fileno()
 
-    def heard(self) -> str:
-        """Return the word: `c`, the job was cancelled; `w`, there is work.
+    def heard(self) -> Word:
+        """Return what this machine is told, and listen on.
 
-        Listens on. "" if there is none yet: what can be polled may become readable for
-        other reasons.
+        Of kind "" if that is nothing yet: what can be polled may become readable for
+        other reasons. A job that comes this way may have come before, as an answer.
 
         Raises:
             StoreUnavailable: the connection broke, or Redis does not let us wait any
@@ -230,7 +313,7 @@ class MachineStore:
         """
         try:
             if not self._channel.has_reply():
-                return ""
+                return Word()
             reply = _array(self._channel.receive())
             self._channel.send(b"BLPOP", self._channel_key, b"0")
         except StoreError as error:
@@ -238,8 +321,7 @@ class MachineStore:
             if isinstance(error, StoreUnavailable):
                 raise
             raise StoreUnavailable(str(error), reason="refused") from error
-        word = reply[1]
-        return word.decode() if isinstance(word, bytes) else ""
+        return _word(_bytes(reply[1]))
 
     def descriptors(self) -> tuple[int, ...]:
         """Return what is open, which is nobody else's business."""
@@ -255,22 +337,56 @@ class MachineStore:
         self.wire.close()
         self._channel.close()
 
+    def _finish_named(
+        self,
+        intent: Intent,
+        want: int,
+        holds: Iterable[ClaimedJob],
+        back: Iterable[ClaimedJob],
+    ) -> dict[str, Any]:
+        return {
+            "slot": self._slot,
+            "lease": self._lease,
+            "known_code": self.known_code,
+            "intent": intent,
+            "near": _NEAR,
+            "want": want,
+            "holds": _entries(holds),
+            "back": _entries(back),
+        }
 
-def _told(report: Report) -> dict[str, Any]:
-    return {
-        "outcome": report.outcome,
-        "output": report.output,
-        "error": report.error,
-        "cause": report.kind,
-        "tail": report.tail,
-        "exit_code": _number(report.exit_code),
-        "peak_mb": _number(report.peak_mb),
-        "cpu_s": _number(report.cpu_s),
-    }
+
+def _report_words(reports: Sequence[tuple[ClaimedJob, Report]]) -> list[Any]:
+    words: list[Any] = []
+    for job, report in reports:
+        told = _told(report)
+        words += (
+            *(job.id, job.fence, report.status, report.outcome, report.output),
+            *(report.retry_in, len(told) // 2, *told),
+        )
+    return words
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+def _entries(jobs: Iterable[ClaimedJob]) -> str:
+    return ",".join([f"{job.id}:{job.fence}" for job in jobs])
+
+
+# What a report says in a number, by the name of the record's field.
+_NUMBERS = ("exit_code", "peak_mb", "cpu_s", "ran")
+
+
+def _told(report: Report) -> list[str]:
+    """Return names and values of what is known of an attempt."""
+    told: list[str] = []
+    for name in _NUMBERS:
+        value = getattr(report, name)
+        if value is not None:
+            told += (name, f"{value:.6g}")
+    texts = ("error", report.error), ("cause", report.kind), ("tail", report.tail)
+    for name, text in texts:
+        if text:
+            told += (name, text)
+    return told
 
 
 def _array(reply: Reply) -> list[Reply]:
@@ -279,28 +395,56 @@ def _array(reply: Reply) -> list[Reply]:
 
 def _claim(reply: list[Reply]) -> Claim:
     verdict: Any = _bytes(reply[0]).decode()
-    if verdict in {"job", "interrupted"}:
-        return Claim(verdict, job=_job(_array(reply[1])))
+    if verdict in {"jobs", "interrupted"}:
+        return Claim(verdict, _jobs(reply[1], reply[2:]))
     if verdict == "idle":
         return Claim(verdict, wait=float(_bytes(reply[1])))
     return Claim(verdict)
 
 
-def _job(pairs: list[Reply]) -> ClaimedJob:
-    # Redis sends what stands in a hash as bytes.
-    got: dict[Any, Any] = dict(zip(pairs[::2], pairs[1::2], strict=True))
+def _finished(reply: Reply) -> Finished:
+    verdicts, *rest = _array(reply)
+    accepted = tuple(verdict == b"ok" for verdict in _array(verdicts))
+    return Finished(accepted, _claim(rest))
+
+
+def _jobs(names: Reply, found: Iterable[Reply]) -> tuple[ClaimedJob, ...]:
+    keys = _bytes(names).split(b",")
+    return tuple(_job(dict(zip(keys, _array(values), strict=True))) for values in found)
+
+
+def _job(got: dict[bytes, Any]) -> ClaimedJob:
     return ClaimedJob(
         id=got[b"id"].decode(),
         fence=got[b"fence"].decode(),
         attempt=int(got[b"attempt"]),
         timeout=float(got[b"timeout"]),
         task=got[b"task"].decode(),
-        code_hash=got[b"code_hash"].decode(),
-        code=got[b"code"],
+        code_hash=got[b"code"].decode(),
+        code=got[b"body"],
         policy=got[b"policy"],
         call=got[b"call"],
-        lost=int(got[b"lost"]),
+        lost=int(got[b"lost"] or 0),
     )
+
+
+def _word(text: bytes) -> Word:
+    kind = text[:1].decode()
+    if kind != "j":
+        return Word(kind)
+    names, *found = _unpacked(text[1:])
+    jobs = _jobs(names, [list(_unpacked(values)) for values in found])
+    return Word(kind, jobs[0])
+
+
+def _unpacked(text: bytes) -> Iterator[bytes]:
+    """Yield parts that have their length in front of them."""
+    at = 0
+    while at < len(text):
+        colon = text.index(b":", at)
+        end = colon + 1 + int(text[at:colon])
+        yield text[colon + 1 : end]
+        at = end
 
 
 def _bytes(part: Reply) -> bytes:

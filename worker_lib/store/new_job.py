@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.job import FIELDS
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from worker_lib.store.scripts import Word
 
-__all__ = ["NewJob", "pairs_of"]
+__all__ = ["BatchPart", "NewJob", "pairs_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,10 @@ class NewJob:
         retry_of: The job that it runs again, or "".
         pool_spec: Sealed description of the pool's machines; b"" if its pool is there.
         queues: The order in which these serve queues: "high,low", or "high=5,low=1".
+        max_machines: Of the pool at the same time.
+        linger: Seconds that they wait for another call.
+        isolate: Each of them runs one job.
+        target_latency: Seconds that a job is to wait at most; 0 if that is not said.
         may_launch: Whether this process can ask for machines.
     """
 
@@ -48,43 +52,61 @@ class NewJob:
     queues: str = ""
     max_machines: int = 1
     linger: float = 0.0
+    isolate: bool = False
+    target_latency: float = 0.0
     may_launch: bool = True
 
     def named(self) -> dict[str, Any]:
-        """Return what the script looks at before it stores the record."""
+        """Return what is said of the call beside its record."""
         return {
-            "job": self.id,
-            "pool": self.of("pool"),
-            "task": self.of("task"),
-            "queue": self.of("queue"),
-            "priority": self.of("priority"),
             "delay": self.delay,
-            "pending": self.of("pending"),
-            "timeout": self.of("timeout"),
-            "ttl": self.of("ttl"),
-            "key_wanted": self.of("key"),
             "unique_for": self.unique_for,
             "tags": "\n".join(f"{name}={value}" for name, value in self.tags.items()),
             "retry_of": self.retry_of,
-            "code_hash": self.of("code"),
-            "max_machines": self.max_machines,
-            "linger": self.linger,
-            "rule": self.queues,
-            "spec": self.pool_spec,
         }
+
+    @property
+    def pool(self) -> tuple[Word, bytes, tuple[tuple[str, Word], ...]]:
+        """Id, sealed spec and fields of its pool, as Redis is to have them."""
+        fields = (
+            ("max", self.max_machines),
+            ("linger", self.linger),
+            ("rule", self.queues),
+            ("isolate", int(self.isolate)),
+            ("target", self.target_latency),
+        )
+        return self.of("pool"), self.pool_spec, fields
 
     def of(self, name: str) -> Word:
         """Return a field of its record."""
         return self.record.get(name, FIELDS[name].default)
 
     def pairs(self) -> Iterator[Word]:
-        """Yield the fields of its record to store, each followed by its value."""
+        """Yield the fields of its record to store, each followed by its value.
+
+        All but its call, which comes last.
+        """
         record = dict(self.record)
+        record.pop("call", None)
         if self.tags:
             record["tags"] = json.dumps(dict(self.tags), separators=(",", ":"))
         if self.retry_of:
             record["retry_of"] = self.retry_of
         return pairs_of(record)
+
+
+class BatchPart(NamedTuple):
+    """Some of the jobs of a batch, stored in one command.
+
+    Attributes:
+        id: Of the batch.
+        start: Index of the first of them.
+        total: Jobs in all; None while more may come.
+    """
+
+    id: str
+    start: int
+    total: int | None = None
 
 
 def pairs_of(record: Mapping[str, Word]) -> Iterator[Word]:

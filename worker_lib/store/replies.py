@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from worker_lib.job import FIELDS, JobInfo, JobStatus, info_of
+from worker_lib.job import FIELDS, FINAL, MOVES, JobInfo, JobStatus, info_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,10 @@ LaunchVerdict = Literal["go", "wait", "unneeded"]
 
 __all__ = [
     "SHOWN",
+    "BatchNews",
+    "BatchSeen",
     "Check",
+    "Ended",
     "FailedBoot",
     "Found",
     "Launch",
@@ -27,12 +30,16 @@ __all__ = [
     "Stray",
     "Sweep",
     "Unfinished",
+    "batch_of_reply",
     "check_of",
+    "ended_of",
     "outcome_of",
     "queue_of",
     "seen_of",
 ]
 
+STATUSES = sorted({move.target for move in MOVES})
+_BY_LETTER = {status[0]: status for status in FINAL}
 # What a look asks for: all but what only machines need.
 SHOWN = tuple(
     field.name
@@ -42,20 +49,81 @@ SHOWN = tuple(
 
 
 class Stored(NamedTuple):
-    """What became of a `NewJob`.
+    """What became of a `NewJob`, or of some jobs of a batch.
 
     Attributes:
-        job_id: Its own, or that of the job which holds the same key.
-        slot: To launch, or "".
+        job_id: Its own, or that of the job which holds the same key; of a batch, that
+            of the first.
         trouble: Why its pool can have no machine at present, as JSON, or "".
         next_in: Seconds to the next deadline of any job; negative if it passed.
+        slots: To launch.
     """
 
     job_id: str
     status: JobStatus
-    slot: str
     trouble: str
     next_in: float
+    slots: tuple[str, ...] = ()
+
+    @property
+    def slot(self) -> str:
+        """The first of its slots, or ""."""
+        return self.slots[0] if self.slots else ""
+
+
+class BatchSeen(NamedTuple):
+    """A batch at one moment.
+
+    Attributes:
+        task: `module:name`.
+        created_at: Seconds since the epoch, by Redis's clock.
+        total: Jobs in all; None while more may come.
+        stored: Jobs so far.
+        counts: How many are in which status; without those that have none.
+        trouble: Why its pool can have no machine at present, as JSON, or "".
+    """
+
+    id: str
+    task: str
+    created_at: float
+    total: int | None
+    stored: int
+    counts: dict[str, int]
+    trouble: str
+
+    @property
+    def ended(self) -> int:
+        """How many jobs are final."""
+        return sum(self.counts.get(status, 0) for status in FINAL)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of its jobs are final, and no further ones come."""
+        return self.total is not None and self.ended >= self.total
+
+
+class BatchNews(NamedTuple):
+    """A batch, and its jobs that have ended since a position.
+
+    Attributes:
+        ended: Index and status of each, in the order of their end.
+    """
+
+    seen: BatchSeen
+    ended: list[tuple[int, str]]
+
+
+class Ended(NamedTuple):
+    """A job of many that was asked for.
+
+    Attributes:
+        outcome: None if it has not ended, or its outcome is forgotten.
+        ran: Seconds that its last attempt took; None if unknown.
+    """
+
+    status: str
+    outcome: Outcome | None
+    ran: float | None
 
 
 class Launch(NamedTuple):
@@ -77,6 +145,8 @@ class Check(NamedTuple):
     Attributes:
         machine_id: As the machine gave it when it claimed, or Fly when it was made;
             "" if neither is known.
+        holds: Its jobs as `job:fence`, a comma between them, in the order in which
+            they run.
         age: Seconds since it was launched.
     """
 
@@ -84,9 +154,18 @@ class Check(NamedTuple):
     state: SlotState
     machine_id: str
     pool: str
-    job_id: str
-    fence: str
+    holds: str
     age: float
+
+    @property
+    def job_id(self) -> str:
+        """The job that it runs, or ""."""
+        return self.holds.partition(":")[0]
+
+    @property
+    def fence(self) -> str:
+        """The fence of that job, or ""."""
+        return self.holds.partition(",")[0].partition(":")[2]
 
 
 class Stray(NamedTuple):
@@ -192,8 +271,46 @@ class Seen(NamedTuple):
 def check_of(reply: Sequence[bytes]) -> Check:
     """Return a slot that a sweep found overdue."""
     told: list[Any] = [one.decode() for one in reply[1:]]
-    slot, state, machine, pool, job, fence, age = told
-    return Check(slot, state, machine, pool, job, fence, float(age))
+    slot, state, machine, pool, holds, age = told
+    return Check(slot, state, machine, pool, holds, float(age))
+
+
+def batch_of_reply(batch_id: str, reply: Sequence[Any]) -> BatchNews:
+    """Return a batch as the scripts tell of it."""
+    pairs, trouble, ended = reply
+    about = {
+        name.decode(): value.decode()
+        for name, value in zip(pairs[::2], pairs[1::2], strict=True)
+    }
+    counts = {
+        name: int(about[name]) for name in STATUSES if about.get(name, "0") != "0"
+    }
+    seen = BatchSeen(
+        batch_id,
+        about["task"],
+        float(about["created"]),
+        int(about["total"]) if about["total"] else None,
+        int(about["stored"]),
+        counts,
+        trouble.decode(),
+    )
+    return BatchNews(seen, [_ended_member(one) for one in ended])
+
+
+def ended_of(reply: Sequence[bytes]) -> Ended | None:
+    """Return a job's outcome as the scripts tell of it; None if there is no job."""
+    if not reply:
+        return None
+    status, outcome, ran = reply
+    return Ended(
+        status.decode(),
+        outcome_of(outcome) if outcome else None,
+        float(ran) if ran else None,
+    )
+
+
+def _ended_member(entry: bytes) -> tuple[int, str]:
+    return int(entry[:8], 16), _BY_LETTER[entry[8:].decode()]
 
 
 def outcome_of(element: bytes) -> Outcome:

@@ -25,19 +25,27 @@ __all__ = ["Script", "script"]
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "lua")
 _POOLS = ("_common", "_pools")
-_LISTS = (*_POOLS, "_lists")
-_MOVES = (*_LISTS, "_table", "_moves")
+_MOVES = (*_POOLS, "_lists", "_batches", "_table", "_moves", "_claim")
 # What a verb shares with others, in front of its own text.
 _PARTS = {
-    **dict.fromkeys(("queues", "pause"), _POOLS),
+    **dict.fromkeys(("queues", "pause", "batch", "unfinished"), _POOLS),
+    "close_batch": (*_POOLS, "_batches"),
     **dict.fromkeys(("launch", "refuse"), (*_POOLS, "_machines")),
     **dict.fromkeys(("created", "stray"), (*_POOLS, "_machines")),
-    "enqueue": (*_LISTS, "_rights"),
-    **dict.fromkeys(("cancel", "delete", "edit", "look", "release"), _MOVES),
-    **dict.fromkeys(("claim", "finish"), (*_MOVES, "_claim")),
+    "enqueue": (*_MOVES, "_rights"),
+    **dict.fromkeys(("cancel", "cancel_batch", "delete", "edit"), _MOVES),
+    **dict.fromkeys(("claim", "finish", "look", "outcomes", "release"), _MOVES),
     **dict.fromkeys(("lose", "sweep"), (*_MOVES, "_machines")),
 }
 _HEAD = b" = unpack(ARGV)\n"
+# Whatever way a verb ends that moves jobs, their batches are brought up to date.
+_SETTLED = b"""
+local function verb()
+%b
+end
+local reply = verb()
+settle_batches()
+return reply"""
 # Of a job's end: the script has them at hand.
 _WRITTEN = frozenset(
     {"status", "ended", "cause", "error", "tail", "exit_code", "peak_mb", "cpu_s"}
@@ -56,9 +64,11 @@ class Script:
 
     __slots__ = ("_sha", "arguments", "name", "source")
 
-    def __init__(self, name: str, shared: bytes, verb: bytes) -> None:
+    def __init__(
+        self, name: str, shared: bytes, verb: bytes, frame: bytes = b"%b"
+    ) -> None:
         self.name = name
-        self.source = shared + verb
+        self.source = shared + frame % verb
         self.arguments = _arguments(verb)
         self._sha = b""
 
@@ -92,7 +102,8 @@ def script(name: str) -> Script:
     if name not in _loaded:
         parts = _PARTS.get(name, ("_common",))
         shared = b"".join(_table() if one == "_table" else _read(one) for one in parts)
-        _loaded[name] = Script(name, shared, _read(name))
+        verb = _SETTLED if "_moves" in parts else b"%b"
+        _loaded[name] = Script(name, shared, _read(name), verb)
     return _loaded[name]
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from worker_lib.errors import JobError, StoreError
 from worker_lib.job import FINAL
 from worker_lib.store.calls import Calls
 from worker_lib.store.changes import Changes
-from worker_lib.store.first_call import refused_rights, warn_of_eviction
+from worker_lib.store.enqueuer import MAX_CANDIDATES, Enqueuer
 from worker_lib.store.keys import (
     calls_key,
     job_channel,
     key_prefix,
     new_slot_id,
     outcome_key,
+    wake_key,
 )
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.replies import (
@@ -28,7 +28,9 @@ from worker_lib.store.replies import (
     Stray,
     Sweep,
     Unfinished,
+    batch_of_reply,
     check_of,
+    ended_of,
     outcome_of,
     queue_of,
     seen_of,
@@ -39,20 +41,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from worker_lib.store.connection import Connection
-    from worker_lib.store.new_job import NewJob
-    from worker_lib.store.replies import Check, Outcome, QueueSeen, Seen
+    from worker_lib.store.new_job import BatchPart, NewJob
+    from worker_lib.store.replies import (
+        BatchNews,
+        Check,
+        Ended,
+        Outcome,
+        QueueSeen,
+        Seen,
+    )
     from worker_lib.store.scripts import Word
 
 __all__ = ["Store"]
 
-# A slot that its caller's process has not launched by then is anyone's to launch.
-_LAUNCH_GRACE = 10.0
 # How long another sweep leaves alone what one has taken up.
 _SWEEP_LATCH = 10.0
-# Functions sent by value that this process knows to be stored: a guess that saves
-# sending them again, so forgetting costs little.
-_MAX_CODES_KNOWN = 1000
-_MAX_CANDIDATES = 20
+# Each takes some tens of microseconds, and nobody else is served meanwhile.
+_CANCEL_AT_ONCE = 100
 # A little under the 1 per second that Fly allows, since its clock is not ours.
 CREATES_PER_SECOND = 0.95
 CREATE_BURST = 3
@@ -70,8 +75,7 @@ class Store:
         self._connection = connection
         self._namespace = namespace
         self._prefix = key_prefix(namespace)
-        self._codes_known: set[str] = set()
-        self._checked = False
+        self._enqueuer = Enqueuer(connection, self._prefix)
 
     def enqueue(self, job: NewJob) -> Stored:
         """Store a call and decide whether a machine is owed; idempotent.
@@ -86,28 +90,106 @@ class Store:
             StoreError: the user lacks a right that jobs need; nothing was stored.
             JobError: it runs a job again whose code or pool Redis has forgotten.
         """
-        code_hash = str(job.of("code"))
-        known = code_hash in self._codes_known
-        reply = self._enqueue(job, b"" if known else job.code)
-        if reply[0] == b"code":
-            reply = self._enqueue(job, job.code)
-        if reply[0] in {b"code", b"pool"}:
-            raise JobError(
-                f"job {job.retry_of} cannot be run again: Redis no longer has its "
-                f"{reply[0].decode()}; call the task again",
-                job_id=job.retry_of,
-            )
-        if reply[0] == b"rights":
-            raise StoreError(refused_rights(reply[1:], self._prefix))
-        if code_hash:
-            self._remember_code(code_hash)
-        job_id, status, slot, trouble, next_in, policy = (
-            part.decode() for part in reply[1:]
+        return self._enqueuer.store(job, (job.record["call"],))
+
+    def enqueue_many(
+        self, shared: NewJob, calls: Sequence[bytes], part: BatchPart
+    ) -> Stored:
+        """Store jobs of a batch in one command, all or none; idempotent.
+
+        Args:
+            shared: What all of them have; its id counts for nothing, and its record has
+                no call.
+            calls: The signed call of each, the first for index `part.start`; no more
+                than `limits.BULK_JOBS`, and `limits.BULK_BYTES` in all.
+            part: Which of the batch they are.
+
+        Raises:
+            StoreUnavailable: nothing is known to be stored.
+            StoreError: as with `enqueue`.
+        """
+        return self._enqueuer.store(shared, calls, part)
+
+    def close_batch(self, batch_id: str, total: int) -> bool:
+        """Note that a batch has all its jobs; False if there is none."""
+        done = self._connection.run(script("close_batch"), batch=batch_id, total=total)
+        return bool(done)
+
+    def batch_news(
+        self,
+        batch_id: str,
+        position: int = 0,
+        *,
+        limit: int = 1000,
+        waiter: str = "",
+        at_least: int = 1,
+    ) -> BatchNews | None:
+        """Return a batch and which of its jobs have ended; None if there is none.
+
+        Args:
+            position: How many of those that ended are known, in the order of their end.
+            limit: Of how many further ones to tell; 0: none.
+            waiter: An id for who waits (`new_slot_id`): if fewer than `position` +
+                `at_least` have ended, and not all, `wait_batch` wakes once they have.
+            at_least: See there.
+        """
+        reply = self._connection.run(
+            script("batch"),
+            batch=batch_id,
+            position=position,
+            limit=limit,
+            waiter=waiter,
+            at_least=at_least,
         )
-        if not self._checked:
-            self._checked = True
-            warn_of_eviction(policy)
-        return Stored(job_id, status, slot, trouble, float(next_in))
+        return batch_of_reply(batch_id, reply) if reply else None
+
+    def wait_batch(self, waiter: str, timeout: float) -> bool:
+        """Block until a waiter that `batch_news` noted is woken; False if late."""
+        key = wake_key(self._namespace, waiter)
+        return self._connection.block("BLPOP", key, timeout) is not None
+
+    def outcomes(
+        self,
+        job_ids: Sequence[str],
+        *,
+        max_bytes: int = 1_000_000,
+        forget: bool = False,
+    ) -> list[Ended | None]:
+        """Return how jobs ended, of the first ones in `max_bytes`: of one at least.
+
+        Args:
+            forget: Nobody will ask for them again: those that succeeded are kept ten
+                more minutes.
+        """
+        replies = self._connection.run(
+            script("outcomes"), *job_ids, max_bytes=max_bytes, forget=int(forget)
+        )
+        return [ended_of(reply) for reply in replies]
+
+    def cancel_batch(
+        self, batch_id: str, start: int, canceller: str
+    ) -> tuple[int, int | None] | None:
+        """Cancel jobs of a batch that are not final, a part of it at a time.
+
+        Args:
+            start: Index to begin with.
+            canceller: An id for who cancels (`new_slot_id`).
+
+        Returns:
+            How many this canceller has cancelled of that part, and the index to go on
+            with (None: that was all); None if there is no such batch.
+        """
+        reply = self._connection.run(
+            script("cancel_batch"),
+            batch=batch_id,
+            start=start,
+            most=_CANCEL_AT_ONCE,
+            canceller=canceller,
+        )
+        if not reply:
+            return None
+        cancelled, further = reply
+        return cancelled, int(further) if further != b"" else None
 
     def launch(
         self,
@@ -396,7 +478,7 @@ class Store:
 
     def sweep(self) -> Sweep:
         """Take up what is overdue; another sweep leaves it alone for a while."""
-        candidates = [new_slot_id() for _ in range(_MAX_CANDIDATES)]
+        candidates = [new_slot_id() for _ in range(MAX_CANDIDATES)]
         first, *found = self._connection.run(
             script("sweep"), *candidates, latch=_SWEEP_LATCH
         )
@@ -440,7 +522,7 @@ class Store:
             slot=check.slot,
             state=check.state,
             machine=check.machine_id,
-            fence=check.fence,
+            holds=check.holds,
             gone=int(gone),
             outcome=envelope,
             error=error,
@@ -489,19 +571,3 @@ class Store:
     def close(self) -> None:
         """Close idle connections."""
         self._connection.close()
-
-    def _enqueue(self, job: NewJob, code: bytes) -> Any:
-        return self._connection.run(
-            script("enqueue"),
-            *job.pairs(),
-            **job.named(),
-            code=code,
-            slot_candidate=new_slot_id(),
-            launch_grace=_LAUNCH_GRACE if job.may_launch else 0,
-            check_rights=int(not self._checked),
-        )
-
-    def _remember_code(self, code_hash: str) -> None:
-        if len(self._codes_known) >= _MAX_CODES_KNOWN:
-            self._codes_known.clear()
-        self._codes_known.add(code_hash)

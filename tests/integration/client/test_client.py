@@ -9,7 +9,7 @@ import pytest
 
 from worker_lib import JobExpired
 from worker_lib.client.encoding import _MAX_PLANS
-from worker_lib.store import store as store_module
+from worker_lib.store import enqueuer
 
 if TYPE_CHECKING:
     from store_rig import StoreRig
@@ -39,11 +39,11 @@ def test_functions_known_to_be_stored_do_not_pile_up(
     rig: StoreRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process may make a closure for each call."""
-    monkeypatch.setattr(store_module, "_MAX_CODES_KNOWN", 10)
+    monkeypatch.setattr(enqueuer, "_MAX_KNOWN", 10)
     for number in range(25):
         rig.enqueue(code_hash=f"c{number}", code=b"sealed code")
 
-    assert 1 <= len(rig.store._codes_known) <= 10
+    assert 1 <= len(rig.store._enqueuer._codes_known._until) <= 10
 
 
 def test_a_job_that_expired_says_so(client: Client, rig: StoreRig) -> None:

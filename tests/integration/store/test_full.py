@@ -11,6 +11,7 @@ import pytest
 from store_rig import StoreRig, claimed, new_job
 
 from worker_lib.errors import StoreError
+from worker_lib.store.new_job import BatchPart
 from worker_lib.store.store import Store
 
 if TYPE_CHECKING:
@@ -158,6 +159,14 @@ def test_a_loss(full: Callable[..., Any], rig: StoreRig) -> None:
     lose(check)
 
     assert "queued" == rig.status(job.id)
+
+
+def test_calls_of_a_batch(full: Callable[..., Any], rig: StoreRig) -> None:
+    """None of them is stored."""
+    rig.enqueue()
+    calls, part = [b"one", b"two"], BatchPart("ab" * 8, 0, 2)
+
+    assert full(rig, lambda: rig.store.enqueue_many(new_job(), calls, part))
 
 
 def test_a_call(full: Callable[..., Any], rig: StoreRig) -> None:

@@ -78,7 +78,7 @@ class TestCancel:
         machine.listen()
         rig.store.cancel(job.id)
 
-        assert "c" == until(machine.heard)
+        assert "c" == until(lambda: machine.heard().kind)
         ok, claim = machine.report(job, "succeeded", outcome=b"late")
         assert (False, "empty", "cancelled") == (
             ok,

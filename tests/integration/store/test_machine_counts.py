@@ -45,7 +45,7 @@ def busy(rig: StoreRig, count: int, *, running_for: float) -> None:
     now = rig.redis.time()[0]
     for _ in range(count):
         slot, job = new_slot_id(), f"job-{new_slot_id()}"
-        state = {"pool": "pool", "state": "busy", "job": job}
+        state = {"pool": "pool", "state": "busy", "holds": f"{job}:1"}
         rig.redis.hset(rig.key("slot", slot), mapping=state)
         rig.redis.sadd(rig.key("slots", "pool"), slot)
         rig.redis.sadd(rig.key("busy", "pool"), slot)

@@ -130,7 +130,7 @@ def test_a_script_that_made_another_move_would_be_refused(rig: StoreRig) -> None
     machine, job = rig.running()
     machine.report(job, "succeeded", outcome=b"x")
     before = rig.snapshot()
-    shared = script("cancel").source.partition(b"local job, canceller")[0]
+    shared = script("cancel").source.partition(b"local function verb()")[0]
     wrong = Script("wrong", shared, b"move(ARGV[1], 'succeeded', 'queued')")
 
     with pytest.raises(StoreError, match="no job moves from succeeded to queued"):

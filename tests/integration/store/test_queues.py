@@ -268,7 +268,7 @@ class TestEdit:
         machine.listen()
         self.edit(rig, later, delay=0.0)
 
-        assert "w" == until(machine.heard)
+        assert "j" == until(lambda: machine.heard().kind)
         assert later == claimed(machine).id
 
 

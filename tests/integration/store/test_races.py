@@ -45,7 +45,7 @@ def test_one_slot_has_one_machine(rig: StoreRig) -> None:
         machine.wire.connect()
     claims = at_once([partial(one.claim, "stay") for one in machines])
 
-    assert ["gone"] * 7 + ["job"] == sorted(claim.verdict for claim in claims)
+    assert ["gone"] * 7 + ["jobs"] == sorted(claim.verdict for claim in claims)
     assert [job] == [claim.job.id for claim in claims if claim.job]
 
 
@@ -59,7 +59,7 @@ def test_one_job_has_one_machine(rig: StoreRig) -> None:
     claims = at_once([partial(one.claim, "stay") for one in machines])
 
     assert jobs == {claim.job.id for claim in claims if claim.job}
-    assert ["empty"] * 2 + ["job"] * 3 == sorted(one.verdict for one in claims)
+    assert ["empty"] * 2 + ["jobs"] * 3 == sorted(one.verdict for one in claims)
 
 
 def test_enqueues_at_once_own_no_more_machines_than_allowed(rig: StoreRig) -> None:

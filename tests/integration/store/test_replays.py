@@ -56,6 +56,7 @@ def on_store(rig: StoreRig) -> Echo:
     store: Any = rig.store
     store._connection = Echo(store._connection, rig)
     echo: Echo = store._connection
+    store._enqueuer._connection = echo
     return echo
 
 

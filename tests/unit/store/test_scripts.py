@@ -55,10 +55,11 @@ def test_a_wrong_argument_is_refused_before_anything_is_sent(
 
 def test_the_scripts_know_no_field_that_the_record_has_not() -> None:
     """Fields of `job:<id>` that are written stand in the one list."""
-    moves = (FOLDER / "_moves.lua").read_text() + (FOLDER / "_claim.lua").read_text()
-    written = re.findall(r"move\(job, [^\n]*?, '\w+', '(\w+)'", moves)
+    parts = "".join(path.read_text() for path in FOLDER.glob("*.lua"))
+    written = re.findall(r"move\([\w.]+, '\w+', '\w+', '(\w+)'", parts)
+    written += re.findall(r"requeue\(job, [^\n]*?, '(\w+)'", parts)
 
-    assert {"past", "fence"} <= set(written)
+    assert {"past", "fence", "alone", "error"} <= set(written)
     assert set(written) <= FIELDS.keys()
 
 

@@ -1,40 +1,57 @@
--- What a machine takes next; shared by claim and finish.
+-- What a machine takes next, and what is handed to one that waits.
+-- A slot `holds` jobs, 'job:fence' with a comma between them, in the order in which its
+-- machine runs them: the first one runs, or has just ended.
 
--- A job as a claim needs it; `code` is the hash of its code.
+local MOST_HELD = 64
+-- A machine that is handed a job while it waits says so by then, or is looked at.
+local HANDED_OVER_S = 10
+
+local function each_held(holds) return string.gmatch(holds or '', '([^:,]+):(%d+)') end
+
+-- What a claim gives of a job, besides its id and the code of its function: `ClaimedJob`
+-- in machine.py.
+local CLAIMED = {'fence', 'attempt', 'timeout', 'task', 'code', 'policy', 'call', 'lost'}
+local CLAIMED_NAMES = 'id,body,' .. table.concat(CLAIMED, ',')
+
 local function read_job(job)
-  local status, fence, attempt, timeout, task, code, policy, call, lost, expires = read(
-    key('job', job), 'status', 'fence', 'attempt', 'timeout', 'task', 'code', 'policy',
-    'call', 'lost', 'expires')
-  return {status = status, fence = fence, attempt = attempt, timeout = timeout,
-    task = task, code = code, policy = policy, call = call, lost = lost,
-    expires = expires}
+  local values = redis.call('HMGET', key('job', job), 'status', 'expires', 'alone',
+    unpack(CLAIMED))
+  local got = {id = job, status = values[1], expires = values[2], alone = values[3]}
+  for i, name in ipairs(CLAIMED) do got[name] = values[i + 3] end
+  return got
 end
 
--- A job as its machine needs it: `ClaimedJob` in machine.py.
-local function hand_over(verdict, job, got, known_code)
-  local code = ''
-  if got.code and got.code ~= known_code then
-    code = redis.call('HGET', key('code', got.code), 'body') or ''
+-- May not run twice, or was on a machine that vanished: on no machine together with others.
+local function goes_alone(got)
+  return got.alone == '1' or string.find(got.policy, '"on_lost": "fail"', 1, true)
+end
+
+-- Jobs as their machine needs them, after their names; `known_code` is what it has.
+local function told(jobs, known_code)
+  local found = {CLAIMED_NAMES}
+  for _, got in ipairs(jobs) do
+    local body = ''
+    if got.code and got.code ~= known_code then
+      body = redis.call('HGET', key('code', got.code), 'body') or ''
+      known_code = got.code
+    end
+    local values = {got.id, body}
+    for i, name in ipairs(CLAIMED) do values[i + 2] = got[name] or '' end
+    found[#found + 1] = values
   end
-  return {verdict, {'id', job, 'fence', got.fence, 'attempt', got.attempt,
-    'timeout', got.timeout, 'task', got.task, 'code_hash', got.code or '', 'code', code,
-    'policy', got.policy, 'call', got.call or '', 'lost', got.lost or '0'}}
+  return found
 end
 
-local function start(slot, held, job, got, lease, boot)
+local begun = {}
+
+local function begin(slot, held, got, lease, boot)
   got.fence = string.format('%d', (got.fence or 0) + 1)
   got.attempt = string.format('%d', (got.attempt or 0) + 1)
-  move(job, 'queued', 'running', 'fence', got.fence, 'attempt', got.attempt,
+  move(got.id, 'queued', 'running', 'fence', got.fence, 'attempt', got.attempt,
     'slot', slot, 'started', NOW, 'machine', held.machine or '',
     'region', held.region or '', 'boot', boot, 'lease', lease)
-  redis.call('HSET', key('slot', slot), 'state', 'busy', 'job', job, 'fence', got.fence)
-  if held.state ~= 'busy' then
-    redis.call('SADD', key('busy', held.pool), slot)
-    keep_alive(key('busy', held.pool), LONG_MS)
-    redis.call('SREM', key('idle', held.pool), slot)
-  end
-  set_timer('s:' .. slot, now + lease)
-  redis.call('ZREM', TIMERS, 'j:' .. job)
+  held.jobs[#held.jobs + 1] = got.id .. ':' .. got.fence
+  begun[got.id] = true
 end
 
 -- By weights: any of the queues comes first, the more often the heavier it is.
@@ -79,86 +96,221 @@ local function in_order(about)
   return order
 end
 
--- Take the job that is next; nil if none may run. Queues found empty are forgotten.
-local function pop_ready(pool, about)
-  if not about.queues or about.queues == '' then return nil end
+-- Take up to `most` jobs that are next, of one queue: {job, order ...}; {} if none may
+-- run. Queues found empty are forgotten.
+local function pop_ready(pool, about, most)
+  if not about.queues or about.queues == '' then return {} end
   local paused = {}
   for _, queue in ipairs(in_order(about)) do
     if is_in(about.paused, queue) then
       paused[#paused + 1] = queue
     else
-      local job = redis.call('ZPOPMIN', ready_key(pool, queue))[1]
-      if job then return job end
+      local found = redis.call('ZPOPMIN', ready_key(pool, queue), most)
+      if found[1] then return found, queue end
     end
   end
   about.queues = table.concat(paused, ',')
   redis.call('HSET', key('pool', pool), 'queues', about.queues)
+  return {}
+end
+
+-- Put jobs that were popped back to where they were, from the pair at `from` on.
+local function put_back(pool, about, queue, popped, from)
+  local lines = {}
+  for i = from, #popped, 2 do
+    lines[#lines + 1], lines[#lines + 2] = popped[i + 1], popped[i]
+  end
+  if lines[1] then make_ready(pool, about, queue, lines) end
+end
+
+-- Begin up to `want` jobs for the machine of a slot, beside those that it holds. Where
+-- `may_start` is given, it is asked before each.
+local function take(slot, held, about, want, lease, boot, may_start)
+  local taken, gone = {}, {}
+  while #taken < want do
+    local popped, queue = pop_ready(held.pool, about, want - #taken)
+    if not popped[1] then break end
+    for i = 1, #popped, 2 do
+      local got = read_job(popped[i])
+      if got.status == 'queued' and tonumber(got.expires or '0') < now then
+        let_expire(got.id)
+      elseif got.status == 'queued' then
+        local alone = goes_alone(got)
+        if (alone and held.jobs[1]) or (may_start and not may_start(got)) then
+          put_back(held.pool, about, queue, popped, i)
+          want = 0
+          break
+        end
+        begin(slot, held, got, lease, boot)
+        taken[#taken + 1], gone[#gone + 1] = got, 'j:' .. got.id
+        if alone then
+          put_back(held.pool, about, queue, popped, i + 2)
+          want = 0
+          break
+        end
+      end
+    end
+  end
+  if gone[1] then redis.call('ZREM', TIMERS, unpack(gone)) end
+  return taken
+end
+
+-- Note what the machine of a slot has, which makes it busy.
+local function hold(slot, held, look_at)
+  redis.call('HSET', key('slot', slot), 'state', 'busy', 'holds',
+    table.concat(held.jobs, ','), 'ran', '1')
+  if held.state ~= 'busy' then
+    redis.call('SADD', key('busy', held.pool), slot)
+    keep_alive(key('busy', held.pool), LONG_MS)
+    redis.call('SREM', key('idle', held.pool), slot)
+  end
+  set_timer('s:' .. slot, look_at)
 end
 
 -- Leave, or wait a while: as long as the pool lingers, unless that time is over, or
 -- until a retry that is near.
-local function wait_idle(slot, pool, about, lease, may_linger, near)
-  local linger = may_linger and tonumber(about.linger or '0') or 0
+local function wait_idle(slot, pool, about, says)
+  local linger = says.intent == 'stay' and tonumber(about.linger or '0') or 0
   local due_in = about.due_at and math.max(0, tonumber(about.due_at) - now)
   local wait = linger
-  if due_in and due_in <= math.max(linger, near) then wait = math.max(wait, due_in + 0.001) end
+  if due_in and due_in <= math.max(linger, tonumber(says.near)) then
+    wait = math.max(wait, due_in + 0.001)
+  end
   if wait == 0 then
     if due_in then call_launcher('due') end
     free_slot(pool, slot)
     return {'empty'}
   end
-  redis.call('HSET', key('slot', slot), 'state', 'idle', 'job', '', 'fence', '')
+  redis.call('HSET', key('slot', slot), 'state', 'idle', 'holds', '', 'known_code',
+    says.known_code)
   redis.call('SREM', key('busy', pool), slot)
   redis.call('SADD', key('idle', pool), slot)
   keep_alive(key('idle', pool), LONG_MS)
-  set_timer('s:' .. slot, now + wait + lease)
+  set_timer('s:' .. slot, now + wait + says.lease)
   return {'idle', text(wait)}
 end
 
--- Go although jobs may be waiting: another machine must take them, or somebody with a
--- token see to them.
+-- The machine leaves although jobs may be ready: another one is to take them.
 local function leave(pool, about, slot)
+  redis.call('SREM', key('idle', pool), slot)
   if count_ready(pool, about) > 0 then
     look_at_pool(pool, now)
     call_launcher('due')
-    redis.call('SREM', key('idle', pool), slot)
-    wake_idle(pool)
+    serve_idle(pool, about)
   end
   free_slot(pool, slot)
   return {'empty'}
 end
 
--- Returns {'job', {...}}, {'interrupted', {...}} (the job that this machine held when it
--- was restarted), {'idle', seconds}, {'empty'} or {'gone'}. Asked twice by the same
--- boot of the machine, it gives the same job again: the reply may have been lost.
--- `intent` is 'stay', 'leave_if_idle' (it has lingered long enough) or 'leave'; `finished`
--- is the job that this machine has just reported.
-local function claim_next(slot, known_code, lease, boot, intent, near, restarted, finished)
-  local pool, holds, fence, state, machine, region = read(key('slot', slot), 'pool', 'job',
-    'fence', 'state', 'machine', 'region')
+-- A fair share of what is ready: other machines are there, or on their way.
+local function share(pool, about, want)
+  if want <= 1 then return want end
+  local slots = math.max(1, redis.call('SCARD', key('slots', pool)))
+  return math.max(1, math.min(want, MOST_HELD, math.ceil(count_ready(pool, about) / slots)))
+end
+
+-- What a machine is given. `says` is what it tells: the code it knows, its `lease` in
+-- seconds, whether it was `restarted`, `boot` (seconds, '' but for its first claim), its
+-- `intent` ('stay', 'leave_if_idle' as it has lingered long enough, or 'leave'), how many
+-- jobs it wants, and those that it `holds` (a set of 'job:fence'); `settled` are those that
+-- it has just reported or given back.
+-- Returns {'jobs', names, {values} ...}, {'interrupted', names, {values} ...} (what it held
+-- when it was restarted), {'none'} (nothing new: it holds jobs still), {'idle', seconds},
+-- {'empty'} or {'gone'}. What the slot holds and the machine has not is given again: an
+-- earlier reply was lost.
+local function claim_next(slot, says, settled)
+  local pool, holds, state, machine, region, ran = read(key('slot', slot), 'pool', 'holds',
+    'state', 'machine', 'region', 'ran')
   if not pool then return {'gone'} end
-  if holds and holds ~= '' and holds ~= finished then
-    local got = read_job(holds)
-    if got.status == 'running' and got.fence == fence then
-      return hand_over(restarted and 'interrupted' or 'job', holds, got, known_code)
+  local held = {pool = pool, state = state, machine = machine, region = region, jobs = {}}
+  local again = {}
+  for job, fence in each_held(holds) do
+    local entry = job .. ':' .. fence
+    if not settled[entry] then
+      local got = not says.holds[entry] and read_job(job)
+      if not got then
+        held.jobs[#held.jobs + 1] = entry
+      elseif got.status == 'running' and got.fence == fence then
+        held.jobs[#held.jobs + 1], again[#again + 1] = entry, got
+      end
     end
   end
-  local held = {pool = pool, state = state, machine = machine, region = region}
+  local look_at = now + says.lease
+  if again[1] then
+    hold(slot, held, look_at)
+    return {says.restarted and 'interrupted' or 'jobs', unpack(told(again, says.known_code))}
+  end
   local about = read_pool(pool)
-  if intent == 'leave' then return leave(pool, about, slot) end
-  if state ~= 'busy' then redis.call('SREM', key('idle', pool), slot) end
-  if about.due_at and tonumber(about.due_at) <= now then promote(pool, about) end
-  while true do
-    local job = pop_ready(pool, about)
-    if not job then
-      return wait_idle(slot, pool, about, lease, intent == 'stay', tonumber(near))
-    end
-    local got = read_job(job)
-    if got.status == 'queued' and tonumber(got.expires or '0') < now then
-      expire(job)
-    elseif got.status == 'queued' then
-      start(slot, held, job, got, lease, boot)
-      return hand_over('job', job, got, known_code)
+  if says.runs then measured(pool, about, 'run_s', says.seconds / says.runs, says.runs) end
+  local leaves = says.intent == 'leave' or (about.isolate == '1' and ran)
+  if leaves and not held.jobs[1] then return leave(pool, about, slot) end
+  local want = leaves and 0 or about.isolate == '1' and 1 or tonumber(says.want)
+  local taken = {}
+  if want > 0 then
+    if state ~= 'busy' then redis.call('SREM', key('idle', pool), slot) end
+    if about.due_at and tonumber(about.due_at) <= now then promote(pool, about) end
+    taken = take(slot, held, about, share(pool, about, want), says.lease, says.boot)
+    if not taken[1] and not held.jobs[1] then return wait_idle(slot, pool, about, says) end
+  end
+  hold(slot, held, look_at)
+  if not taken[1] then return {'none'} end
+  return {'jobs', unpack(told(taken, says.known_code))}
+end
+
+-- As text: the length of each part before it.
+local function packed(parts)
+  for i, part in ipairs(parts) do
+    local one = type(part) == 'table' and packed(part) or part
+    parts[i] = #one .. ':' .. one
+  end
+  return table.concat(parts)
+end
+
+-- Begin a job for a machine that waits, and send it along with the word that wakes it; a
+-- job that goes alone is fetched by its machine, which may be dead. False if no job is
+-- ready.
+local function hand_over(slot, pool, about)
+  local state, machine, region, lease, known_code = read(key('slot', slot), 'state',
+    'machine', 'region', 'lease', 'known_code')
+  if not state then return drop_vanished(pool, slot) end
+  local held, alone = {pool = pool, state = state, machine = machine, region = region,
+    jobs = {}}, false
+  local taken = take(slot, held, about, 1, lease, '', function(got)
+    alone = goes_alone(got)
+    return not alone
+  end)
+  if alone then
+    -- No longer merely idle: if it does not come, it is replaced.
+    redis.call('HSET', key('slot', slot), 'state', 'woken')
+    set_timer('s:' .. slot, now + HANDED_OVER_S)
+    tell_machine(slot, 'w')
+    return true
+  end
+  if not taken[1] then return false end
+  hold(slot, held, now + HANDED_OVER_S)
+  tell_machine(slot, 'j' .. packed(told(taken, known_code)))
+  return true
+end
+
+serve_idle = function(pool, about)
+  while about.queues and about.queues ~= '' do
+    local slot = redis.call('SPOP', key('idle', pool))
+    if not slot then return end
+    if not hand_over(slot, pool, about) then
+      redis.call('SADD', key('idle', pool), slot)
+      return
     end
   end
+end
+
+-- Hand what is ready to machines that wait, and take slots for as many more as are owed.
+local function serve(pool, about, candidates, look_at)
+  serve_idle(pool, about)
+  local given = {}
+  for slot in each(candidates) do
+    if not slot_owed(pool, about) then break end
+    add_slot(pool, slot, look_at)
+    given[#given + 1] = slot
+  end
+  return given
 end

@@ -11,7 +11,7 @@
 --   slots:<pool>         set    rights to a machine; busy:<pool> those with a job
 --   idle:<pool>          set    slots whose machine waits for a call
 --   slot:<id>            hash   pool, state (owed, launching, idle, woken, busy), machine,
---                               job, fence
+--                               the jobs that it holds
 --   ctl:<slot>           list   words for its machine, which blocks on it
 --   stray:<slot>         hash   machine that may live though its slot is free
 --   timers               zset   's:<slot>', 'p:<pool>', 'm:<stray>' and 'j:<job>' (a job
@@ -23,6 +23,10 @@
 --   tag:<name>=<value>   zset   jobs with this tag, likewise
 --   pruned               hash   up to where these lists were freed of forgotten jobs
 --   unique:<task>:<key>  string the job that holds this key
+--   batch:<id>           hash   jobs stored together: how many are in which status
+--   done:<batch>         list   those that ended: index, first letter of the status
+--   waits:<batch>        zset   who waits for it, by how many jobs must have ended
+--   wake:<waiter>        list   what wakes it
 --   bucket, nested       hash   tokens for creates, and for jobs that jobs make
 local P = KEYS[1]
 local function key(kind, id) return P .. ':' .. kind .. ':' .. id end
@@ -76,8 +80,8 @@ local function call_launcher(what)
   redis.call('PEXPIRE', CALLS, 60000)
 end
 
--- Tell a machine, which blocks on this list: 'c', the job was cancelled; 'w', there is
--- work.
+-- Tell a machine, which blocks on this list: 'c', a job was cancelled; 'w', there is work;
+-- 'j' and a job, that it was begun for this machine.
 local function tell_machine(slot, word)
   redis.call('RPUSH', key('ctl', slot), word)
   redis.call('PEXPIRE', key('ctl', slot), 60000)

@@ -30,9 +30,10 @@ local function prune(index)
   end
 end
 
--- Add a job to a list for people; one time in 64 two jobs a call are looked at.
-local function list_under(index, job, created, keep)
-  redis.call('ZADD', index, created, job)
+-- Add jobs to a list for people, the time of its creation before each; one time in 64
+-- some of the list are looked at.
+local function list_under(index, keep, created)
+  redis.call('ZADD', index, unpack(created))
   keep_alive(index, keep)
   if clock[2] % 64 == 0 then prune(index) end
 end

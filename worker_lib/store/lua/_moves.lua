@@ -2,6 +2,9 @@
 -- MOVES, `dropped` and KEPT come from job.py: which moves there are, which fields a move
 -- into a status drops, and which remain of a job that succeeded.
 
+-- Hands what is ready to machines that wait; see `_claim`.
+local serve_idle
+
 -- The one place that writes a status. The pairs after it are written along.
 local function move(job, from, to, ...)
   if not string.find(MOVES, ' ' .. from .. '>' .. to .. ' ', 1, true) then
@@ -11,6 +14,7 @@ local function move(job, from, to, ...)
   local gone = dropped(to)
   if gone then redis.call('HDEL', key('job', job), unpack(gone)) end
   announce(job, to)
+  tally(job, from, to)
 end
 
 -- From now on the job waits, until `at` at most; its record outlives that moment, and
@@ -19,8 +23,9 @@ local function may_wait_until(job, at, timeout)
   local record, life = key('job', job), ms(at - now + timeout) + DAY_MS
   redis.call('HSET', record, 'expires', text(at))
   keep_alive(record, life)
-  local task, wanted = read(record, 'task', 'key')
+  local task, wanted, ttl = read(record, 'task', 'key', 'ttl')
   if wanted then keep_alive(unique_key(task, wanted), 2 * life) end
+  if batch_of(job) then keep_batch(batch_of(job), life + ms(ttl)) end
   set_timer('j:' .. job, at)
 end
 
@@ -33,11 +38,11 @@ local function promote(pool, about)
     queue = queue or 'default'
     if status == 'scheduled' or status == 'retrying' then
       move(job, status, 'queued')
-      make_ready(pool, about, queue, job, order)
-      if not is_in(about.paused, queue) then wake_idle(pool) end
+      make_ready(pool, about, queue, {order, job})
     end
     redis.call('ZREM', due, job)
   end
+  serve_idle(pool, about)
   local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
   about.due_at = first and text(tonumber(first)) or false
   if first then
@@ -80,7 +85,8 @@ local function closed_attempts(job, report)
   local attempt, fence, machine, region, boot, started, past = read(key('job', job),
     'attempt', 'fence', 'machine', 'region', 'boot', 'started', 'past')
   local line = {attempt = attempt, fence = fence, machine = machine or '',
-    region = region or '', boot = boot or '', started = started, ended = NOW}
+    region = region or '', boot = boot or '', started = report.started or started,
+    ended = NOW}
   for _, name in ipairs(ATTEMPT) do line[name] = report[name] end
   local lines = (past or '') .. cjson.encode(line) .. '\n'
   if #lines > 65536 then lines = string.gsub(lines, '^[^\n]*\n', '') end
@@ -114,7 +120,7 @@ local function finish(job, status, outcome, report)
   if status == 'succeeded' then
     -- Written anew, a small record takes a third of the memory.
     for i, name in ipairs(KEPT) do
-      local value = values[10 + i]
+      local value = not report[name] and values[10 + i]
       if value then kept[n + 1], kept[n + 2], n = name, value, n + 2 end
     end
     redis.call('DEL', record)
@@ -125,8 +131,17 @@ local function finish(job, status, outcome, report)
   if code then let_go_of_code(code, status, keep + DAY_MS) end
   if wanted then let_go_of_unique(job, task, wanted, unique_until) end
   if status ~= 'succeeded' then
-    list_under(key('ended', status), job, created, keep + DAY_MS)
+    list_under(key('ended', status), keep + DAY_MS, {created, job})
   end
+end
+
+-- What waiters get: the long one of the elements that they rotate; '' if there is none.
+local function outcome_of(job)
+  local outcome = ''
+  for _, element in ipairs(redis.call('LRANGE', key('out', job), 0, -1)) do
+    if #element > #outcome then outcome = element end
+  end
+  return outcome
 end
 
 -- Keep what an attempt printed as long as its job.
@@ -147,7 +162,13 @@ local function keep_late_output(job, fence, output)
   keep_output(job, fence, output)
 end
 
--- A waiting job's time is over, unless it has moved on meanwhile.
+-- A waiting job's time is over.
+local function let_expire(job)
+  finish(job, 'expired', '',
+    {error = 'it waited longer than expires= or WORKER_LIB_PENDING_TTL'})
+end
+
+-- The same, unless it has moved on meanwhile.
 local function expire(job)
   local status, expires, pool = read(key('job', job), 'status', 'expires', 'pool')
   if not status or not waits(status) or not expires then
@@ -158,23 +179,41 @@ local function expire(job)
     set_timer('j:' .. job, tonumber(expires))
     return false
   end
-  finish(job, 'expired', '',
-    {error = 'it waited longer than expires= or WORKER_LIB_PENDING_TTL'})
+  let_expire(job)
   promote(pool, read_pool(pool))
   return true
 end
 
--- Have a job that was taken from its machine wait in line again.
-local function requeue(job, pool, past)
-  local record, about = key('job', job), read_pool(pool)
+-- End a job that is not final: 1 if this did it, 0 if it was final, -1 if there is none.
+local function cancel(job, canceller)
+  local record = key('job', job)
+  local status, pool, slot, by = read(record, 'status', 'pool', 'slot', 'canceller')
+  if not status then return -1 end
+  if FINAL[status] then return by == canceller and 1 or 0 end
+  redis.call('HINCRBY', record, 'fence', 1)
+  redis.call('HSET', record, 'canceller', canceller)
+  finish(job, 'cancelled', '', {cause = status == 'running' and 'cancelled' or ''})
+  if slot and redis.call('EXISTS', key('slot', slot)) == 1 then tell_machine(slot, 'c') end
+  promote(pool, read_pool(pool))
+  return 1
+end
+
+-- Have a job that was taken from its machine wait in line again; the pairs after it are
+-- written along.
+local function requeue(job, pool, about, ...)
+  local record = key('job', job)
   redis.call('HINCRBY', record, 'fence', 1)
   redis.call('HINCRBY', record, 'attempt', -1)
-  move(job, 'running', 'queued', 'past', past)
+  move(job, 'running', 'queued', ...)
   local order, pending, timeout, queue = read(record, 'order', 'pending', 'timeout', 'queue')
-  queue = queue or 'default'
   may_wait_until(job, now + tonumber(pending), tonumber(timeout))
-  make_ready(pool, about, queue, job, order)
-  if not is_in(about.paused, queue) then wake_idle(pool) end
+  make_ready(pool, about, queue or 'default', {order, job})
+end
+
+-- A machine held this job and never started it. The pairs are written along.
+local function give_back(job, fence, pool, about, ...)
+  local status, its_fence = read(key('job', job), 'status', 'fence')
+  if status == 'running' and its_fence == fence then requeue(job, pool, about, ...) end
 end
 
 -- Its machine is gone or was stopped while it ran: run the job again, or fail it.
@@ -188,6 +227,7 @@ local function interrupted(job, pool, most_lost, charge, outcome, report)
     finish(job, 'failed', outcome, report)
   else
     if not charge then report.cause = 'released' end
-    requeue(job, pool, closed_attempts(job, report))
+    requeue(job, pool, read_pool(pool), 'past', closed_attempts(job, report),
+      unpack(charge and {'alone', '1'} or {}))
   end
 end

@@ -1,12 +1,23 @@
 -- Pools: the queues of one, its slots, and what is known of its machines.
 
+local POOL = {'max', 'linger', 'rule', 'isolate', 'queues', 'paused', 'due_at',
+  'kept_until', 'trouble_at', 'run_s', 'boot_s', 'target'}
+
+-- What the scripts decide by; a pool that is there has a `max`.
 local function read_pool(pool)
-  local spec, max, linger, rule, queues, paused, due_at, kept_until, trouble_at, isolate =
-    read(key('pool', pool), 'spec', 'max', 'linger', 'rule', 'queues', 'paused', 'due_at',
-      'kept_until', 'trouble_at', 'isolate')
-  return {spec = spec, max = max, linger = linger, rule = rule, queues = queues,
-    paused = paused, due_at = due_at, kept_until = kept_until, trouble_at = trouble_at,
-    isolate = isolate}
+  local values, about = redis.call('HMGET', key('pool', pool), unpack(POOL)), {}
+  for i, name in ipairs(POOL) do about[name] = values[i] end
+  return about
+end
+
+-- Keep a measured time, in seconds, as an average that follows the latest `count` values.
+local function measured(pool, about, name, seconds, count)
+  local old = tonumber(about[name] or seconds)
+  local value = seconds + (old - seconds) * 0.8 ^ count
+  -- Small changes are not worth a write.
+  if about[name] and math.abs(value - old) < 0.05 * old then return end
+  about[name] = text(value)
+  redis.call('HSET', key('pool', pool), name, about[name])
 end
 
 -- Why the pool of a job stored at `created` has no machine: what a person must see to,
@@ -43,17 +54,20 @@ end
 -- What a priority weighs in the order of a queue; arrival decides among equal ones.
 local PRIORITY_STEP = 2 ^ 45
 
--- Put a job in line. A pool lists its queues, so that a machine need not search for them.
-local function make_ready(pool, about, queue, job, order)
-  redis.call('ZADD', ready_key(pool, queue), order, job)
+-- Put jobs in line; `lines` has the order of each before its id. A pool lists its queues,
+-- so that a machine need not search for them.
+local function make_ready(pool, about, queue, lines)
+  redis.call('ZADD', ready_key(pool, queue), unpack(lines))
   redis.call('PEXPIRE', ready_key(pool, queue), LONG_MS)
   if is_in(about.queues, queue) then return end
   about.queues = about.queues and about.queues ~= '' and about.queues .. ',' .. queue or queue
   redis.call('HSET', key('pool', pool), 'queues', about.queues)
 end
 
-local function make_due(pool, about, job, at)
-  redis.call('ZADD', key('due', pool), at, job)
+local function make_due(pool, about, at, jobs)
+  local lines = {}
+  for i, job in ipairs(jobs) do lines[2 * i - 1], lines[2 * i] = at, job end
+  redis.call('ZADD', key('due', pool), unpack(lines))
   keep_alive(key('due', pool), LONG_MS)
   if not about.due_at or at < tonumber(about.due_at) then
     about.due_at = text(at)
@@ -91,7 +105,8 @@ local SOONEST_LOOK, LATEST_LOOK = 1, 60
 local function observe(pool, about)
   local sum, count = 0, 0
   for _, slot in ipairs(redis.call('SRANDMEMBER', key('busy', pool), 5)) do
-    local job = redis.call('HGET', key('slot', slot), 'job') or ''
+    local holds = redis.call('HGET', key('slot', slot), 'holds') or ''
+    local job = string.match(holds, '^[^:]*')
     local started = redis.call('HGET', key('job', job), 'started')
     if started then sum, count = sum + now - tonumber(started), count + 1 end
   end
@@ -99,11 +114,10 @@ local function observe(pool, about)
 end
 
 -- What is known of a pool, and has to be, to decide whether it needs one more machine.
-local function read_needs(pool, about)
-  local run_s, boot_s, target = read(key('pool', pool), 'run_s', 'boot_s', 'target')
-  return {run = math.max(tonumber(run_s or '0'), about.running_for or 0),
-    boot = tonumber(boot_s or FIRST_BOOT), target = tonumber(target or '0'),
-    is_measured = run_s and true}
+local function needs_of(about)
+  return {run = math.max(tonumber(about.run_s or '0'), about.running_for or 0),
+    boot = tonumber(about.boot_s or FIRST_BOOT), target = tonumber(about.target or '0'),
+    is_measured = about.run_s and true}
 end
 
 -- Is one more machine worth it, beside `count` of which some are `busy`? If not, somebody
@@ -144,7 +158,7 @@ local function slot_owed(pool, about)
   if ready <= slots - busy then return false end
   if about.isolate == '1' then return true end
   local coming, needs = slots - busy - redis.call('SCARD', key('idle', pool)),
-    read_needs(pool, about)
+    needs_of(about)
   -- As if none of them had been created yet: `still_owed` looks closer.
   local line = math.max(0, coming - CREATE_BURST)
   return worth_it(pool, needs, ready, busy, slots, coming * needs.boot + line * line / 2,
@@ -156,7 +170,7 @@ end
 local function still_owed(pool, about)
   local ready, count, busy, lost = count_ready(pool, about), 0, 0, 0
   observe(pool, about)
-  local needs = read_needs(pool, about)
+  local needs = needs_of(about)
   for _, slot in ipairs(redis.call('SMEMBERS', key('slots', pool))) do
     local state, launched_at = read(key('slot', slot), 'state', 'launched_at')
     if state and state ~= 'owed' then count = count + 1 end
@@ -186,15 +200,4 @@ local function free_slot(pool, slot)
   end
   redis.call('DEL', key('slot', slot), key('ctl', slot))
   redis.call('ZREM', TIMERS, 's:' .. slot)
-end
-
--- Wake one machine that waits, if any; its timer gives it the time to come.
-local function wake_idle(pool)
-  local slot = redis.call('SPOP', key('idle', pool))
-  if not slot then return false end
-  tell_machine(slot, 'w')
-  -- No longer merely idle: if it does not come, it is replaced.
-  redis.call('HSET', key('slot', slot), 'state', 'woken')
-  set_timer('s:' .. slot, now + 10)
-  return true
 end

@@ -1,12 +1,19 @@
-local slot, machine, region, lease, known_code, intent, nonce, near = unpack(ARGV)
--- A machine that is up asks for a job; returns what `claim_next` does.
+local slot, machine, region, lease, known_code, intent, nonce, near, want, holds = unpack(ARGV)
+-- A machine that is up asks for jobs; returns what `claim_next` does. `holds` are those
+-- that it has, 'job:fence' with a comma between them.
 -- Fly may restart a machine under its id: another nonce than that of the first claim.
 local pool, launched_at, known, known_nonce = read(key('slot', slot), 'pool',
   'launched_at', 'machine', 'nonce')
 if not pool or (known and known ~= machine) then return {'gone'} end
-local boot = ''
+local says = {known_code = known_code, lease = lease, intent = intent, near = near,
+  want = want, boot = '', holds = {}, restarted = known_nonce and known_nonce ~= nonce}
+for entry in each(holds) do says.holds[entry] = true end
 if not known then
-  boot = launched_at and string.format('%.3f', now - tonumber(launched_at)) or ''
+  if launched_at then
+    local boot = now - tonumber(launched_at)
+    says.boot = string.format('%.3f', boot)
+    measured(pool, read_pool(pool), 'boot_s', boot, 1)
+  end
   if redis.call('HEXISTS', key('pool', pool), 'held_for') == 1 then
     look_at_pool(pool, now)  -- others waited for what becomes of this machine
     call_launcher('due')
@@ -18,10 +25,9 @@ if known_nonce ~= nonce then
   redis.call('HSET', key('slot', slot), 'machine', machine, 'region', region,
     'lease', lease)
 end
-local restarted = known_nonce and known_nonce ~= nonce
-local reply = claim_next(slot, known_code, lease, boot, intent, near, restarted)
--- Not before the interrupted job was released: this very reply may be lost.
-if known_nonce ~= nonce and (reply[1] == 'job' or reply[1] == 'idle') then
+local reply = claim_next(slot, says, {})
+-- Not before the interrupted jobs were released: this very reply may be lost.
+if known_nonce ~= nonce and (reply[1] == 'jobs' or reply[1] == 'idle') then
   redis.call('HSET', key('slot', slot), 'nonce', nonce)
 end
 return reply

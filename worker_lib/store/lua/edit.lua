@@ -26,19 +26,20 @@ set_timer('j:' .. job, tonumber(expires))
 local function start_later(at)
   redis.call('HSET', record, 'due', text(at))
   may_wait_until(job, at + tonumber(pending), tonumber(timeout))
-  make_due(pool, about, job, at)
+  make_due(pool, about, at, {job})
 end
 
 if delay ~= '' and tonumber(delay) > 0 then
   if is_ready then move(job, 'queued', 'scheduled') else announce(job, status) end
   start_later(now + tonumber(delay))
 elseif delay == '' and not is_ready then
-  make_due(pool, about, job, tonumber(due))
+  make_due(pool, about, tonumber(due), {job})
   announce(job, status)
 else
   if is_ready then announce(job, 'queued') else move(job, status, 'queued') end
-  make_ready(pool, about, queue, job, order)
-  if not is_in(about.paused, queue) and not wake_idle(pool) then
+  make_ready(pool, about, queue, {order, job})
+  serve_idle(pool, about)
+  if not is_in(about.paused, queue) and count_ready(pool, about) > 0 then
     look_at_pool(pool, now)
     call_launcher('due')
   end

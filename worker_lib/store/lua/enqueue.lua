@@ -1,14 +1,18 @@
-local job, pool, task, queue, priority, delay, pending, timeout, ttl, key_wanted,
-  unique_for, tags, retry_of, code_hash, code, slot_candidate, launch_grace, max_machines,
-  linger, rule, spec, check_rights = unpack(ARGV)
-local first_field = 23  -- from there on, fields of the record and their values
--- Store a call, put it in line, and decide whether one more machine is owed for it.
--- `launch_grace` is how many seconds its caller may take to launch it (0: the caller has
--- no token), `tags` 'name=value' lines, `code` '' if this process takes it for stored.
--- Returns {'stored', job, status, slot or '', trouble, seconds to the next deadline,
---   eviction policy or ''}, {'code'} if the code is wanted, {'pool'} if the pool is, or
---   {'rights', command, refusal ...} if this user of Redis may not do what jobs need:
---   nothing was stored. `spec` is '' for a pool that is there already.
+local job, batch, start, total, delay, unique_for, tags, retry_of, code, slots, launch_grace,
+  pool_fields, spec, check_rights, shared = unpack(ARGV)
+local words = {unpack(ARGV, 16)}
+-- Store calls, put them in line, and decide whether more machines are owed for them. First
+-- of `words` come fields of the record and their values, `shared` pairs for all jobs; then
+-- a signed call for each job. The job is `job`; or, with a `batch`, there is one for each
+-- call, from the index `start` on, and `total` is '' while more of them may come.
+-- `launch_grace` is how many seconds the caller may take to launch a machine (0: it has no
+-- token), `slots` are ids for its slots (a comma between them), `tags` 'name=value' lines,
+-- `code` '' if this process takes it for stored; `spec` and `pool_fields` (JSON) describe
+-- the pool, '' if this process takes that for stored.
+-- Returns {'stored', job, status, trouble, seconds to the next deadline, eviction policy
+--   or '', slots to launch ...}, {'code'} if the code is wanted, {'pool'} if the pool is,
+--   or {'rights', command, refusal ...} if this user of Redis may not do what jobs need:
+--   nothing was stored.
 -- Asked twice, as after a lost reply, it stores nothing more and says the same. Where a
 -- job that holds the same key is not final yet, or the time is not over for which it was
 -- given, or where another call runs the job `retry_of` again, it says the same of that
@@ -17,6 +21,9 @@ local first_field = 23  -- from there on, fields of the record and their values
 -- Order within a queue: by priority, then by arrival in steps of 20 microseconds. Both
 -- fit into the 53 bits of a score until the year 2040.
 local ORDER_EPOCH, ORDER_STEPS = 1600000000, 50000
+-- Jobs of one command differ in the time of their creation, so that lists can go on
+-- between two of them.
+local CREATED_STEP = 1e-6
 
 local policy = ''
 if check_rights == '1' then
@@ -24,24 +31,36 @@ if check_rights == '1' then
   if #missing > 0 then return {'rights', unpack(missing)} end
   policy = eviction_policy()
 end
-local about, delay, pending = read_pool(pool), tonumber(delay), tonumber(pending)
-local record, created = key('job', job), NOW
+local first_call, new = 2 * shared + 1, {}
+for i = 1, first_call - 1, 2 do new[words[i]] = words[i + 1] end
+local fields = {unpack(words, 1, first_call - 1)}
+local count = #words - first_call + 1
+local pool, task, queue = new.pool, new.task, new.queue or 'default'
+local about = read_pool(pool)
+delay = tonumber(delay)
 
-local function stored(id, status, slot, since)
+local function stored(id, status, given, since)
   local first = redis.call('ZRANGE', TIMERS, 0, 0, 'WITHSCORES')[2]
   local trouble = trouble_in(pool, about, since)
-  return {'stored', id, status, slot, trouble,
-    text(tonumber(first or now + 3600) - now), policy}
+  return {'stored', id, status, trouble, text(tonumber(first or now + 3600) - now), policy,
+    unpack(given)}
+end
+
+-- Of the slots that were offered, those that an earlier answer gave away.
+local function given_before()
+  local given = {}
+  for slot in each(slots) do
+    if redis.call('HGET', key('slot', slot), 'state') == 'owed' then given[#given + 1] = slot end
+  end
+  return given
 end
 
 local function known(id)
   local status, since = read(key('job', id), 'status', 'created')
-  if not status then return nil end
-  local mine = redis.call('HGET', key('slot', slot_candidate), 'state') == 'owed'
-  return stored(id, status, mine and slot_candidate or '', since)
+  return status and stored(id, status, given_before(), since)
 end
 
-local unique = key_wanted ~= '' and unique_key(task, key_wanted)
+local unique = new.key and unique_key(task, new.key)
 if unique then
   local holder = redis.call('GET', unique)
   local same = holder and holder ~= retry_of and known(holder)
@@ -52,49 +71,77 @@ if retry_of ~= '' then
   local status = other and redis.call('HGET', key('job', other), 'status')
   if status and not FINAL[status] then return known(other) end
 end
-if spec == '' and not about.spec then return {'pool'} end
-if code_hash ~= '' and code == ''
-    and redis.call('HEXISTS', key('code', code_hash), 'body') == 0 then
+if spec == '' and not about.max then return {'pool'} end
+if new.code and code == '' and redis.call('HEXISTS', key('code', new.code), 'body') == 0 then
   return {'code'}
 end
-if redis.call('ZADD', JOBS, 'NX', created, job) == 0 then
-  local same = known(job)
-  if same then return same end
+local jobs = {job}
+if batch == '' then
+  if redis.call('ZADD', JOBS, 'NX', NOW, job) == 0 then
+    local same = known(job)
+    if same then return same end
+  end
+else
+  for i = 1, count do jobs[i] = member(batch, start + i - 1) end
+  local had = redis.call('HGET', key('batch', batch), 'stored')
+  if had and tonumber(had) >= start + count then return known(jobs[1]) end
 end
 
--- Longer than it may wait, and than an attempt that begins then.
-local wait_until = now + delay + pending
-local keep = ms(pending + delay + timeout) + DAY_MS
+-- Longer than a job may wait, and than an attempt that begins then.
+local wait_until = now + delay + new.pending
+local keep = ms(new.pending + delay + new.timeout) + DAY_MS
 -- So long the record is there for people, too, if that attempt ends it.
-local listed = keep + ms(ttl)
+local listed = keep + ms(new.ttl)
 local order = string.format('%.0f', math.floor((now - ORDER_EPOCH) * ORDER_STEPS)
-  - tonumber(priority) * PRIORITY_STEP)
-local status = delay > 0 and 'scheduled' or 'queued'
-redis.call('HSET', record, 'status', status, 'created', created, 'order', order,
-  'expires', text(wait_until), unpack(ARGV, first_field))
-redis.call('PEXPIRE', record, keep)
-set_timer('j:' .. job, wait_until)
-if code_hash ~= '' then
-  if code ~= '' then redis.call('HSET', key('code', code_hash), 'body', code) end
-  redis.call('HINCRBY', key('code', code_hash), 'jobs', 1)
-  keep_alive(key('code', code_hash), keep)
+  - (new.priority or 0) * PRIORITY_STEP)
+local status, expires = delay > 0 and 'scheduled' or 'queued', text(wait_until)
+if delay > 0 then
+  fields[#fields + 1], fields[#fields + 2] = 'due', text(now + delay)
 end
 if unique then
   redis.call('SET', unique, job, 'PX', math.max(keep, ms(unique_for)))
-  redis.call('HSET', record, 'unique_until', text(now + unique_for))
+  fields[#fields + 1], fields[#fields + 2] = 'unique_until', text(now + unique_for)
+end
+local created, lines, timers = {}, {}, {}
+for i, id in ipairs(jobs) do
+  local record, at = key('job', id), i == 1 and NOW or text(now + (i - 1) * CREATED_STEP)
+  redis.call('HSET', record, 'status', status, 'created', at, 'order', order, 'expires',
+    expires, 'call', words[first_call + i - 1], unpack(fields))
+  redis.call('PEXPIRE', record, keep)
+  local k = 2 * i
+  created[k - 1], created[k] = at, id
+  lines[k - 1], lines[k] = order, id
+  timers[k - 1], timers[k] = expires, 'j:' .. id
+end
+redis.call('ZADD', TIMERS, unpack(timers))
+if batch ~= '' then
+  redis.call('ZADD', JOBS, unpack(created))
+  local record = key('batch', batch)
+  redis.call('HSET', record, 'stored', start + count, 'total', total)
+  redis.call('HINCRBY', record, status, count)
+  if start == '0' then
+    redis.call('HSET', record, 'created', NOW, 'task', task, 'pool', pool)
+  end
+  keep_batch(batch, listed)
+end
+if new.code then
+  local body = key('code', new.code)
+  if code ~= '' then redis.call('HSET', body, 'body', code) end
+  redis.call('HINCRBY', body, 'jobs', count)
+  keep_alive(body, keep)
 end
 if retry_of ~= '' and redis.call('EXISTS', key('job', retry_of)) == 1 then
   redis.call('HSET', key('job', retry_of), 'retried_as', job)
 end
-for tag in string.gmatch(tags, '[^\n]+') do
-  list_under(key('tag', tag), job, created, listed)
-end
-if spec ~= '' and about.spec ~= spec then
+for tag in string.gmatch(tags, '[^\n]+') do list_under(key('tag', tag), listed, created) end
+if spec ~= '' then
   -- A pool that is new here does not know yet which queues are paused.
   about.paused = table.concat(redis.call('HKEYS', P .. ':paused'), ',')
-  about.rule, about.max = rule, max_machines
-  redis.call('HSET', key('pool', pool), 'spec', spec, 'max', max_machines,
-    'linger', linger, 'rule', rule, 'paused', about.paused)
+  for name, value in pairs(cjson.decode(pool_fields)) do
+    about[name] = tostring(value)
+    redis.call('HSET', key('pool', pool), name, about[name])
+  end
+  redis.call('HSET', key('pool', pool), 'spec', spec, 'paused', about.paused)
   redis.call('SADD', P .. ':pools', pool)
 end
 if now + listed / 1000 > tonumber(about.kept_until or '0') then
@@ -106,16 +153,14 @@ if now + listed / 1000 > tonumber(about.kept_until or '0') then
 end
 if clock[2] % 64 == 0 then prune(JOBS) end
 
+local given = {}
 if delay > 0 then
-  redis.call('HSET', record, 'due', text(now + delay))
-  make_due(pool, about, job, now + delay)
-  return stored(job, 'scheduled', '', created)
+  make_due(pool, about, now + delay, jobs)
+else
+  make_ready(pool, about, queue, lines)
+  if not is_in(about.paused, queue) then
+    given = serve(pool, about, slots, now + launch_grace)
+    if launch_grace == '0' and given[1] then call_launcher(given[1]) end
+  end
 end
-make_ready(pool, about, queue, job, order)
-local slot = ''
-if not is_in(about.paused, queue) and not wake_idle(pool) and slot_owed(pool, about) then
-  slot = slot_candidate
-  add_slot(pool, slot, now + tonumber(launch_grace))
-  if launch_grace == '0' then call_launcher(slot) end
-end
-return stored(job, 'queued', slot, created)
+return stored(jobs[1], begun[jobs[1]] and 'running' or status, given, NOW)

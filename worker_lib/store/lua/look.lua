@@ -14,10 +14,10 @@ local function put_in_line(job, status, pool, about)
   if status == 'queued' then
     local in_line = redis.call('ZSCORE', ready_key(pool, queue), job)
     if not in_line or not is_in(about.queues, queue) then
-      make_ready(pool, about, queue, job, order)
+      make_ready(pool, about, queue, {order, job})
     end
   elseif due and not redis.call('ZSCORE', key('due', pool), job) then
-    make_due(pool, about, job, tonumber(due))
+    make_due(pool, about, tonumber(due), {job})
   end
   if not redis.call('ZSCORE', TIMERS, 'j:' .. job) then
     set_timer('j:' .. job, tonumber(expires))
@@ -53,9 +53,11 @@ local function tend_machine(job, pool)
   local slot, fence, lease, machine, region = read(key('job', job), 'slot', 'fence', 'lease',
     'machine', 'region')
   if not slot then return end
-  if not redis.call('HGET', key('slot', slot), 'job') then
-    redis.call('HSET', key('slot', slot), 'pool', pool, 'state', 'busy', 'job', job,
-      'fence', fence, 'machine', machine, 'region', region)
+  local holds = redis.call('HGET', key('slot', slot), 'holds')
+  if not is_in(holds, job .. ':' .. fence) then
+    holds = (holds and holds ~= '') and holds .. ',' or ''
+    redis.call('HSET', key('slot', slot), 'pool', pool, 'state', 'busy', 'holds',
+      holds .. job .. ':' .. fence, 'machine', machine, 'region', region)
     redis.call('PEXPIRE', key('slot', slot), LONG_MS)
     for _, kind in ipairs({'slots', 'busy'}) do
       redis.call('SADD', key(kind, pool), slot)
@@ -63,14 +65,6 @@ local function tend_machine(job, pool)
     end
   end
   set_lost_timer(slot, lease)
-end
-
-local function outcome_of(job)
-  local outcome = ''
-  for _, element in ipairs(redis.call('LRANGE', key('out', job), 0, -1)) do
-    if #element > #outcome then outcome = element end
-  end
-  return outcome
 end
 
 local function look_at(job)
@@ -88,7 +82,7 @@ local function look_at(job)
     else
       put_in_line(job, status, pool, about)
       tend(pool, about)
-      lost = about.spec and '' or '1'
+      lost = about.max and '' or '1'
     end
   end
   local values = redis.call('HMGET', key('job', job), unpack(names))

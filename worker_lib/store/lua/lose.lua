@@ -1,9 +1,11 @@
-local slot, state, machine, fence, gone, outcome, error, cause, exit_code, most_lost,
+local slot, state, machine, holds, gone, outcome, error, cause, exit_code, most_lost,
   slot_candidate, boot_reason, tell, first_hold, most_boots = unpack(ARGV)
--- The machine of this slot is gone, or silent for too long: free the slot, and run its
--- job again or fail it with this outcome. Not if it was heard of since somebody looked:
--- then its timer is no longer the one that a sweep set, or the slot is not as it was seen
--- (`state`, `machine`, `fence`). `gone` is '1' if the machine is known to be no more.
+-- The machine of this slot is gone, or silent for too long: free the slot, and run the
+-- job that ran there again or fail it with this outcome; the others that it held wait in
+-- line again, and none of them shares a machine's time with others from now on. Not if it
+-- was heard of since somebody looked: then its timer is no longer the one that a sweep set,
+-- or the slot is not as it was seen (`state`, `machine`, `holds`). `gone` is '1' if the
+-- machine is known to be no more.
 -- A machine that was launched and never took a job has a `boot_reason` (JSON): it holds
 -- the pool's launches for `first_hold` seconds, longer each time; `most_boots` in a row end
 -- them. `tell` is '1' to tell waiters at once.
@@ -29,14 +31,13 @@ local function count_failed_boot(pool, launched_at)
   end
 end
 
-local pool, now_state, now_machine, now_fence, job, made, latched, launched_at = read(
-  key('slot', slot), 'pool', 'state', 'machine', 'fence', 'job', 'made', 'latched',
-  'launched_at')
+local pool, now_state, now_machine, now_holds, made, latched, launched_at = read(
+  key('slot', slot), 'pool', 'state', 'machine', 'holds', 'made', 'latched', 'launched_at')
 if not pool then  -- asked twice, as the first answer was lost
   return redis.call('EXISTS', key('stray', slot)) == 1 and {'lost', ''} or {'kept'}
 end
 local same_machine = (now_machine or made or '') == machine
-if now_state ~= state or not same_machine or (now_fence or '') ~= fence then
+if now_state ~= state or not same_machine or (now_holds or '') ~= holds then
   return {'kept'}
 end
 local timer = redis.call('ZSCORE', TIMERS, 's:' .. slot)
@@ -45,17 +46,21 @@ if not timer or not latched or tonumber(timer) ~= tonumber(latched) then
 end
 if gone ~= '1' then remember_stray(slot, machine) end
 free_slot(pool, slot)
-local job_fence, status = read(key('job', job or ''), 'fence', 'status')
-if status == 'running' and job_fence == fence then
-  interrupted(job, pool, tonumber(most_lost), true, outcome,
-    {error = error, cause = cause, exit_code = exit_code})
+local runs = true
+for job, fence in each_held(holds) do
+  local status, its_fence = read(key('job', job), 'status', 'fence')
+  if status == 'running' and its_fence == fence then
+    if runs then
+      interrupted(job, pool, tonumber(most_lost), true, outcome,
+        {error = error, cause = cause, exit_code = exit_code})
+    else
+      requeue(job, pool, read_pool(pool), 'alone', '1')
+    end
+  end
+  runs = false
 end
 if state == 'launching' and boot_reason ~= '' then
   count_failed_boot(pool, launched_at)
   return {'lost', ''}
 end
-if slot_owed(pool, read_pool(pool)) then
-  add_slot(pool, slot_candidate, now + 10)
-  return {'lost', slot_candidate}
-end
-return {'lost', ''}
+return {'lost', serve(pool, read_pool(pool), slot_candidate, now + 10)[1] or ''}

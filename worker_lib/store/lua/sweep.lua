@@ -3,29 +3,21 @@ local candidates = {unpack(ARGV, 2)}
 -- What is overdue, and when to look again. Another sweep may take the same matter up
 -- after `latch` seconds; `candidates` are ids for slots that are owed.
 -- Returns {seconds until the next look or '', {'launch', slot} ..., {'check', slot,
---   state, machine, pool, job, fence, seconds since it was launched} ..., {'stray',
---   slot, machine} ...}.
+--   state, machine, pool, holds, seconds since it was launched} ..., {'stray', slot,
+--   machine} ...}.
 latch = tonumber(latch)
 local used, found = 0, {}
-
-local function owe(pool, about)
-  if #candidates > used and slot_owed(pool, about) then
-    used = used + 1
-    add_slot(pool, candidates[used], now + latch)
-    found[#found + 1] = {'launch', candidates[used]}
-    return true
-  end
-end
 
 local function look_at(pool)
   local about = read_pool(pool)
   redis.call('ZREM', TIMERS, 'p:' .. pool)
   promote(pool, about)
-  for _ = 1, count_ready(pool, about) do
-    if not wake_idle(pool) then break end
-  end
   observe(pool, about)
-  while owe(pool, about) do end
+  local offered = table.concat(candidates, ',', used + 1)
+  for _, slot in ipairs(serve(pool, about, offered, now + latch)) do
+    used = used + 1
+    found[#found + 1] = {'launch', slot}
+  end
   if slot_owed(pool, about) then look_at_pool(pool, now) end  -- the candidates ran out
 end
 
@@ -43,8 +35,8 @@ local function look_for(slot)
 end
 
 local function check(slot)
-  local state, machine, pool, job, fence, launched_at, made = read(key('slot', slot),
-    'state', 'machine', 'pool', 'job', 'fence', 'launched_at', 'made')
+  local state, machine, pool, holds, launched_at, made = read(key('slot', slot), 'state',
+    'machine', 'pool', 'holds', 'launched_at', 'made')
   if not state then
     redis.call('ZREM', TIMERS, 's:' .. slot)
     return
@@ -57,8 +49,8 @@ local function check(slot)
   end
   -- As long as the timer is this one, nobody has heard of the machine.
   redis.call('HSET', key('slot', slot), 'latched', latched)
-  found[#found + 1] = {'check', slot, state, machine or made or '', pool, job or '',
-    fence or '', text(now - tonumber(launched_at or now))}
+  found[#found + 1] = {'check', slot, state, machine or made or '', pool, holds or '',
+    text(now - tonumber(launched_at or now))}
 end
 
 local kinds = {p = look_at, m = look_for, s = check, j = expire}

@@ -7,7 +7,8 @@ local running, near, later, life = 0, 0, 0, 0
 for _, member in ipairs(redis.call('ZRANGE', TIMERS, 0, -1)) do
   local kind, id = string.sub(member, 1, 1), string.sub(member, 3)
   if kind == 's' then
-    if redis.call('HGET', key('slot', id), 'state') == 'busy' then running = running + 1 end
+    local state, holds = read(key('slot', id), 'state', 'holds')
+    for _ in each(state == 'busy' and holds) do running = running + 1 end
   elseif kind == 'j' then
     local due, queue = read(key('job', id), 'due', 'queue')
     local is_paused = redis.call('HEXISTS', P .. ':paused', queue or 'default') == 1

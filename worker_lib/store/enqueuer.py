@@ -1,0 +1,138 @@
+"""Stores calls: one command for each, or for many, and no more in it than is needed."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from worker_lib.errors import JobError, StoreError
+from worker_lib.store.first_call import refused_rights, warn_of_eviction
+from worker_lib.store.keys import new_slot_id
+from worker_lib.store.new_job import BatchPart
+from worker_lib.store.replies import Stored
+from worker_lib.store.scripts import script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker_lib.store.connection import Connection
+    from worker_lib.store.new_job import NewJob
+    from worker_lib.store.scripts import Word
+
+__all__ = ["MAX_CANDIDATES", "Enqueuer"]
+
+# A slot that its caller's process has not launched by then is anyone's to launch.
+_LAUNCH_GRACE = 10.0
+# Of slots that one command may take.
+MAX_CANDIDATES = 20
+_MAX_KNOWN = 1000
+_SEND_AGAIN_AFTER = 60.0
+_NO_BATCH = BatchPart("", 0, 0)
+
+
+class Enqueuer:
+    """Sends calls to Redis, and remembers what need not be sent again.
+
+    Args:
+        connection: Runs the script.
+        prefix: Of this namespace's keys, for errors.
+    """
+
+    def __init__(self, connection: Connection, prefix: str) -> None:
+        self._connection = connection
+        self._prefix = prefix
+        self._codes_known = _Known()
+        self._pools_known = _Known()
+        self._checked = False
+
+    def store(
+        self, job: NewJob, calls: Sequence[Word], part: BatchPart = _NO_BATCH
+    ) -> Stored:
+        """Store calls, all or none; idempotent.
+
+        Raises:
+            StoreUnavailable: nothing is known to be stored.
+            StoreError: the user lacks a right that jobs need; nothing was stored.
+            JobError: it runs a job again whose code or pool Redis has forgotten.
+        """
+        lacks: set[bytes] = set()
+        verdict, *reply = self._send(job, calls, part, lacks)
+        while verdict in {b"code", b"pool"} - lacks:
+            lacks.add(verdict)
+            verdict, *reply = self._send(job, calls, part, lacks)
+        if verdict in lacks:
+            raise JobError(
+                f"job {job.retry_of} cannot be run again: Redis no longer has its "
+                f"{verdict.decode()}; call the task again",
+                job_id=job.retry_of,
+            )
+        if verdict == b"rights":
+            raise StoreError(refused_rights(reply, self._prefix))
+        self._codes_known.add(job.of("code"))
+        self._pools_known.add(job.pool)
+        told: list[Any] = [part.decode() for part in reply]
+        job_id, status, trouble, next_in, policy, *slots = told
+        if not self._checked:
+            self._checked = True
+            warn_of_eviction(policy)
+        return Stored(job_id, status, trouble, float(next_in), tuple(slots))
+
+    def _send(
+        self,
+        job: NewJob,
+        calls: Sequence[Word],
+        part: BatchPart,
+        lacks: set[bytes],
+    ) -> list[bytes]:
+        """Send calls, without what Redis has as far as this process knows.
+
+        Args:
+            lacks: What Redis has said that it lacks.
+        """
+        _, spec, fields = job.pool
+        pairs = list(job.pairs())
+        code_known = b"code" not in lacks and job.of("code") in self._codes_known
+        pool_known = b"pool" not in lacks and job.pool in self._pools_known
+        wanted = min(len(calls), MAX_CANDIDATES)
+        reply: list[bytes] = self._connection.run(
+            script("enqueue"),
+            *pairs,
+            *calls,
+            **job.named(),
+            job=job.id,
+            batch=part.id,
+            start=part.start,
+            total="" if part.total is None else part.total,
+            code=b"" if code_known else job.code,
+            slots=",".join(new_slot_id() for _ in range(wanted)),
+            launch_grace=_LAUNCH_GRACE if job.may_launch else 0,
+            pool_fields="" if pool_known else json.dumps(dict(fields)),
+            spec=b"" if pool_known else spec,
+            check_rights=int(not self._checked),
+            shared=len(pairs) // 2,
+        )
+        return reply
+
+
+class _Known:
+    """What this process takes for stored in Redis: a guess that saves sending it.
+
+    Where it is missing Redis asks for it. It is sent again once a minute all the same:
+    somebody may have changed it.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[Any, float] = {}
+
+    def __contains__(self, thing: Any) -> bool:
+        """Whether it was sent a short while ago."""
+        return self._until.get(thing, 0.0) > time.monotonic()
+
+    def add(self, thing: Any) -> None:
+        """Note what was sent, or is known to be there."""
+        if thing in self:
+            return
+        if len(self._until) >= _MAX_KNOWN:
+            self._until.clear()
+        self._until[thing] = time.monotonic() + _SEND_AGAIN_AFTER
