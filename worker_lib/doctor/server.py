@@ -70,8 +70,7 @@ class RedisServer:
         """
         wire = self._wire = self._wire or self._open()
         wire.connect()
-        wire.send(*command)
-        return wire.receive(_REPLY_TIMEOUT)
+        return wire.ask(command, _REPLY_TIMEOUT)
 
     def pings(self) -> list[float]:
         """Return the seconds that each of a few PINGs took, without the connect."""

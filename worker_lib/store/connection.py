@@ -17,7 +17,7 @@ from worker_lib.store import address
 from worker_lib.store.wire import Broken, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from worker_lib.store.scripts import Script, Word
 
@@ -76,14 +76,14 @@ class Connection:
         patience = patience or ANSWER_TIMEOUT
         began = time.monotonic()
         try:
-            with self._borrowed() as wire:
-                return wire.evaluate(script, words, patience)
+            return self._through(self._taken(), Wire.evaluate, script, words, patience)
         except Broken as error:
             # A connection that idled may have been closed by the server meanwhile.
             if time.monotonic() - began > _RESEND_WITHIN:
                 raise self._told(error) from error
-        with self._in_our_words(), self._borrowed(fresh=True) as wire:
-            return wire.evaluate_whole(script, words, patience)
+        with self._in_our_words():
+            fresh = self._made()
+            return self._through(fresh, Wire.evaluate_whole, script, words, patience)
 
     def block(self, *command: Any) -> Any:
         """Run a blocking command whose last word is its time-out, in seconds.
@@ -91,9 +91,9 @@ class Connection:
         Raises:
             StoreUnavailable: no answer came, `BLOCK_MARGIN` seconds after that.
         """
-        with self._in_our_words(), self._borrowed() as wire:
-            wire.send(*command)
-            return wire.receive(float(command[-1]) + BLOCK_MARGIN)
+        patience = float(command[-1]) + BLOCK_MARGIN
+        with self._in_our_words():
+            return self._through(self._taken(), Wire.ask, command, patience)
 
     def listen(self, channel: str, timeout: float) -> Iterator[None]:
         """Yield once when subscribed to `channel`, then at each message.
@@ -135,22 +135,21 @@ class Connection:
         while self._free:
             self._free.pop().close()
 
-    @contextlib.contextmanager
-    def _borrowed(self, *, fresh: bool = False) -> Iterator[Wire]:
-        """Yield a connection for one command and its reply."""
-        wire = self._made() if fresh else self._taken()
+    def _through(self, wire: Wire, ask: Callable[..., Any], *question: Any) -> Any:
+        """Return what comes of a question over a connection, and keep that."""
         try:
             wire.connect(CONNECT_TIMEOUT)
-            yield wire
-            self.reached = True
+            reply = ask(wire, *question)
         except StoreError:
-            raise  # after a refusal, the connection is as good as before
-        except BaseException:
-            wire.close()  # its reply may be yet to come
-            raise
-        finally:
-            if wire.fileno() >= 0:
+            if wire.fileno() >= 0:  # after a refusal it is as good as before
                 self._free.append(wire)
+            raise
+        except BaseException:
+            wire.close()  # the reply may be yet to come
+            raise
+        self.reached = True
+        self._free.append(wire)
+        return reply
 
     def _taken(self) -> Wire:
         if self._pid != os.getpid():

@@ -36,6 +36,7 @@ class _Pending:
 
 
 PENDING = _Pending()
+_OPENED = _Pending()
 
 
 def pack(command: Sequence[Word]) -> list[bytes]:
@@ -95,36 +96,56 @@ class Reader:
 
     def next(self) -> Reply | _Pending:
         """Return the next reply, a `Refused` among them; PENDING if it is not whole."""
-        while (value := self._value()) is not PENDING:
-            while self._open:
-                items, size = self._open[-1]
-                items.append(value)  # type: ignore[arg-type]  # it is not PENDING
-                if len(items) < size:
-                    break
-                value = self._open.pop()[0]
+        while True:
+            if self._open and self._fill_array():
+                value: Reply | _Pending = self._open.pop()[0]
             else:
+                value = self._value()
+            if value is PENDING:
+                return PENDING
+            if value is _OPENED:
+                continue
+            if not self._open:
                 return value
-        return PENDING
+            self._open[-1][0].append(value)  # type: ignore[arg-type]  # a whole reply
+
+    def _fill_array(self) -> bool:
+        """Read strings of the innermost array; say whether that is whole.
+
+        Nearly all replies are made of such, so they are read in a loop of their own.
+        """
+        items, size = self._open[-1]
+        data, at = self._data, self._at
+        while len(items) < size and data.startswith(b"$", at):
+            end = data.find(b"\r\n", at)
+            start = end + 2
+            stop = start + int(data[at + 1 : end]) if end > 0 else 0
+            if stop < start or stop + 2 > len(data):
+                break
+            items.append(data[start:stop])
+            at = stop + 2
+        self._at = at
+        return len(items) == size
 
     def _value(self) -> Reply | _Pending:
-        """Return the next value that is no array with items; these are opened."""
-        while True:
-            if self.room is not None:
-                return self._large_value()
-            data, at = self._data, self._at
-            end = data.find(b"\r\n", at)
-            if end < 0:
-                return PENDING
-            mark, start = data[at], end + 2
-            if mark == _DOLLAR:
-                return self._bulk(int(data[at + 1 : end]), start)
-            self._at = start
-            if mark != _STAR:
-                return _simple(mark, data[at + 1 : end])
-            size = int(data[at + 1 : end])
-            if size < 1:
-                return None if size else []
-            self._open.append(([], size))
+        """Return the next value; _OPENED for an array, which is then to be filled."""
+        if self.room is not None:
+            return self._large_value()
+        data, at = self._data, self._at
+        end = data.find(b"\r\n", at)
+        if end < 0:
+            return PENDING
+        mark, start = data[at], end + 2
+        if mark == _DOLLAR:
+            return self._bulk(int(data[at + 1 : end]), start)
+        self._at = start
+        if mark != _STAR:
+            return _simple(mark, data[at + 1 : end])
+        size = int(data[at + 1 : end])
+        if size < 1:
+            return None if size else []
+        self._open.append(([], size))
+        return _OPENED
 
     def _bulk(self, size: int, start: int) -> Reply | _Pending:
         if size < 0:

@@ -211,6 +211,12 @@ class Wire:
             head = (b"EVAL", script.source)
         self._send((*head, b"1", self._prefix, *words), patience)
 
+    def ask(self, command: Sequence[Word], patience: float) -> Reply:
+        """Send a command and return its reply, which may take `patience` seconds."""
+        self.used = True
+        self._send(command, _ANSWER_TIMEOUT)
+        return self.receive(patience)
+
     def send(self, *command: Word) -> None:
         """Send one command."""
         self.used = True
