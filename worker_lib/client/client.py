@@ -78,7 +78,7 @@ class Client:
         settings: With a Redis and a secret.
         env_digest: Returns the digest of this process's environment, at each call;
             None: the one in `settings`.
-        folder: Of the project whose local stack this is; "" if it is none.
+        folder: Returns that of the project whose local stack this is; "" if it is none.
 
     Raises:
         ConfigError: something is missing.
@@ -88,7 +88,7 @@ class Client:
         self,
         settings: Settings,
         env_digest: Callable[[], str] | None = None,
-        folder: str = "",
+        folder: Callable[[], str] = str,
     ) -> None:
         settings.require_remote()
         self.settings = settings
@@ -258,7 +258,8 @@ class Client:
         return seen
 
     def _not_found(self, job_id: str) -> JobNotFound:
-        stack = f" of the local stack of {self._folder}" if self._folder else ""
+        folder = self._folder()
+        stack = f" of the local stack of {folder}" if folder else ""
         return JobNotFound(
             f"there is no job {job_id} in namespace {self.settings.namespace!r}{stack}"
             ": it was never stored here, or ended longer ago than its result_ttl",
@@ -426,20 +427,21 @@ def default_client() -> Client:
                 from worker_lib import local  # noqa: PLC0415 - under `dev` only
 
                 settings = local.find_modules_here(settings)
-            client = Client(settings, _env_digest(settings), _folder(settings))
+            folder = partial(_folder, settings, Path.cwd())
+            client = Client(settings, _env_digest(settings), folder)
             atexit.register(_close_at_exit, client, os.getpid())
             hooks.before_report(_flush_before_report)
             _default = client
         return _default
 
 
-def _folder(settings: Settings) -> str:
-    """Return the folder whose local stack these settings lead to, or ""."""
+def _folder(settings: Settings, here: Path) -> str:
+    """Return `here` if these settings lead to its local stack, else ""."""
     if not settings.redis_url.startswith("unix:"):
         return ""
     from worker_lib.local.paths import StackPaths  # noqa: PLC0415 - not on Fly
 
-    paths = StackPaths.of(Path.cwd(), settings.runtime)
+    paths = StackPaths.of(here, settings.runtime)
     return str(paths.project) if str(paths.redis) in settings.redis_url else ""
 
 
