@@ -32,6 +32,7 @@ else:
 __all__ = [
     "Call",
     "Failure",
+    "NotPicklable",
     "bare",
     "describe",
     "dump_call",
@@ -67,6 +68,10 @@ class Call(NamedTuple):
     queue: str = ""
     headers: dict[str, str] | None = None
     items: int = 0
+
+
+class NotPicklable(ArgumentsNotEncodable, pickle.PicklingError):
+    """The same for who expects the error of `pickle`, as from a process pool."""
 
 
 class Failure(NamedTuple):
@@ -139,7 +144,7 @@ def dump_call(name: str, call: Call, *, bound: int = 0) -> bytes:
     try:
         return _dumps(tuple(call))
     except Exception as error:
-        raise ArgumentsNotEncodable(_blame(name, call, error, bound)) from error
+        raise NotPicklable(_blame(name, call, error, bound)) from error
 
 
 def load_call(body: bytes) -> Call:
@@ -156,7 +161,7 @@ def dump_code(function: Callable[..., Any]) -> bytes:
     try:
         return _dumps(function)
     except Exception as error:
-        raise ArgumentsNotEncodable(
+        raise NotPicklable(
             f"the function {function.__qualname__} cannot be sent to a machine, "
             f"because it refers to something that cannot be pickled ({error}): create "
             "that inside the function, or move the function to a module of its own"
@@ -217,7 +222,7 @@ def load_outcome(body: bytes, job_id: str) -> tuple[bool, Any]:
     """Return (True, value) or (False, exception to raise) of verified bytes."""
     try:
         good, content = pickle.loads(body)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PayloadError(
             f"the result of job {job_id} cannot be loaded here ({error}): the program "
             "that reads it needs the same modules as the machine that made it"

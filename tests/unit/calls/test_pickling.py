@@ -434,3 +434,22 @@ def test_the_traceback_begins_in_the_users_code(tmp_path: Any) -> None:
 
     assert "in fail" in failure.remote_traceback
     assert "worker_lib/pickling" not in failure.remote_traceback
+
+
+def test_what_cannot_be_pickled_is_a_pickling_error_too() -> None:
+    """As programs expect that were written for a pool of processes."""
+    with pytest.raises(pickle.PicklingError):
+        pickling.dump_call("m:f", Call((threading.Lock(),), {}, None))
+
+
+class _ExitsWhenLoaded:
+    def __reduce__(self) -> tuple[object, ...]:
+        return sys.exit, (3,)
+
+
+def test_a_result_cannot_end_the_program_that_loads_it() -> None:
+    """Neither the main thread nor one that reads results for others."""
+    body = pickling.dump_value(_ExitsWhenLoaded())
+
+    with pytest.raises(PayloadError, match="cannot be loaded here"):
+        pickling.load_outcome(body, "j1")
