@@ -185,7 +185,10 @@ def _messages(source: socket.socket) -> Iterator[tuple[bytes, object]]:
             raw = raw[used:]
 
 
-_VERBS = ("enqueue", "launch", "claim", "heartbeat", "finish", "release", "cancel")
+_VERBS = (
+    *("enqueue", "launch", "claim", "heartbeat", "finish", "release", "cancel"),
+    *("batch", "outcomes", "cancel_waiting"),
+)
 
 
 def _verb(command: object) -> str:

@@ -33,7 +33,8 @@ _PARTS = {
     **dict.fromkeys(("launch", "refuse"), (*_POOLS, "_machines")),
     **dict.fromkeys(("created", "stray"), (*_POOLS, "_machines")),
     "enqueue": (*_MOVES, "_rights"),
-    **dict.fromkeys(("cancel", "cancel_batch", "delete", "edit"), _MOVES),
+    **dict.fromkeys(("cancel", "cancel_batch", "cancel_waiting"), _MOVES),
+    **dict.fromkeys(("delete", "edit"), _MOVES),
     **dict.fromkeys(("claim", "finish", "look", "outcomes", "release"), _MOVES),
     **dict.fromkeys(("lose", "sweep"), (*_MOVES, "_machines")),
 }

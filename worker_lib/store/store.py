@@ -279,6 +279,16 @@ class Store:
         )
         return None if done < 0 else bool(done)
 
+    def cancel_waiting(self, job_ids: Sequence[str]) -> list[bool]:
+        """End those of some jobs that do not run; say for each whether that was done.
+
+        Some hundred at most, as nobody else is served meanwhile.
+        """
+        verdicts = self._connection.run(
+            script("cancel_waiting"), *job_ids, canceller=new_slot_id()
+        )
+        return [one == 1 for one in verdicts]
+
     @property
     def reached(self) -> bool:
         """Whether Redis has ever answered this process."""

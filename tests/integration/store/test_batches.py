@@ -295,3 +295,15 @@ def test_cancelling_it_goes_on_where_it_stopped(
     assert [(3, 4), (4, 8), (2, None)] == parts
     assert {"cancelled": 10} == batch.seen().counts
     assert rig.store.cancel_batch(new_batch_id(), 0, canceller) is None
+
+
+def test_only_what_waits_can_be_cancelled_alone(rig: StoreRig, batch: Batch) -> None:
+    """What runs, has ended or was never there is left as it is."""
+    stored = batch.store(3)
+    claimed(rig.machine(stored.slot))
+    ended = batch.job(2)
+    rig.store.cancel(ended)
+
+    ids = [batch.job(0), batch.job(1), ended, batch.job(7)]
+    assert [False, True, False, False] == rig.store.cancel_waiting(ids)
+    assert {"running": 1, "cancelled": 2} == batch.seen().counts

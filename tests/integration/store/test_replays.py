@@ -260,6 +260,15 @@ def cancel(rig: StoreRig) -> Echo:
     return echo
 
 
+def cancel_waiting(rig: StoreRig) -> Echo:
+    """End one job that waits; one that runs and one that is not there are left."""
+    _, running = rig.running()
+    waiting, _ = rig.enqueue()
+    echo = on_store(rig)
+    rig.store.cancel_waiting([running.id, waiting, "00"])
+    return echo
+
+
 def lose(rig: StoreRig) -> Echo:
     """Tell that a machine is gone."""
     rig.running()
@@ -271,7 +280,9 @@ def lose(rig: StoreRig) -> Echo:
     return echo
 
 
-@pytest.mark.parametrize("verb", [end_of_a_machine, release, cancel, lose, refuse])
+@pytest.mark.parametrize(
+    "verb", [end_of_a_machine, release, cancel, cancel_waiting, lose, refuse]
+)
 def test_a_verb_that_was_done_is_not_done_again(
     verb: Callable[[StoreRig], Echo], rig: StoreRig
 ) -> None:
