@@ -49,13 +49,23 @@ class Template(NamedTuple):
         return dataclasses.replace(self.new, id=job_id, record=record)
 
     def seal(self, job_id: str, call: pickling.Call) -> bytes:
-        """Return a call pickled and signed.
+        """Return a call pickled and signed; raises as `pickled` and `sealed` do."""
+        return self.sealed(job_id, self.pickled(call))
+
+    def pickled(self, call: pickling.Call) -> bytes:
+        """Return a call as bytes.
 
         Raises:
             ArgumentsNotEncodable: an argument cannot be pickled.
-            PayloadTooLarge: they are over the limit; the message names the task.
         """
-        body = pickling.dump_call(self.task, call, bound=self.bound)
+        return pickling.dump_call(self.task, call, bound=self.bound)
+
+    def sealed(self, job_id: str, body: bytes) -> bytes:
+        """Return a pickled call signed.
+
+        Raises:
+            PayloadTooLarge: it is over the limit; the message names the task.
+        """
         try:
             return self.codec.seal(
                 body, kind=codec.CALL, job_id=job_id, fence=self.place
