@@ -175,3 +175,25 @@ def test_a_machine_for_each_job_where_jobs_are_isolated(rig: StoreRig) -> None:
     look(rig)
 
     assert 30 == len(rig.slots())
+
+
+def test_no_more_are_owed_than_can_be_created_soon(rig: StoreRig) -> None:
+    """Thousands of slots that wait would only have to be looked after."""
+    rig.enqueue(max_machines=10_000, isolate=True)
+    line = {f"{number:020x}": 2**52 + number for number in range(9999)}
+    rig.redis.zadd(rig.key("ready", "pool", "default"), line)
+    look(rig)
+
+    assert 200 == len(rig.slots())
+    assert 59 < rig.timers()["p:pool"] <= 60
+    (slot, *_) = rig.slots()
+    assert "go" == rig.store.launch(slot, 10.0, WHO).verdict
+
+
+def test_the_turn_of_a_slot_is_judged_in_a_large_pool_too(rig: StoreRig) -> None:
+    """By a sample of its slots: hundreds work, and there is nothing left to do."""
+    waiting(rig, 2, run_s=0.1, boot_s=1.0)
+    (slot,) = rig.slots()
+    busy(rig, 500, running_for=0.01)
+
+    assert "unneeded" == rig.store.launch(slot, 10.0, WHO).verdict

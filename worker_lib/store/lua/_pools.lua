@@ -97,6 +97,9 @@ local WORTH, BILLED_BOOT = 5, 0.5
 local CREATE_BURST = 3
 -- Before any job has ended: as many as can be created until the first can have reported.
 local FIRST_MACHINES, FIRST_BOOT = 6, 3
+-- No more wait for their machine than Fly creates in some minutes, and no more slots are
+-- looked at one by one: whatever `max` is, no script takes long.
+local MOST_COMING, SAMPLE = 200, 100
 -- When to look again at a pool whose jobs wait for the machines that it has.
 local SOONEST_LOOK, LATEST_LOOK = 1, 60
 
@@ -156,33 +159,46 @@ local function slot_owed(pool, about)
   if ready == 0 or slots == 0 then return ready > 0 end
   local busy = redis.call('SCARD', key('busy', pool))
   if ready <= slots - busy then return false end
-  if about.isolate == '1' then return true end
   local coming, needs = slots - busy - redis.call('SCARD', key('idle', pool)),
     needs_of(about)
+  if coming >= MOST_COMING then
+    look_at_pool(pool, now + LATEST_LOOK)
+    return false
+  end
+  if about.isolate == '1' then return true end
   -- As if none of them had been created yet: `still_owed` looks closer.
   local line = math.max(0, coming - CREATE_BURST)
   return worth_it(pool, needs, ready, busy, slots, coming * needs.boot + line * line / 2,
     needs.boot + line)
 end
 
+-- How many slots of a pool wait for a machine that was launched, and the sum of the
+-- seconds until these come. Of a large pool a sample has to do.
+local function launching(pool, boot)
+  local slots = redis.call('SRANDMEMBER', key('slots', pool), SAMPLE)
+  local count, lost = 0, 0
+  for _, slot in ipairs(slots) do
+    local state, launched_at = read(key('slot', slot), 'state', 'launched_at')
+    if state == 'launching' or state == 'woken' then
+      count = count + 1
+      lost = lost + math.max(0, boot - (now - tonumber(launched_at or now)))
+    end
+  end
+  local scale = math.max(1, redis.call('SCARD', key('slots', pool)) / SAMPLE)
+  return count * scale, lost * scale
+end
+
 -- Is a machine to be made for an owed slot, now that it is its turn? As `slot_owed`, but
 -- the other slots that wait for theirs do not count.
 local function still_owed(pool, about)
-  local ready, count, busy, lost = count_ready(pool, about), 0, 0, 0
   observe(pool, about)
-  local needs = needs_of(about)
-  for _, slot in ipairs(redis.call('SMEMBERS', key('slots', pool))) do
-    local state, launched_at = read(key('slot', slot), 'state', 'launched_at')
-    if state and state ~= 'owed' then count = count + 1 end
-    if state == 'busy' then busy = busy + 1 end
-    if state == 'launching' then
-      lost = lost + math.max(0, needs.boot - (now - tonumber(launched_at or now)))
-    end
-  end
-  if ready == 0 or count == 0 then return ready > 0 end
-  if ready <= count - busy then return false end
+  local ready, needs = count_ready(pool, about), needs_of(about)
+  local busy, idle = redis.call('SCARD', key('busy', pool)), redis.call('SCARD', key('idle', pool))
+  local coming, lost = launching(pool, needs.boot)
+  if ready == 0 or busy + idle + coming == 0 then return ready > 0 end
+  if ready <= idle + coming then return false end
   return about.isolate == '1'
-    or worth_it(pool, needs, ready, busy, count, lost, needs.boot)
+    or worth_it(pool, needs, ready, busy, busy + idle + coming, lost, needs.boot)
 end
 
 local function add_slot(pool, slot, look_at)
