@@ -16,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 LINT := .style .mypy .pyright .layers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo image wheels lock test test-image interop lint $(LINT) format bench ci clean
+.PHONY: help demo image wheels lock test test-image interop lint $(LINT) format bench burst ci clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -80,6 +80,9 @@ bench: $(VENV)/.dev  ## Measure it (PEERS=huey,rq,celery,dramatiq,saq,arq: besid
 # Tests have deadlines, so the checks beside them give way.
 ci: $(VENV)/.dev  ## What CI runs
 	@$(MAKE) --no-print-directory --jobs NICE=nice test $(LINT)
+
+burst: $(VENV)/.dev  ## Play 10,000 calls at once under Fly's limits, on a virtual clock (ARGS=--help)
+	@$(NICE) $(BIN)/python -m tests.burst $(ARGS)
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) dist wheels .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
