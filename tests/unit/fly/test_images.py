@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker_lib.fly.images import image_app, parse_image
+from worker_lib.fly.images import image_app, parse_image, supersedes
 
 DIGEST = f"sha256:{'a' * 64}"
 
@@ -37,3 +37,33 @@ def test_the_app_of_an_image_is_part_of_its_name() -> None:
     """Only Fly's registry names apps."""
     assert "web" == image_app("registry.fly.io/web:v1")
     assert "" == image_app("ghcr.io/web:v1")
+
+
+EARLIER = "deployment-01JAAAAAAAAAAAAAAAAAAAAAAA"
+LATER = "deployment-01JBAAAAAAAAAAAAAAAAAAAAAA"
+
+
+@pytest.mark.parametrize(
+    ("expected", "image", "other"),
+    [
+        (True, f"registry.fly.io/web:{LATER}", f"registry.fly.io/web:{EARLIER}"),
+        (
+            True,
+            f"registry.fly.io/web:{LATER}@{DIGEST}",
+            f"registry.fly.io/web:{EARLIER}",
+        ),
+        (False, f"registry.fly.io/web:{EARLIER}", f"registry.fly.io/web:{LATER}"),
+        (False, f"registry.fly.io/web:{LATER}", f"registry.fly.io/web:{LATER}"),
+        (False, f"registry.fly.io/web:{LATER}", f"registry.fly.io/jobs:{EARLIER}"),
+        (False, f"ghcr.io/web:{LATER}", f"ghcr.io/web:{EARLIER}"),
+        (False, f"registry.fly.io/web:{LATER}", "registry.fly.io/web:v1"),
+        (False, "registry.fly.io/web:v2", "registry.fly.io/web:v1"),
+        (False, "", ""),
+        (False, "local", f"registry.fly.io/web:{EARLIER}"),
+    ],
+)
+def test_only_a_later_deployment_supersedes(
+    expected: bool, image: str, other: str
+) -> None:
+    """Of the same app, as its tag tells; anything else may be in use by somebody."""
+    assert expected is supersedes(image, other)
