@@ -49,6 +49,9 @@ def cause_of(check: Check, machine: Machine | None) -> Cause:
     Source: Machines API, "Get a Machine", `events[].request.exit_event`.
     """
     who = f"machine {check.machine_id or machine_name(check.slot)}"
+    if check.state == "parked":
+        state = machine.state if machine is not None else "unknown"
+        return Cause("lost", f"{who} did not stay parked: its state is {state}")
     event = machine.exit_event if machine is not None else None
     if event is not None and event.oom_killed:
         return Cause("out_of_memory", f"{who} ran out of memory", event.exit_code)

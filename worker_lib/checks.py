@@ -229,6 +229,7 @@ SETTINGS: dict[str, Check[Any]] = {
     "old_secret": _secret,
     "namespace": plain_name("it starts every Redis key"),
     "max_machines": whole(1, from_text=True),
+    "park": whole(0, from_text=True),
     "max_payload_bytes": whole(256 * 1024, from_text=True),
     "max_output_bytes": whole(0, from_text=True),
     "result_ttl": duration(1),

@@ -20,6 +20,7 @@ from worker_lib.fly.naming import (
     machine_name,
     owner,
 )
+from worker_lib.fly.protocol import MAX_SUSPENDED_MB, PARKING_VARIABLE
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def machine_config(
     """Return the config of one machine, in the API's words.
 
     `restart: no` and `auto_destroy` are explicit: by default a machine restarts up to
-    ten times on failure, and `auto_destroy` works only with policy `no`. The stop
+    ten times on failure, and `auto_destroy` works only with policy `no`. A machine that
+    may be parked must survive its end, so it destroys itself when it is not. The stop
     signal is explicit since it is documented two ways. There is no
     `fly_platform_version` in the metadata, so `fly deploy` leaves the machine alone.
 
@@ -146,11 +148,15 @@ def machine_config(
     """
     return {
         "image": spec["image"],
-        "env": {**spec["env"], **_environment(slot, pool, settings)},
+        "env": {
+            **spec["env"],
+            **_environment(slot, pool, settings),
+            **_parking(spec),
+        },
         "guest": spec["guest"],
         "init": {"exec": ["python", "-m", "worker_lib.runtime"]},
         "restart": {"policy": "no"},
-        "auto_destroy": True,
+        "auto_destroy": not spec.get("park"),
         "stop_config": {"signal": "SIGTERM", "timeout": _STOP_TIMEOUT},
         "metadata": {
             METADATA_SLOT: slot,
@@ -172,6 +178,7 @@ def _environment(slot: str, pool: str, settings: Settings) -> dict[str, str]:
         "WORKER_LIB_MAX_LIFETIME": str(settings.max_lifetime),
         # A task that calls tasks follows the settings of calls from outside.
         "WORKER_LIB_MAX_MACHINES": str(settings.max_machines),
+        "WORKER_LIB_PARK": str(settings.park),
         "WORKER_LIB_RESULT_TTL": str(settings.result_ttl),
         "WORKER_LIB_PENDING_TTL": str(settings.pending_ttl),
         "WORKER_LIB_BOOT_TIMEOUT": str(settings.boot_timeout),
@@ -181,6 +188,15 @@ def _environment(slot: str, pool: str, settings: Settings) -> dict[str, str]:
     if settings.hooks:  # else the machine's own secrets may name a module
         env["WORKER_LIB_HOOKS"] = settings.hooks
     return env
+
+
+def _parking(spec: dict[str, Any]) -> dict[str, str]:
+    """Return what a machine needs to know to park itself; nothing if it may not."""
+    if not spec.get("park"):
+        return {}
+    is_small = spec["guest"]["memory_mb"] <= MAX_SUSPENDED_MB
+    how = "suspend" if is_small else "stop"
+    return {PARKING_VARIABLE: f"{how} {spec['park']} {spec['park_for']:g}"}
 
 
 def _backoff(attempt: int) -> float:

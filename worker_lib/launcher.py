@@ -2,8 +2,10 @@
 
 A slot is a right to one machine, taken in Redis before the API is called. One thread
 asks Redis for permission, slot by slot: a token bucket that all processes share keeps
-to Fly's limit of creates. Up to eight threads then create machines (`creation`), and
-each outcome is recorded: the machine's id, or why the pool has to wait.
+to Fly's limit of creates. A slot whose machine is parked needs no token, and goes ahead
+of those that wait for one. Several threads then create machines (`creation`) or start
+parked ones (`starting`), and each outcome is recorded: the machine's id, or why the
+pool has to wait.
 
 Not promised: that the machine starts. The sweep looks after that.
 """
@@ -22,12 +24,15 @@ from worker_lib.creation import Creation, machine_config
 from worker_lib.errors import (
     ConfigError,
     MachineError,
+    MachineNotFound,
     MachinesApiError,
     NoCapacity,
     PayloadError,
     StoreError,
 )
 from worker_lib.logs import get_logger
+from worker_lib.own_machines import OwnMachines
+from worker_lib.starting import Start
 from worker_lib.steps import Step
 from worker_lib.trouble import credentials_of, describe
 
@@ -44,7 +49,8 @@ __all__ = ["Launcher"]
 
 log = get_logger("launcher")
 
-_MAX_CREATORS = 8
+# Parked machines are started at the same moment, as many as there are.
+_MAX_CREATORS = 20
 # Well within the time after which another process takes up a slot that waits.
 _RENEW_EVERY = 4.0
 # Seconds for which a pool's launches pause after a refusal.
@@ -85,10 +91,13 @@ class Launcher:
         self._codec = codec_
         self._settings = settings
         self._api: Machines | None = None
+        self._own = OwnMachines(lambda: self.api, settings)
         self._lock = threading.Lock()
         self._waiting: dict[str, None] = {}  # slots without permission yet, in order
         self._has_waiting = threading.Condition(self._lock)
         self._renewed_at = 0.0
+        self._told: set[str] = set()  # those of which Redis said whether one is parked
+        self._parked: set[str] = set()  # those of which one is
         self._permitted: queue.SimpleQueue[tuple[str, Launch]] = queue.SimpleQueue()
         self._creating = 0  # permitted, and not ended
         self._creators = 0
@@ -150,56 +159,81 @@ class Launcher:
                 is_unknown = not isinstance(error, StoreError)
                 facts = {"slot": slot, "error": str(error)}
                 log.warning("launch_failed", extra=facts, exc_info=is_unknown)
+                self._forget(slot)
                 self._end(Step("launch_failed", slot, reason=str(error)))
-            with self._lock:
-                del self._waiting[slot]
-                others_wait = bool(self._waiting)
-            if others_wait:  # asked sooner, Redis would refuse
-                time.sleep(min(pause, _LONGEST_WAIT))
+            if pause > 0:
+                self._pause(pause)
 
     def _first_waiting(self) -> str:
+        """Return a slot: one whose machine is parked before all others."""
         with self._has_waiting:
             self._has_waiting.wait_for(lambda: self._waiting)
-            return next(iter(self._waiting))
+            return next(iter(self._parked or self._waiting))
+
+    def _forget(self, slot: str) -> None:
+        with self._lock:
+            del self._waiting[slot]
+            self._told.discard(slot)
+            self._parked.discard(slot)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait until a machine may be created, or a slot comes whose may be started."""
+        with self._has_waiting:
+            self._has_waiting.wait_for(
+                lambda: self._parked or self._waiting.keys() - self._told, seconds
+            )
 
     def _launch(self, slot: str) -> float:
-        """Have a slot's machine created; return seconds until the next one may be."""
-        launch = self._wait_for_permission(slot)
+        """Have a slot's machine made; return seconds until one may be created."""
+        launch = self._ask(slot)
+        if launch.verdict == "wait" and launch.wait <= _LONGEST_WAIT:
+            return launch.wait  # it keeps its place
+        if launch.verdict in {"go", "start"}:
+            self._hand_over(slot, launch)
+            self._forget(slot)
+            return launch.wait
+        self._forget(slot)
         if launch.verdict == "wait":
             reason = f"not before {launch.wait:.0f} s"
             self._end(Step("launch_delayed", slot, reason=reason))
-            return 0.0
-        if launch.verdict == "unneeded":
+        else:
             self._end(Step("launch_unneeded", slot))
-            return 0.0
+        return 0.0
+
+    def _ask(self, slot: str) -> Launch:
+        others = self._others_to_tell(slot)
+        launch = self._store.launch(
+            slot,
+            _first_look(self._settings),
+            self.who,
+            probe_for=2.5 * self._settings.boot_timeout,
+            waiting=others,
+        )
+        with self._lock:
+            self._told.update(self._waiting.keys() & {slot, *others})
+            self._parked.update(self._waiting.keys() & set(launch.parked))
+        return launch
+
+    def _others_to_tell(self, slot: str) -> list[str]:
+        """Return slots that are to be told of with a question about this one.
+
+        All of them every few seconds, so that no other process takes them up; in
+        between those that are new, as the machines of some may be parked.
+        """
+        with self._lock:
+            others = [one for one in self._waiting if one != slot]
+            if time.monotonic() - self._renewed_at < _RENEW_EVERY:
+                return [one for one in others if one not in self._told]
+            self._renewed_at = time.monotonic()
+            return others
+
+    def _hand_over(self, slot: str, launch: Launch) -> None:
         with self._lock:
             self._creating += 1
             if self._creators < min(self._creating, _MAX_CREATORS):
                 self._creators += 1
                 _start_thread(self._create_permitted, "create")
         self._permitted.put((slot, launch))
-        return launch.wait
-
-    def _wait_for_permission(self, slot: str) -> Launch:
-        while True:
-            launch = self._store.launch(
-                slot,
-                _first_look(self._settings),
-                self.who,
-                probe_for=2.5 * self._settings.boot_timeout,
-                waiting=self._waiting_to_renew(),
-            )
-            if launch.verdict != "wait" or launch.wait > _LONGEST_WAIT:
-                return launch
-            time.sleep(launch.wait)
-
-    def _waiting_to_renew(self) -> list[str]:
-        """Return, every few seconds, the slots that no other process may take up."""
-        with self._lock:
-            if time.monotonic() - self._renewed_at < _RENEW_EVERY:
-                return []
-            self._renewed_at = time.monotonic()
-            return [*self._waiting][1:]
 
     def _create_permitted(self) -> None:
         # The thread stays, and with it its connection to the API.
@@ -213,6 +247,8 @@ class Launcher:
         creation = None
         try:
             spec = self._verified_spec(launch)
+            if launch.machine_id:
+                return self._start(slot, launch.machine_id)
             creation = Creation(slot, self.api, self._store.is_launching)
             return self._create_from(spec, slot, launch.pool, creation)
         except (MachineError, ConfigError) as error:
@@ -225,6 +261,39 @@ class Launcher:
             log.exception("launch_failed", extra={"slot": slot})
             reason = f"{type(error).__name__}, see the log"
             return Step("launch_failed", slot, reason=reason)
+
+    def _start(self, slot: str, machine_id: str) -> Step:
+        """Start the parked machine of a slot, or have another take its place."""
+        began = time.monotonic()
+        reason = self._start_parked(slot, machine_id)
+        if reason:
+            self._launch_instead(slot, self._store.replace(slot))
+            step = Step("machine_replaced", slot, machine_id, reason=reason)
+            log.warning(step.event, extra=step.facts)
+            return step
+        step = Step("machine_started", slot, machine_id)
+        took = round(time.monotonic() - began, 3)
+        log.info(step.event, extra={**step.facts, "start_s": took})
+        return step
+
+    def _launch_instead(self, slot: str, other: str) -> None:
+        if not other:
+            return
+        with self._lock:
+            listeners = self._listeners.get(slot, [None])
+        for listener in listeners:
+            self.launch(other, listener)
+
+    def _start_parked(self, slot: str, machine_id: str) -> str:
+        """Start it; return "", or why another has to take its place."""
+        try:
+            machine = self._own.get(machine_id)
+        except MachineNotFound as error:
+            return str(error)
+        # Whoever can write to Redis must not have any machine of the app started.
+        if self._own.ownership(slot, machine) != "ours":
+            return f"machine {machine_id} is not shown as ours"
+        return Start(slot, machine, self.api, self._store.is_launching).run()
 
     def _create_from(
         self, spec: dict[str, Any], slot: str, pool: str, creation: Creation

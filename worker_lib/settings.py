@@ -24,7 +24,7 @@ __all__ = ["Settings"]
 _INTERNAL = frozenset(
     {
         *("WORKER_LIB_SLOT", "WORKER_LIB_POOL", "WORKER_LIB_GENERATION"),
-        *("WORKER_LIB_MACHINE_ROOT", "WORKER_LIB_MACHINE_API"),
+        *("WORKER_LIB_MACHINE_ROOT", "WORKER_LIB_MACHINE_API", "WORKER_LIB_PARKING"),
     }
 )
 
@@ -56,6 +56,8 @@ class Settings:
         namespace: `WORKER_LIB_NAMESPACE`. First part of every Redis key.
         max_machines: `WORKER_LIB_MAX_MACHINES`. Machines of one pool at the same
             time, for tasks that do not say.
+        park: `WORKER_LIB_PARK`. How many machines of a pool may stay parked when it has
+            no more calls, for tasks that do not say.
         queues: `WORKER_LIB_QUEUES`. The order in which machines serve queues, for
             tasks that do not say: `high,default,low`, all of one before the next, or
             by weight, as `high=5,default=2,low=1`; others come last.
@@ -102,6 +104,7 @@ class Settings:
     old_secret: str = _env("WORKER_LIB_SECRET_OLD", secret=True)
     namespace: str = _env("WORKER_LIB_NAMESPACE", default=checks.NAMESPACE)
     max_machines: int = _env("WORKER_LIB_MAX_MACHINES", default=10)
+    park: int = _env("WORKER_LIB_PARK", default=0)
     queues: str = _env("WORKER_LIB_QUEUES", default=labels.QUEUES)
     max_payload_bytes: int = _env(
         "WORKER_LIB_MAX_PAYLOAD", default=checks.MAX_PAYLOAD_BYTES

@@ -8,6 +8,8 @@ __all__ = ["Event", "Step"]
 
 Event = Literal[
     "machine_created",
+    "machine_started",
+    "machine_replaced",
     "machine_refused",
     "launch_pending",
     "launch_delayed",
@@ -24,10 +26,11 @@ Event = Literal[
 ]
 """What was done; also the message of its log record, if it has one.
 
-`launch_pending` was handed to the launcher, which is not done with it;
-`launch_delayed` has to wait, and a later sweep takes it up; `launch_unneeded` is no
-longer owed. `machine_late` is given more time, `machine_kept` was heard of while Fly
-was asked about it, `orphan_found` has a slot that Redis does not know. After
+`machine_started` was parked before; `machine_replaced` could not be started, and
+another takes its place. `launch_pending` was handed to the launcher, which is not done
+with it; `launch_delayed` has to wait, and a later sweep takes it up; `launch_unneeded`
+is no longer owed. `machine_late` is given more time, `machine_kept` was heard of while
+Fly was asked about it, `orphan_found` has a slot that Redis does not know. After
 `destroy_failed` and `check_failed` a later sweep tries again.
 """
 

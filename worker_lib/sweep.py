@@ -7,6 +7,7 @@ decides, in one script, that a machine is lost; only then is it destroyed.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING
 from worker_lib import hooks
 from worker_lib.calls import codec, pickling
 from worker_lib.causes import boot_cause, cause_of
-from worker_lib.errors import MachineError, MachineNotFound, StoreError
+from worker_lib.errors import (
+    MachineError,
+    MachineNotFound,
+    PayloadError,
+    StoreError,
+)
+from worker_lib.fly.images import supersedes
+from worker_lib.fly.states import PARKED
 from worker_lib.logs import get_logger
 from worker_lib.own_machines import OwnMachines, created_at
 from worker_lib.steps import Step
@@ -48,6 +56,11 @@ _ORPHAN_AFTER = 600.0
 # each time; and after how many in a row there is no next one until a new call.
 _FIRST_HOLD = 5.0
 _MOST_FAILED_BOOTS = 5
+# A launcher tries for less than that, and replaces the machine then.
+_STARTS_WITHIN = 15.0
+# Of a parked machine: Redis knows how long that lasts; of one that is just doing so.
+_UNTIL_IT_ENDS, _PARKS_WITHIN = 1e9, 30.0
+_PARKS_SOON = frozenset({"stopping", "suspending"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +107,19 @@ class Sweep:
         self._launching: list[str] = []
         self._next_in: float | None = None
 
-    def take_up_overdue(self) -> None:
+    def take_up_overdue(self, *, parking: int = 0) -> None:
         """Launch, look up and destroy what is due by Redis's clock.
+
+        Args:
+            parking: Of so many pools that have parked machines, destroy these if their
+                image is no longer in use.
 
         Raises:
             StoreUnavailable: Redis cannot be reached.
         """
-        found = self._store.sweep()
+        found = self._store.sweep(parking=parking)
+        for pool, sealed in found.parking:
+            self._retire_outdated(pool, sealed)
         for stray in found.strays:
             self._destroy_stray(stray)
         waits = [self._check(check) for check in found.checks]
@@ -110,6 +129,16 @@ class Sweep:
             # These deadlines were set after Redis was asked for the next one.
             new = [*waits, self._settings.lease_ttl] if found.launches else waits
             self._next_in = min(found.next_in, *new) if new else found.next_in
+
+    def _retire_outdated(self, pool: str, sealed: bytes) -> None:
+        """Destroy a pool's parked machines if our own image is a later deployment."""
+        try:
+            spec = self._codec.open(sealed, kind=codec.SPEC, job_id=pool)
+        except PayloadError:
+            return
+        if supersedes(self._settings.image, json.loads(spec)["image"]):
+            for stray in self._store.retire(pool):
+                self._destroy_stray(stray)
 
     def reap(self) -> None:
         """Destroy machines whose slot Redis does not know, once they are old enough."""
@@ -280,6 +309,8 @@ def _more_time(check: Check, machine: Machine | None, settings: Settings) -> flo
     Only a state that is known as an end is evidence of an end: in any other the
     machine may still take a job.
     """
+    if check.state in {"parked", "starting"}:
+        return _time_of_parked(check, machine, settings)
     boot, age = settings.boot_timeout, check.age
     has_ended = machine is not None and machine.has_ended
     if check.state == "launching" and age < boot and not has_ended:
@@ -292,6 +323,24 @@ def _more_time(check: Check, machine: Machine | None, settings: Settings) -> flo
     if check.state == "idle" and age <= settings.max_lifetime:
         return settings.lease_ttl
     return 0.0
+
+
+def _time_of_parked(check: Check, machine: Machine | None, settings: Settings) -> float:
+    """Return the seconds until a look at a machine that is parked, or to be started.
+
+    0 if it is given up. One that runs though it should stand still is paid for, and
+    nobody would end it. A start may be refused for a while, with the machine shown as
+    it was.
+    """
+    if machine is None or machine.is_gone:
+        return 0.0
+    state = machine.state
+    if check.state == "starting":
+        most = _STARTS_WITHIN if state in PARKED else settings.boot_timeout
+        return max(0.0, min(most - check.age, settings.lease_ttl))
+    if state in PARKED:
+        return _UNTIL_IT_ENDS
+    return _PARKS_WITHIN if state in _PARKS_SOON else 0.0
 
 
 def _failed_boot(check: Check, machine: Machine | None) -> FailedBoot | None:

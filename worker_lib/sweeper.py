@@ -36,6 +36,8 @@ _LONGEST_WAIT = 86400.0
 # Seconds from one sweep to the next, at least.
 _MIN_PAUSE = 2.0
 _MAX_OPEN_JOBS = 10_000
+# Whether parked machines are of an old image is looked at now and then, for some pools.
+_POOLS_EVERY, _POOLS_AT_ONCE = 600.0, 20
 
 
 class Sweeper:
@@ -66,6 +68,7 @@ class Sweeper:
         self._wakeup: Wakeup | None = None  # there while the thread runs
         self._sweep_at = _NEVER
         self._swept_at = -_NEVER
+        self._look_at_pools_at = -_NEVER
         self._stopped = False
 
     def attend(self, job_id: str, next_in: float) -> None:
@@ -131,7 +134,7 @@ class Sweeper:
             StoreUnavailable: Redis cannot be reached.
         """
         sweep = self._begin()
-        sweep.take_up_overdue()
+        sweep.take_up_overdue(parking=self._pools_to_look_at())
         if sweep.has_lost_any():  # there may be others that nobody knows of
             sweep.reap()
         return sweep.report()
@@ -149,10 +152,17 @@ class Sweeper:
         """
         self._settings.require_machines()
         sweep = self._begin()
-        sweep.take_up_overdue()
+        sweep.take_up_overdue(parking=_POOLS_AT_ONCE)
         sweep.reap()
         self._launcher.flush(launch_within)
         return sweep.report()
+
+    def _pools_to_look_at(self) -> int:
+        now = time.monotonic()
+        if now < self._look_at_pools_at:
+            return 0
+        self._look_at_pools_at = now + _POOLS_EVERY
+        return _POOLS_AT_ONCE
 
     def _begin(self) -> Sweep:
         return Sweep(self._store, self._launcher, self._codec, self._settings)

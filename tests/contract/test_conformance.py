@@ -61,6 +61,7 @@ def drive(api: MachinesApi) -> set[str]:
     api.find_machine("one", metadata=made.metadata)
     api.list_machines(metadata=made.metadata, include_deleted=True)
     api.get_machine(made.id)
+    api.start_machine(made.id)
     api.destroy_machine(made.id)
     api.wait_until_destroyed(made.id, 5)
     return {name for name in seen if not name.startswith("_")}

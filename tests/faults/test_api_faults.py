@@ -334,9 +334,9 @@ def _looks(client: Client) -> list[float]:
     looks: list[float] = []
     real = client.store.sweep
 
-    def sweep() -> Any:
+    def sweep(*, parking: int = 0) -> Any:
         looks.append(time.monotonic())
-        return real()
+        return real(parking=parking)
 
     client.store.sweep = sweep  # type: ignore[method-assign]  # counts
     return looks

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -157,6 +158,14 @@ def works(ledger: str, gate: str = "", seconds: float = 0.0, value: int = 0) -> 
     time.sleep(seconds)
     _note(ledger, "end")
     return value
+
+
+@fly_task
+def draws(seed: int) -> float:
+    """Draw a random number; leave the generator in a known state."""
+    drawn = random.random()
+    random.seed(seed)
+    return drawn
 
 
 @fly_task

@@ -122,7 +122,12 @@ class StoreRig:
         store._enqueuer = Enqueuer(store._connection, self.prefix)
 
     def machine(
-        self, slot: str, machine_id: str = "", *, lease_ttl: float = 30.0
+        self,
+        slot: str,
+        machine_id: str = "",
+        *,
+        lease_ttl: float = 30.0,
+        parking: tuple[int, float] = (0, 0.0),
     ) -> RigMachine:
         """Return the verbs of a machine that holds this slot."""
         made = RigMachine(
@@ -132,6 +137,7 @@ class StoreRig:
             machine_id=machine_id or f"m-{slot}",
             region="ams",
             lease_ttl=lease_ttl,
+            parking=parking,
         )
         self._machines.append(made)
         return made
@@ -237,7 +243,7 @@ class StoreRig:
                     self.redis.zincrby(key, -seconds, member)
             for field in (
                 *("at", "hold_until", "failed_at", "trouble_at", "trouble_until"),
-                *("launched_at", "owed_at", "latched", "due_at"),
+                *("launched_at", "owed_at", "latched", "due_at", "parked_until"),
             ):
                 if name.startswith(("bucket", "pool:", "slot:")) and self.redis.hexists(
                     key, field

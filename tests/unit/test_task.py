@@ -118,6 +118,10 @@ def test_the_defaults_are_the_smallest_machine_and_one_attempt() -> None:
         ("env", {"TZ": "UTC"}, (("TZ", "UTC"),)),
         ("on_lost", "fail", "fail"),
         ("linger", "10s", 10.0),
+        ("park", 2, 2),
+        ("park", 0, 0),
+        ("park", None, None),
+        ("park_for", "2d", 172800.0),
     ],
 )
 def test_each_option_is_taken(option: str, value: Any, expected: Any) -> None:
@@ -144,6 +148,7 @@ def test_every_option_is_in_that_table_or_belongs_to_one_call() -> None:
         *("machine", "memory_mb", "region", "timeout", "retry"),
         *("max_hourly_cost", "target_latency", "isolate"),
         *("max_machines", "result_ttl", "env", "on_lost", "linger"),
+        *("park", "park_for"),
     }
 
 
@@ -188,6 +193,10 @@ def test_every_option_is_in_that_table_or_belongs_to_one_call() -> None:
         ({"target_latency": 0}, "target_latency=0: it must be 0.1 s or more"),
         ({"isolate": 1}, "isolate=1: use True or False"),
         ({"isolate": True, "linger": 5}, "so linger= does nothing"),
+        ({"isolate": True, "park": 1}, "so park= does nothing"),
+        ({"park": -1}, "park=-1: use a whole number from 0"),
+        ({"park": True}, "park=True: use a whole number"),
+        ({"park_for": 0}, "park_for=0: it must be 1 s or more"),
         ({"isolate": True, "target_latency": 5}, "so target_latency= does nothing"),
         ({"result_ttl": 0.5}, "result_ttl=0.5: it must be 1 s or more"),
         ({"env": {"A": 1}}, "env= takes names and texts; see 'A'"),

@@ -66,6 +66,9 @@ class TaskOptions:
         env: Variables of the machine, besides the app's secrets.
         on_lost: `retry` runs a job again whose machine vanished, `fail` does not.
         linger: Seconds a machine waits for another call before it ends.
+        park: How many machines of this pool may stay parked when it has no more calls,
+            to be started again instead of created; None for the setting.
+        park_for: Seconds after which one that was not needed is destroyed.
         delay: Seconds before the job may start; only of a single call.
     """
 
@@ -89,6 +92,8 @@ class TaskOptions:
     env: tuple[tuple[str, str], ...] = ()
     on_lost: str = "retry"
     linger: float = 0.0
+    park: int | None = None
+    park_for: float = 86400.0
     delay: float = 0.0
 
     @property
@@ -149,6 +154,8 @@ class DeclaredOptions(TypedDict, total=False):
     env: Mapping[str, str]
     on_lost: str
     linger: Duration
+    park: int | None
+    park_for: Duration
 
 
 class CallOptions(DeclaredOptions, total=False):
@@ -239,10 +246,13 @@ _CHECKS: dict[str, Check[Any]] = {
     "env": _environment,
     "on_lost": choice("retry", "fail"),
     "linger": duration(0.0),
+    "park": optional(whole(0)),
+    "park_for": duration(1),
     "delay": duration(0.0),
 }
 _NOT_ISOLATED = {
     "linger": "ends a machine after its job",
+    "park": "ends a machine after its job",
     "target_latency": "takes a machine for every job",
 }
 _OF_ONE_CALL: dict[str, Any] = {

@@ -88,7 +88,15 @@ def _spec(options: TaskOptions, settings: Settings) -> dict[str, Any]:
         "target": options.target_latency or 0.0,
         "linger": options.linger,
         "queues": options.queues or settings.queues,
+        **_parking(options, settings),
     }
+
+
+def _parking(options: TaskOptions, settings: Settings) -> dict[str, Any]:
+    park = settings.park if options.park is None else options.park
+    if not park or options.isolate:
+        return {}
+    return {"park": park, "park_for": options.park_for}
 
 
 def _most(options: TaskOptions, settings: Settings, regions: Sequence[str]) -> int:

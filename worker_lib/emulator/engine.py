@@ -119,7 +119,7 @@ class Engine:
 
     def _resume(self, machine: Machine) -> None:
         run = machine.run
-        if run is None:  # it was killed meanwhile, and its exit says what follows
+        if run is None or run.has_vanished:  # its exit says what follows
             return
         run.frozen = False
         if run.instance is not None:
@@ -230,6 +230,8 @@ class Engine:
             if machine.host_status != "ok" and run.intent != "destroy":
                 return  # an unreachable host reports nothing
             if run.has_vanished and run.intent == "none":
+                if machine.state == "starting":  # it was to be resumed meanwhile
+                    self._boot(machine)
                 return
             following = self._decide(machine, run, ended)
             self._record_exit(machine, run, ended, following)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from worker_lib.emulator.events import Event
 from worker_lib.emulator.identifiers import ulid
 from worker_lib.emulator.messages import failed_precondition
+from worker_lib.fly.protocol import MAX_SUSPENDED_MB
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 _IDLE = frozenset({"stopped", "suspended", "failed"})
 _BUSY = frozenset({"stopping", "suspending", "replacing", "restarting"})
 _KILL = int(signal.SIGKILL)
-_MAX_SUSPENDED_MB = 2048
 
 
 class Lifecycle:
@@ -197,8 +197,8 @@ def _check_suspendable(config: Mapping[str, Any]) -> None:
     Source: "Suspend and resume a Machine", Requirements; the text is not published.
     """
     reason, memory = "", config["guest"]["memory_mb"]
-    if memory > _MAX_SUSPENDED_MB:
-        reason = f"its memory of {memory} MB is above {_MAX_SUSPENDED_MB} MB"
+    if memory > MAX_SUSPENDED_MB:
+        reason = f"its memory of {memory} MB is above {MAX_SUSPENDED_MB} MB"
     elif config["init"].get("swap_size_mb"):
         reason = "it has swap"
     elif config.get("schedule"):

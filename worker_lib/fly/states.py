@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-__all__ = ["ENDED", "GONE", "PERSISTENT", "WAITABLE", "MachineState"]
+__all__ = ["ENDED", "GONE", "PARKED", "PERSISTENT", "WAITABLE", "MachineState"]
 
 MachineState = Literal[
     "created",
@@ -35,6 +35,9 @@ GONE: Final = frozenset(
 
 ENDED: Final = GONE | {"stopped", "failed"}
 """A machine in one of these does not run."""
+
+PARKED: Final = frozenset({"stopped", "suspended"})
+"""A machine in one of these is not paid for but for its disk, and can be started."""
 
 PERSISTENT: Final = frozenset(
     {"started", "stopped", "suspended", "failed", "destroyed"}

@@ -144,6 +144,21 @@ class MachinesApi:
         machines = map(Machine.from_json, listed.objects("a list of machines"))
         return [m for m in machines if wanted.items() <= m.metadata.items()]
 
+    def start_machine(self, machine_id: str) -> str:
+        """Start a machine that is stopped or suspended; return the state it was in.
+
+        One that runs already stays as it is. The answer does not wait for the boot.
+
+        Raises:
+            MachineNotFound: there is none any more.
+            MachineConflict: it is still stopping (`retry`: Fly goes on refusing for
+                some seconds after it is shown as stopped), or its host has no room
+                for it any more (`next_region`).
+        """
+        path = self._machines(machine_id, "start")
+        answer = self._send("POST", path).json(dict, "the machine's former state")
+        return str(answer.get("previous_state") or "")
+
     def destroy_machine(self, machine_id: str) -> None:
         """Kill and destroy a machine; one that is not there counts as destroyed."""
         path = self._machines(machine_id)

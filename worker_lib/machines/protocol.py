@@ -57,6 +57,10 @@ class Machines(Protocol):
         """Return machines with all of this metadata; the list may be stale."""
         ...
 
+    def start_machine(self, machine_id: str) -> str:
+        """Start a machine that does not run; return the state it was in."""
+        ...
+
     def destroy_machine(self, machine_id: str) -> None:
         """Kill and destroy a machine; one that is not there counts as destroyed."""
         ...

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from worker_lib.calls.codec import Codec
     from worker_lib.runtime.configuration import Configuration
     from worker_lib.runtime.frames import Frames, Progress
+    from worker_lib.runtime.park import Parking
     from worker_lib.runtime.supervisor import Supervisor
 
 # For the line on what was cut, and the signature.
@@ -33,6 +34,7 @@ def main() -> int:
         # of them needs side by side.
         child = program.fork()
         program.supervisor(child).run()
+        program.end()
     except ConfigError as error:
         return _failed(BAD_SETTINGS, error)
     except StoreError as error:
@@ -46,6 +48,7 @@ class _Program:
 
     def __init__(self, told: Configuration) -> None:
         self._told = told
+        self._parking: Parking | None = None
 
     def fork(self, close_in_child: tuple[int, ...] = ()) -> ChildProcess:
         told = self._told
@@ -61,6 +64,10 @@ class _Program:
         from worker_lib.store.machine import MachineStore  # noqa: PLC0415
 
         told, stop = self._told, Stop()
+        if told.parking:
+            from worker_lib.runtime.park import Parking  # noqa: PLC0415 - few may park
+
+            self._parking = Parking.read(told.parking)
         store = MachineStore(
             told.redis_url,
             told.namespace,
@@ -68,6 +75,7 @@ class _Program:
             machine_id=told.machine_id,
             region=told.region,
             lease_ttl=told.lease_ttl,
+            parking=self._parking.limits if self._parking else (0, 0.0),
         )
         return Supervisor(
             store,
@@ -78,7 +86,13 @@ class _Program:
             outage=Outage(store, stop, longest_pause=told.lease_ttl / 3),
             lease_ttl=told.lease_ttl,
             max_lifetime=told.max_lifetime,
+            parking=self._parking,
         )
+
+    def end(self) -> None:
+        """Leave nothing behind: a machine that may be parked outlives its process."""
+        if self._parking is not None:
+            self._parking.vanish()
 
     def serve(
         self, frames: Frames, progress: Progress, job: list[bytes] | None = None

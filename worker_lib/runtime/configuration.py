@@ -36,6 +36,7 @@ _VARIABLES: dict[str, tuple[str, Any]] = {
     "hooks": ("WORKER_LIB_HOOKS", ""),
     "machine_id": ("FLY_MACHINE_ID", ""),
     "region": ("FLY_REGION", ""),
+    "parking": ("WORKER_LIB_PARKING", ""),
 }
 
 
@@ -55,6 +56,7 @@ class Configuration(NamedTuple):
     hooks: str
     machine_id: str
     region: str
+    parking: str
 
 
 def read(environ: Mapping[str, str]) -> Configuration:

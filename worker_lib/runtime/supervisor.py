@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker_lib.runtime.outage import Outage
+    from worker_lib.runtime.park import Parking
     from worker_lib.runtime.process import ChildProcess
     from worker_lib.runtime.reports import Reports
     from worker_lib.runtime.stop import Stop
@@ -36,7 +37,9 @@ class Supervisor:
         stop: Whether the machine was asked to stop.
         outage: Sees steps through that need Redis.
         lease_ttl: Seconds.
-        max_lifetime: Seconds after which no further job is taken.
+        max_lifetime: Seconds after which no further job is taken; from a wake-up on, if
+            the machine was parked.
+        parking: How it parks; None if it may not.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Supervisor:
         outage: Outage,
         lease_ttl: float,
         max_lifetime: float,
+        parking: Parking | None = None,
     ) -> None:
         self._store = store
         self._make_child = fork
@@ -57,7 +61,9 @@ class Supervisor:
         self._stop = stop
         self._outage = outage
         self._lease_ttl = lease_ttl
+        self._max_lifetime = max_lifetime
         self._leave_at = time.monotonic() + max_lifetime
+        self._parking = parking
         self._idle_until = math.inf
         self._listening = Backoff()
         self._child: ChildProcess | None = child
@@ -71,8 +77,13 @@ class Supervisor:
         self._stop.catch_signals()
         try:
             claim = self._claim("stay")
-            while claim.verdict in {"jobs", "idle"}:
-                claim = self._work(claim.job) if claim.job else self._idle(claim.wait)
+            while claim.verdict in {"jobs", "idle", "park"}:
+                if claim.verdict == "park":
+                    claim = self._park()
+                elif claim.job:
+                    claim = self._work(claim.job)
+                else:
+                    claim = self._idle(claim.wait)
             if claim.job:
                 text = "the machine was restarted while the task ran"
                 ended = Ended("failed", "lost", text)
@@ -89,6 +100,8 @@ class Supervisor:
 
     def _work(self, job: ClaimedJob) -> Claim:
         self._idle_until = math.inf
+        if self._parking is not None:
+            self._parking.worked()
         try:
             child = self._child = self._child or self._fork()
         except OSError as error:
@@ -235,6 +248,15 @@ class Supervisor:
             if control_channel in ready and self._store.heard().kind:
                 return True
         return False
+
+    def _park(self) -> Claim:
+        """Stand still until this machine is needed again, then claim as one new."""
+        if self._parking is None or not self._parking.park(self._stop):
+            return Claim("empty")
+        self._store.wake()
+        self._leave_at = time.monotonic() + self._max_lifetime
+        self._idle_until = math.inf
+        return self._claim("stay")
 
     def _intent(self, intent: Intent) -> Intent:
         over = self._stop.asked or time.monotonic() > self._leave_at

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     # `leave_if_idle`: it has lingered long enough; `leave`: it takes no further job.
     Intent: TypeAlias = Literal["stay", "leave_if_idle", "leave"]
-    Verdict: TypeAlias = Literal["jobs", "interrupted", "none", "idle", "empty", "gone"]
+    Verdict: TypeAlias = Literal[
+        "jobs", "interrupted", "none", "idle", "park", "empty", "gone"
+    ]
 else:
     from worker_lib.records import NamedTuple
 
@@ -61,8 +63,9 @@ class Claim(NamedTuple):
     Attributes:
         verdict: `jobs`, `interrupted` (what this machine held before it was restarted:
             release it), `none` (there is nothing new; it holds jobs still), `idle`
-            (wait so many seconds), `empty` (leave; the slot is given back) or `gone`
-            (the slot is no longer ours: leave at once).
+            (wait so many seconds), `park` (stand still; the slot is kept), `empty`
+            (leave; the slot is given back) or `gone` (the slot is no longer ours:
+            leave at once).
         jobs: With `jobs` and `interrupted`, in the order in which they are to run.
         wait: With `idle`.
     """
@@ -143,6 +146,7 @@ class MachineStore:
         machine_id: Fly's id.
         region: Fly's name of where it runs.
         lease_ttl: Seconds of silence after which it counts as lost.
+        parking: How many machines of its pool may be parked, each so many seconds.
     """
 
     def __init__(
@@ -154,6 +158,7 @@ class MachineStore:
         machine_id: str,
         region: str,
         lease_ttl: float,
+        parking: tuple[int, float] = (0, 0.0),
     ) -> None:
         prefix = key_prefix(namespace)
         self.wire = Wire(url, prefix)
@@ -163,6 +168,7 @@ class MachineStore:
         self._machine_id = machine_id
         self._region = region
         self._lease = lease_ttl
+        self._parking = parking
         # Tells this start of the machine from an earlier one under the same id.
         self._nonce = new_slot_id()
         self.known_code = ""
@@ -193,6 +199,8 @@ class MachineStore:
             near=_NEAR,
             want=want,
             holds=_entries(holds),
+            park_most=self._parking[0],
+            park_for=self._parking[1],
         )
         return _claim(_array(reply))
 
@@ -331,6 +339,11 @@ class MachineStore:
     def hurry(self) -> None:
         """Wait no longer than two seconds for any answer from now on."""
         self.wire.longest = self._channel.longest = _HURRIED
+
+    def wake(self) -> None:
+        """Begin as a new boot of this machine: what it is connected to may be dead."""
+        self.close()
+        self._nonce = new_slot_id()
 
     def close(self) -> None:
         """Close both connections."""

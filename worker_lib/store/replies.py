@@ -10,8 +10,8 @@ from worker_lib.job import FIELDS, FINAL, MOVES, JobInfo, JobStatus, info_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SlotState = Literal["owed", "launching", "idle", "woken", "busy"]
-LaunchVerdict = Literal["go", "wait", "unneeded"]
+SlotState = Literal["owed", "launching", "idle", "woken", "busy", "parked", "starting"]
+LaunchVerdict = Literal["go", "start", "wait", "unneeded"]
 
 __all__ = [
     "SHOWN",
@@ -33,6 +33,7 @@ __all__ = [
     "batch_of_reply",
     "check_of",
     "ended_of",
+    "launch_of",
     "outcome_of",
     "queue_of",
     "seen_of",
@@ -127,16 +128,23 @@ class Ended(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """`go` with a pool's sealed spec, `wait` some seconds, or `unneeded`.
+    """What is to be done for a slot.
 
     Attributes:
+        verdict: `go`: create its machine; `start`: it is parked; `wait`, or `unneeded`.
+        pool: With `go` and `start`.
+        spec: The pool's, sealed; likewise.
         wait: Seconds until another machine may be created, with `go` and `wait`.
+        machine_id: The machine to start.
+        parked: Of the slots that were told of, those whose machines are parked.
     """
 
     verdict: LaunchVerdict
     pool: str = ""
     spec: bytes = b""
     wait: float = 0.0
+    machine_id: str = ""
+    parked: tuple[str, ...] = ()
 
 
 class Check(NamedTuple):
@@ -176,12 +184,18 @@ class Stray(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """What is overdue; `next_in` seconds to the next look, None if nothing is up."""
+    """What is overdue.
+
+    Attributes:
+        next_in: Seconds to the next look; None if nothing is up.
+        parking: Some pools that have parked machines, with their sealed specs.
+    """
 
     next_in: float | None
     launches: list[str]
     checks: list[Check]
     strays: list[Stray]
+    parking: list[tuple[str, bytes]]
 
 
 class Loss(NamedTuple):
@@ -311,6 +325,20 @@ def ended_of(reply: Sequence[bytes]) -> Ended | None:
 
 def _ended_member(entry: bytes) -> tuple[int, str]:
     return int(entry[:8], 16), _BY_LETTER[entry[8:].decode()]
+
+
+def launch_of(reply: Sequence[bytes]) -> Launch:
+    """Return what is to be done for a slot."""
+    verdict: Any = reply[0].decode()
+    pool, spec, machine = [*reply[3:], b"", b"", b""][:3]
+    return Launch(
+        verdict,
+        pool.decode(),
+        spec,
+        float(reply[1]),
+        machine.decode(),
+        tuple(reply[2].decode().split(",")) if reply[2] else (),
+    )
 
 
 def outcome_of(element: bytes) -> Outcome:

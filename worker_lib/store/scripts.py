@@ -25,18 +25,19 @@ __all__ = ["Script", "script"]
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "lua")
 _POOLS = ("_common", "_pools")
-_MOVES = (*_POOLS, "_lists", "_batches", "_table", "_moves", "_claim")
+_SLOTS = (*_POOLS, "_machines", "_parking")
+_MOVES = (*_SLOTS, "_lists", "_batches", "_table", "_moves", "_claim")
 # What a verb shares with others, in front of its own text.
 _PARTS = {
     **dict.fromkeys(("queues", "pause", "batch", "unfinished"), _POOLS),
     "close_batch": (*_POOLS, "_batches"),
-    **dict.fromkeys(("launch", "refuse"), (*_POOLS, "_machines")),
+    **dict.fromkeys(("launch", "refuse", "replace", "retire"), _SLOTS),
     **dict.fromkeys(("created", "stray"), (*_POOLS, "_machines")),
     "enqueue": (*_MOVES, "_rights"),
     **dict.fromkeys(("cancel", "cancel_batch", "cancel_waiting"), _MOVES),
     **dict.fromkeys(("delete", "edit"), _MOVES),
     **dict.fromkeys(("claim", "finish", "look", "outcomes", "release"), _MOVES),
-    **dict.fromkeys(("lose", "sweep"), (*_MOVES, "_machines")),
+    **dict.fromkeys(("lose", "sweep"), _MOVES),
 }
 _HEAD = b" = unpack(ARGV)\n"
 # Whatever way a verb ends that moves jobs, their batches are brought up to date.

@@ -31,6 +31,7 @@ from worker_lib.store.replies import (
     batch_of_reply,
     check_of,
     ended_of,
+    launch_of,
     outcome_of,
     queue_of,
     seen_of,
@@ -221,13 +222,7 @@ class Store:
             question=new_slot_id(),
             probe_for=probe_for,
         )
-        verdict = reply[0].decode()
-        if verdict == "wait":
-            return Launch(verdict, wait=float(reply[1]))
-        if verdict == "unneeded":
-            return Launch(verdict)
-        pool, spec, wait = reply[1:]
-        return Launch(verdict, pool=pool.decode(), spec=spec, wait=float(wait))
+        return launch_of(reply)
 
     def is_launching(self, slot: str) -> bool:
         """Say whether the machine of `slot` was launched and has not claimed yet."""
@@ -238,6 +233,23 @@ class Store:
         return bool(
             self._connection.run(script("created"), slot=slot, machine=machine_id)
         )
+
+    def replace(self, slot: str) -> str:
+        """Give up the parked machine of a slot; it is a `Stray` from then on.
+
+        Returns:
+            The slot to launch instead, or "" if none is needed.
+        """
+        reply = self._connection.run(
+            script("replace"), slot=slot, slot_candidate=new_slot_id()
+        )
+        return str(reply, "utf-8")
+
+    def retire(self, pool: str) -> list[Stray]:
+        """Give up the parked machines of a pool, which are to be destroyed."""
+        reply = self._connection.run(script("retire"), pool=pool)
+        words = [one.decode() for one in reply]
+        return [Stray(*pair) for pair in zip(words[::2], words[1::2], strict=True)]
 
     def refuse(
         self,
@@ -486,11 +498,15 @@ class Store:
         )
         return granted
 
-    def sweep(self) -> Sweep:
-        """Take up what is overdue; another sweep leaves it alone for a while."""
+    def sweep(self, *, parking: int = 0) -> Sweep:
+        """Take up what is overdue; another sweep leaves it alone for a while.
+
+        Args:
+            parking: Tell so many pools, at most, that have parked machines.
+        """
         candidates = [new_slot_id() for _ in range(MAX_CANDIDATES)]
         first, *found = self._connection.run(
-            script("sweep"), *candidates, latch=_SWEEP_LATCH
+            script("sweep"), *candidates, latch=_SWEEP_LATCH, parking=parking
         )
         launches = [one[1].decode() for one in found if one[0] == b"launch"]
         checks = [check_of(one) for one in found if one[0] == b"check"]
@@ -499,7 +515,8 @@ class Store:
             for one in found
             if one[0] == b"stray"
         ]
-        return Sweep(float(first) if first else None, launches, checks, strays)
+        pools = [(one[1].decode(), one[2]) for one in found if one[0] == b"parking"]
+        return Sweep(float(first) if first else None, launches, checks, strays, pools)
 
     def lose(
         self,

@@ -98,6 +98,41 @@ def launch(rig: StoreRig) -> Echo:
     return echo
 
 
+def parked_slot(rig: StoreRig) -> str:
+    """Return a slot whose machine is parked."""
+    _, stored = rig.enqueue()
+    machine = rig.machine(stored.slot, parking=(1, 60.0))
+    machine.report(claimed(machine), "succeeded")
+    return stored.slot
+
+
+def enqueue_with_a_parked_machine(rig: StoreRig) -> Echo:
+    """Store a call that has a machine started."""
+    slot = parked_slot(rig)
+    echo = on_store(rig)
+    assert slot == rig.store.enqueue(new_job()).slot
+    return echo
+
+
+def launch_a_parked_machine(rig: StoreRig) -> Echo:
+    """Ask whether a machine may be started."""
+    slot = parked_slot(rig)
+    rig.enqueue()
+    echo = on_store(rig)
+    rig.store.launch(slot, 10.0, "who")
+    return echo
+
+
+def replace_a_parked_machine(rig: StoreRig) -> Echo:
+    """Tell that a machine cannot be started."""
+    slot = parked_slot(rig)
+    rig.enqueue()
+    rig.store.launch(slot, 10.0, "who")
+    echo = on_store(rig)
+    assert rig.store.replace(slot)
+    return echo
+
+
 def extend(rig: StoreRig) -> Echo:
     """Put a deadline off."""
     rig.running()
@@ -178,6 +213,24 @@ def finish(rig: StoreRig) -> Echo:
     return echo
 
 
+def park(rig: StoreRig) -> Echo:
+    """Find the line empty, and be parked."""
+    _, stored = rig.enqueue()
+    machine = rig.machine(stored.slot, parking=(1, 60.0))
+    job = claimed(machine)
+    echo = on_machine(machine, rig)
+    assert "park" == machine.report(job, "succeeded")[1].verdict
+    return echo
+
+
+def retire(rig: StoreRig) -> Echo:
+    """Have parked machines destroyed."""
+    parked_slot(rig)
+    echo = on_store(rig)
+    rig.store.retire("pool")
+    return echo
+
+
 def finish_to_retry(rig: StoreRig) -> Echo:
     """Report a failure that is tried again, and take the next job."""
     machine, job = rig.running(max_machines=1)
@@ -201,7 +254,11 @@ def heartbeat(rig: StoreRig) -> Echo:
         enqueue,
         enqueue_later,
         enqueue_with_an_idle_machine,
+        enqueue_with_a_parked_machine,
         launch,
+        launch_a_parked_machine,
+        replace_a_parked_machine,
+        park,
         extend,
         remember,
         forget,
@@ -281,7 +338,7 @@ def lose(rig: StoreRig) -> Echo:
 
 
 @pytest.mark.parametrize(
-    "verb", [end_of_a_machine, release, cancel, cancel_waiting, lose, refuse]
+    "verb", [end_of_a_machine, release, cancel, cancel_waiting, lose, refuse, retire]
 )
 def test_a_verb_that_was_done_is_not_done_again(
     verb: Callable[[StoreRig], Echo], rig: StoreRig

@@ -297,7 +297,7 @@ class TestSweep:
         """Idle means idle."""
         found = rig.store.sweep()
 
-        assert (None, [], [], []) == found
+        assert (None, [], [], [], []) == found
         assert [] == rig.names()
 
     def test_a_slot_that_its_owner_did_not_launch_is_anyones(
@@ -376,7 +376,7 @@ class TestSweep:
         """They would else be looked at for ever."""
         rig.redis.zadd(rig.key("timers"), {"s:f00": 1, "p:none": 1})
 
-        assert (None, [], [], []) == rig.store.sweep()
+        assert (None, [], [], [], []) == rig.store.sweep()
         assert [] == rig.names()
 
     def test_many_matters_are_taken_up_in_turns(self, rig: StoreRig) -> None:

@@ -155,6 +155,45 @@ def test_find_takes_no_machine_that_is_gone_or_too_new(
     assert api.find_machine("jobs-1", metadata={}, refused=refused) is None
 
 
+@pytest.mark.parametrize("state", ["stopped", "suspended", "started"])
+def test_start_tells_the_state_before(
+    api: MachinesApi, fly: responses.RequestsMock, state: str
+) -> None:
+    """By which a machine that had not parked yet is told from one that will come."""
+    reply = {"previous_state": state, "migrated": False, "new_host": ""}
+    fly.post(f"{ONE}/start", json=reply)
+
+    assert state == api.start_machine("148e")
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "refusal"),
+    [
+        (404, "not_found: machine not found", "person"),
+        (412, "failed_precondition: machine still active, refusing to start", "retry"),
+        (
+            409,
+            "aborted: insufficient CPUs available to fulfill request",
+            "next_region",
+        ),
+    ],
+)
+def test_a_refused_start_tells_what_to_do(
+    api: MachinesApi,
+    fly: responses.RequestsMock,
+    status: int,
+    text: str,
+    refusal: str,
+) -> None:
+    """Ask again, or create another machine."""
+    fly.post(f"{ONE}/start", status=status, json={"error": text})
+
+    with pytest.raises(MachinesApiError) as caught:
+        api.start_machine("148e")
+
+    assert refusal == caught.value.refusal
+
+
 def test_destroy_kills_what_runs(api: MachinesApi, fly: responses.RequestsMock) -> None:
     """Without `force` Fly refuses it with 412."""
     force = query_param_matcher({"force": "true"})

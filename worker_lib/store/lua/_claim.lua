@@ -178,7 +178,8 @@ local function wait_idle(slot, pool, about, says)
   end
   if wait == 0 then
     if due_in then call_launcher('due') end
-    free_slot(pool, slot)
+    if park(pool, slot) then return {'park'} end
+    let_go(pool, slot)
     return {'empty'}
   end
   redis.call('HSET', key('slot', slot), 'state', 'idle', 'holds', '', 'known_code',
@@ -198,7 +199,7 @@ local function leave(pool, about, slot)
     call_launcher('due')
     serve_idle(pool, about)
   end
-  free_slot(pool, slot)
+  let_go(pool, slot)
   return {'empty'}
 end
 
@@ -216,7 +217,7 @@ end
 -- it has just reported or given back.
 -- Returns {'jobs', names, {values} ...}, {'interrupted', names, {values} ...} (what it held
 -- when it was restarted), {'none'} (nothing new: it holds jobs still), {'idle', seconds},
--- {'empty'} or {'gone'}. What the slot holds and the machine has not is given again: an
+-- {'park'}, {'empty'} or {'gone'}. What the slot holds and the machine has not is given again: an
 -- earlier reply was lost.
 local function claim_next(slot, says, settled)
   local pool, holds, state, machine, region, ran = read(key('slot', slot), 'pool', 'holds',
@@ -241,6 +242,9 @@ local function claim_next(slot, says, settled)
     return {says.restarted and 'interrupted' or 'jobs', unpack(told(again, says.known_code))}
   end
   local about = read_pool(pool)
+  if state == 'parked' and stays_parked(pool, slot, about, says.intent) then
+    return {'park'}
+  end
   if says.runs then measured(pool, about, 'run_s', says.seconds / says.runs, says.runs) end
   local leaves = says.intent == 'leave' or (about.isolate == '1' and ran)
   if leaves and not held.jobs[1] then return leave(pool, about, slot) end
@@ -309,8 +313,7 @@ local function serve(pool, about, candidates, look_at)
   local given = {}
   for slot in each(candidates) do
     if not slot_owed(pool, about) then break end
-    add_slot(pool, slot, look_at)
-    given[#given + 1] = slot
+    given[#given + 1] = owe_slot(pool, slot, look_at)
   end
   return given
 end

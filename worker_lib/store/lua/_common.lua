@@ -10,8 +10,10 @@
 --   paused               hash   queues that are paused, and since when
 --   slots:<pool>         set    rights to a machine; busy:<pool> those with a job
 --   idle:<pool>          set    slots whose machine waits for a call
---   slot:<id>            hash   pool, state (owed, launching, idle, woken, busy), machine,
---                               the jobs that it holds
+--   slot:<id>            hash   pool, state (owed, launching, starting, idle, woken, busy,
+--                               parked), machine, the jobs that it holds
+--   parked:<pool>        zset   slots whose machine is parked, by since when
+--   parking              set    pools that have parked machines
 --   ctl:<slot>           list   words for its machine, which blocks on it
 --   stray:<slot>         hash   machine that may live though its slot is free
 --   timers               zset   's:<slot>', 'p:<pool>', 'm:<stray>' and 'j:<job>' (a job

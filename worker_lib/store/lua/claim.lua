@@ -1,19 +1,19 @@
-local slot, machine, region, lease, known_code, intent, nonce, near, want, holds = unpack(ARGV)
+local slot, machine, region, lease, known_code, intent, nonce, near, want, holds, park_most,
+  park_for = unpack(ARGV)
 -- A machine that is up asks for jobs; returns what `claim_next` does. `holds` are those
 -- that it has, 'job:fence' with a comma between them.
 -- Fly may restart a machine under its id: another nonce than that of the first claim.
-local pool, launched_at, known, known_nonce = read(key('slot', slot), 'pool',
-  'launched_at', 'machine', 'nonce')
+-- `park_most` is how many machines of the pool may be parked, each so many seconds.
+local pool, launched_at, known, known_nonce, state = read(key('slot', slot), 'pool',
+  'launched_at', 'machine', 'nonce', 'state')
 if not pool or (known and known ~= machine) then return {'gone'} end
 local says = {known_code = known_code, lease = lease, intent = intent, near = near,
   want = want, boot = '', holds = {}, restarted = known_nonce and known_nonce ~= nonce}
 for entry in each(holds) do says.holds[entry] = true end
-if not known then
-  if launched_at then
-    local boot = now - tonumber(launched_at)
-    says.boot = string.format('%.3f', boot)
-    measured(pool, read_pool(pool), 'boot_s', boot, 1)
-  end
+if state == 'launching' or state == 'starting' then
+  local boot = now - tonumber(launched_at or now)
+  says.boot = string.format('%.3f', boot)
+  if not known then measured(pool, read_pool(pool), 'boot_s', boot, 1) end
   if redis.call('HEXISTS', key('pool', pool), 'held_for') == 1 then
     look_at_pool(pool, now)  -- others waited for what becomes of this machine
     call_launcher('due')
@@ -24,6 +24,10 @@ end
 if known_nonce ~= nonce then
   redis.call('HSET', key('slot', slot), 'machine', machine, 'region', region,
     'lease', lease)
+  if park_most ~= '0' then
+    redis.call('HSET', key('slot', slot), 'park', park_most, 'park_for', park_for)
+    redis.call('DEL', key('ctl', slot))  -- what an earlier boot was told
+  end
 end
 local reply = claim_next(slot, says, {})
 -- Not before the interrupted jobs were released: this very reply may be lost.

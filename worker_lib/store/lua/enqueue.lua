@@ -49,8 +49,9 @@ end
 -- Of the slots that were offered, those that an earlier answer gave away.
 local function given_before()
   local given = {}
-  for slot in each(slots) do
-    if redis.call('HGET', key('slot', slot), 'state') == 'owed' then given[#given + 1] = slot end
+  for candidate in each(slots) do
+    local slot = owed_as(candidate)
+    if slot ~= '' then given[#given + 1] = slot end
   end
   return given
 end

@@ -6,7 +6,7 @@ local slot, state, machine, holds, gone, outcome, error, cause, exit_code, most_
 -- was heard of since somebody looked: then its timer is no longer the one that a sweep set,
 -- or the slot is not as it was seen (`state`, `machine`, `holds`). `gone` is '1' if the
 -- machine is known to be no more.
--- A machine that was launched and never took a job has a `boot_reason` (JSON): it holds
+-- A new machine that was launched and never took a job has a `boot_reason` (JSON): it holds
 -- the pool's launches for `first_hold` seconds, longer each time; `most_boots` in a row end
 -- them. `tell` is '1' to tell waiters at once.
 -- Returns {'lost', slot to launch or ''}, or {'kept'}.
@@ -45,6 +45,7 @@ if not timer or not latched or tonumber(timer) ~= tonumber(latched) then
   return {'kept'}
 end
 if gone ~= '1' then remember_stray(slot, machine) end
+redis.call('ZREM', key('parked', pool), slot)
 free_slot(pool, slot)
 local runs = true
 for job, fence in each_held(holds) do

@@ -6,9 +6,12 @@ local slot, reason, hold, tell, who, unsure = unpack(ARGV)
 -- Returns 1, or 0 if nothing was done: the machine has come, or the slot is gone.
 local pool, state, machine, made = read(key('slot', slot), 'pool', 'state', 'machine',
   'made')
-if not pool or machine then return 0 end
-if state ~= 'owed' and state ~= 'launching' then return 0 end
+if not is_in('owed,launching,starting', state or '-') then return 0 end
 hold_pool(pool, tonumber(hold), who, reason, tell == '1')
+if machine then  -- it is parked, and stays so
+  park_again(pool, slot)
+  return 1
+end
 if unsure == '1' then remember_stray(slot, made or '') end
 free_slot(pool, slot)
 return 1

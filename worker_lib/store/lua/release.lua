@@ -22,11 +22,11 @@ if pool then
   for other, its_fence in each_held(back) do
     give_back(other, its_fence, pool, about, unpack(charge == '1' and {'alone', '1'} or {}))
   end
-  free_slot(pool, slot)
+  let_go(pool, slot)
 end
 -- Even if the job was cancelled meanwhile, others may have waited for this machine.
 pool = pool or (ours and job_pool)
 if pool and serve(pool, read_pool(pool), slot_candidate, now)[1] then
-  call_launcher(slot_candidate)
+  call_launcher('due')
 end
 return ours and 1 or 0

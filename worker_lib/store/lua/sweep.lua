@@ -1,10 +1,11 @@
-local latch = unpack(ARGV)
-local candidates = {unpack(ARGV, 2)}
+local latch, parking = unpack(ARGV)
+local candidates = {unpack(ARGV, 3)}
 -- What is overdue, and when to look again. Another sweep may take the same matter up
 -- after `latch` seconds; `candidates` are ids for slots that are owed.
 -- Returns {seconds until the next look or '', {'launch', slot} ..., {'check', slot,
 --   state, machine, pool, holds, seconds since it was launched} ..., {'stray', slot,
---   machine} ...}.
+--   machine} ..., {'parking', pool, sealed spec} ...}: at most `parking` of the pools that
+--   have parked machines, any.
 latch = tonumber(latch)
 local used, found = 0, {}
 
@@ -35,10 +36,18 @@ local function look_for(slot)
 end
 
 local function check(slot)
-  local state, machine, pool, holds, launched_at, made = read(key('slot', slot), 'state',
-    'machine', 'pool', 'holds', 'launched_at', 'made')
+  local state, machine, pool, holds, launched_at, made, parked_until = read(
+    key('slot', slot), 'state', 'machine', 'pool', 'holds', 'launched_at', 'made',
+    'parked_until')
   if not state then
     redis.call('ZREM', TIMERS, 's:' .. slot)
+    return
+  end
+  if state == 'parked' and tonumber(parked_until) <= now then
+    remember_stray(slot, machine)
+    redis.call('ZREM', key('parked', pool), slot)
+    free_slot(pool, slot)
+    look_for(slot)
     return
   end
   local latched = text(now + latch)
@@ -57,6 +66,13 @@ local kinds = {p = look_at, m = look_for, s = check, j = expire}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', TIMERS, '-inf', text(now),
     'LIMIT', 0, 50)) do
   kinds[string.sub(member, 1, 1)](string.sub(member, 3))
+end
+for _, pool in ipairs(redis.call('SRANDMEMBER', P .. ':parking', parking)) do
+  if redis.call('ZCARD', key('parked', pool)) == 0 then
+    redis.call('SREM', P .. ':parking', pool)
+  else
+    found[#found + 1] = {'parking', pool, redis.call('HGET', key('pool', pool), 'spec') or ''}
+  end
 end
 prune(JOBS)
 local first = redis.call('ZRANGE', TIMERS, 0, 0, 'WITHSCORES')[2]
