@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeAlias
 
-    from worker_lib.calls.pickling import Call
+    from worker_lib.calls.pickling import Body, Call
 
     Outcomes: TypeAlias = list[tuple[bool, Any]]
 
@@ -53,7 +53,7 @@ def run(
     return outcomes
 
 
-def dump_value(outcomes: Outcomes, task: str) -> bytes:
+def dump_value(outcomes: Outcomes, task: str) -> Body:
     """Return a chunk's outcomes as bytes; a value that cannot be pickled is a failure.
 
     Args:

@@ -20,6 +20,10 @@ import sys
 
 from worker_lib.errors import PayloadTooLarge, SignatureMismatch, UnknownVersion
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = [
     "CALL",
     "CODE",
@@ -41,7 +45,10 @@ SPEC = b"spec"
 _PLAIN = frozenset({OUTPUT, SPEC})
 _WHOSE = {CODE: "function", SPEC: "pool"}
 _FORMAT = 1
-_COMPRESSED = 1
+# By zlib, as earlier releases did it; or the size, then raw deflate: the MAC is a
+# better checksum, and where the size is known nothing grows step by step.
+_COMPRESSED, _DEFLATED = 1, 2
+_SIZE_BYTES = 8
 _HEADER_BYTES = 4
 _KEY_ID_BYTES = 4
 _MAC_BYTES = 32
@@ -50,6 +57,8 @@ _COMPRESS_FROM_BYTES = 4096
 # From here on, a copy is worth avoiding, and compression for nothing even more so.
 _LARGE_BYTES = 1 << 15
 _SAMPLES, _SAMPLE_BYTES = 8, 4096
+# What is inflated at a time, and from how much, so that what is left is copied cheaply.
+_INFLATED_BYTES, _DEFLATED_BYTES = 1 << 18, 1 << 16
 # To what compression has to get a large body's samples: it runs at some 50 MB/s.
 _WORTHWHILE = 0.5
 # What a payload may grow to, in sizes of the largest one: beyond that it is a bomb.
@@ -100,27 +109,30 @@ class Codec:
         """Show nothing of the keys."""
         return f"Codec(namespace={self._namespace.decode()!r})"
 
-    def seal(self, body: bytes, *, kind: bytes, job_id: str, fence: str = "") -> bytes:
+    def seal(
+        self, body: bytes | list[bytes], *, kind: bytes, job_id: str, fence: str = ""
+    ) -> bytes:
         """Return `body` compressed if that helps, and signed for its place.
 
         Raises:
             PayloadTooLarge: it is over the limit; the message gives both sizes.
         """
-        flags, body = _compress(body, self.max_bytes)
-        if len(body) + _BODY_AT > self.max_bytes:
+        pieces = [body] if isinstance(body, bytes) else body
+        flags, pieces, size = _compress(pieces, self.max_bytes)
+        if size + _BODY_AT > self.max_bytes:
             raise PayloadTooLarge(
-                f"the {kind.decode()} is {len(body):,} bytes after compression and "
+                f"the {kind.decode()} is {size:,} bytes after compression and "
                 f"the limit is {self.max_bytes:,}: pass a reference (an S3 key, a "
                 "path, an id) instead, or raise WORKER_LIB_MAX_PAYLOAD",
-                size_bytes=len(body),
+                size_bytes=size,
                 limit_bytes=self.max_bytes,
             )
         header = bytes((_FORMAT, *sys.version_info[:2], flags))
-        return self._signed(header, self._context(kind, job_id, fence), kind, body)
+        return self._signed(header, self._context(kind, job_id, fence), kind, pieces)
 
     def open(
         self, envelope: bytes, *, kind: bytes, job_id: str, fence: str = ""
-    ) -> bytes:
+    ) -> bytes | bytearray:
         """Return the body of an envelope that was sealed for exactly this place.
 
         Raises:
@@ -131,9 +143,11 @@ class Codec:
         """
         header, body = self._verified(envelope, kind, job_id, fence)
         _check_versions(header, kind)
-        if not header[3] & _COMPRESSED:
-            return body
-        return _decompress(body, self.max_bytes * _MAX_GROWTH)
+        if header[3] & _DEFLATED:
+            return _inflate(body, self.max_bytes * _MAX_GROWTH)
+        if header[3] & _COMPRESSED:
+            return _decompress(body, self.max_bytes * _MAX_GROWTH)
+        return body
 
     def reseal(
         self, envelope: bytes, *, kind: bytes, job_id: str, fence: str, new_job_id: str
@@ -146,7 +160,8 @@ class Codec:
             SignatureMismatch: it was not sealed for `job_id`, or it was changed.
         """
         header, body = self._verified(envelope, kind, job_id, fence)
-        return self._signed(header, self._context(kind, new_job_id, fence), kind, body)
+        context = self._context(kind, new_job_id, fence)
+        return self._signed(header, context, kind, [body])
 
     def _verified(
         self, envelope: bytes, kind: bytes, job_id: str, fence: str
@@ -157,7 +172,7 @@ class Codec:
         keys = self._keys.get(key_id)
         context = self._context(kind, job_id, fence)
         if keys is None or not hmac.compare_digest(
-            mac, _mac(keys[kind], context, header, body)
+            mac, _mac(keys[kind], context, header, [body])
         ):
             raise SignatureMismatch(
                 f"the {kind.decode()} of {whose} {job_id} in Redis is not "
@@ -166,9 +181,11 @@ class Codec:
             )
         return header, body
 
-    def _signed(self, header: bytes, context: bytes, kind: bytes, body: bytes) -> bytes:
-        mac = _mac(self._keys[self._signing][kind], context, header, body)
-        return b"".join((header, self._signing, mac, body))
+    def _signed(
+        self, header: bytes, context: bytes, kind: bytes, pieces: list[bytes]
+    ) -> bytes:
+        mac = _mac(self._keys[self._signing][kind], context, header, pieces)
+        return b"".join((header, self._signing, mac, *pieces))
 
     def _context(self, kind: bytes, job_id: str, fence: str) -> bytes:
         return b"\0".join((kind, self._namespace, job_id.encode(), fence.encode()))
@@ -185,12 +202,13 @@ def _keys_by_kind(secret: bytes) -> dict[bytes, bytes]:
     }
 
 
-def _mac(key: bytes, context: bytes, header: bytes, body: bytes) -> bytes:
+def _mac(key: bytes, context: bytes, header: bytes, pieces: list[bytes]) -> bytes:
     head = b"".join((len(context).to_bytes(4, "big"), context, header))
-    if len(body) < _LARGE_BYTES:
-        return hmac.digest(key, head + body, "sha256")
+    if len(pieces) == 1 and len(pieces[0]) < _LARGE_BYTES:
+        return hmac.digest(key, head + pieces[0], "sha256")
     stream = hmac.new(key, head, "sha256")
-    stream.update(body)  # a copy of it would cost a good part of its hash
+    for piece in pieces:  # a copy of them would cost a good part of their hash
+        stream.update(piece)
     return stream.digest()
 
 
@@ -216,25 +234,64 @@ def _check_versions(header: bytes, kind: bytes) -> None:
         )
 
 
-def _compress(body: bytes, max_bytes: int) -> tuple[int, bytes]:
-    if not _COMPRESS_FROM_BYTES <= len(body) <= max_bytes * _MAX_GROWTH:
-        return 0, body
-    must = len(body) + _BODY_AT > max_bytes
-    if not must and len(body) >= _LARGE_BYTES and not _seems_worthwhile(body):
-        return 0, body
+def _compress(pieces: list[bytes], max_bytes: int) -> tuple[int, list[bytes], int]:
+    """Return the flags of an envelope, what is to be in it, and the size of that."""
+    size = sum(map(len, pieces))
+    if not _COMPRESS_FROM_BYTES <= size <= max_bytes * _MAX_GROWTH:
+        return 0, pieces, size
+    may_stay = _LARGE_BYTES <= size <= max_bytes - _BODY_AT
+    if may_stay and not _seems_worthwhile(max(pieces, key=len)):
+        return 0, pieces, size
     import zlib  # noqa: PLC0415 - most payloads are small
 
-    smaller = zlib.compress(body, 1)
-    return (_COMPRESSED, smaller) if len(smaller) < len(body) * 0.9 else (0, body)
+    stream = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    deflated = [stream.compress(piece) for piece in pieces]
+    smaller = [size.to_bytes(_SIZE_BYTES, "big"), *deflated, stream.flush()]
+    new_size = sum(map(len, smaller))
+    if new_size < size * 0.9:
+        return _DEFLATED, smaller, new_size
+    return 0, pieces, size
 
 
 def _seems_worthwhile(body: bytes) -> bool:
     import zlib  # noqa: PLC0415 - as above
 
-    step = len(body) // _SAMPLES
-    starts = range(0, step * _SAMPLES, step)
-    samples = b"".join(body[at : at + _SAMPLE_BYTES] for at in starts)
+    step = max(1, len(body) // _SAMPLES)
+    samples = b"".join(
+        body[at : at + _SAMPLE_BYTES] for at in range(0, step * _SAMPLES, step)
+    )
     return len(zlib.compress(samples, 1)) < len(samples) * _WORTHWHILE
+
+
+def _inflate(body: bytes, limit: int) -> bytearray:
+    size = int.from_bytes(body[:_SIZE_BYTES], "big")
+    if size > limit:
+        raise _grown(limit)
+    plain, filled = bytearray(size), 0
+    for part in _inflated(memoryview(body)[_SIZE_BYTES:]):
+        if filled + len(part) > size:
+            raise _grown(size)
+        plain[filled : filled + len(part)] = part
+        filled += len(part)
+    del plain[filled:]
+    return plain
+
+
+def _inflated(deflated: memoryview) -> Iterator[bytes]:
+    """Yield what is deflated, little at a time: bytes that grow would be copied."""
+    import zlib  # noqa: PLC0415 - most payloads are small
+
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    for at in range(0, len(deflated), _DEFLATED_BYTES):
+        data: bytes | memoryview = deflated[at : at + _DEFLATED_BYTES]
+        while data:
+            yield stream.decompress(data, _INFLATED_BYTES)
+            data = stream.unconsumed_tail
+    yield stream.flush()
+
+
+def _grown(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"a payload grows beyond {limit:,} bytes: refused")
 
 
 def _decompress(body: bytes, limit: int) -> bytes:
@@ -243,5 +300,5 @@ def _decompress(body: bytes, limit: int) -> bytes:
     stream = zlib.decompressobj()
     plain = stream.decompress(body, limit)
     if not stream.eof:
-        raise PayloadTooLarge(f"a payload grows beyond {limit:,} bytes: refused")
+        raise _grown(limit)
     return plain

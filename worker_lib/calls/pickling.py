@@ -22,10 +22,13 @@ from worker_lib.printable import printable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, NamedTuple
+    from typing import Any, NamedTuple, TypeAlias
 
     from worker_lib.errors import FailureKind
     from worker_lib.retry import Retry
+
+    # Pieces are bytes in a row: to put large ones together is left to who sends them.
+    Body: TypeAlias = bytes | list[bytes]
 else:
     from worker_lib.records import NamedTuple
 
@@ -45,6 +48,7 @@ __all__ = [
     "rebuild",
     "reference",
     "resolve",
+    "whole",
 ]
 
 _MAX_TEXT = 10_000
@@ -132,7 +136,7 @@ def resolve(name: str) -> Callable[..., Any]:
     return function
 
 
-def dump_call(name: str, call: Call, *, bound: int = 0) -> bytes:
+def dump_call(name: str, call: Call, *, bound: int = 0) -> Body:
     """Return a call as bytes.
 
     Args:
@@ -147,7 +151,7 @@ def dump_call(name: str, call: Call, *, bound: int = 0) -> bytes:
         raise NotPicklable(_blame(name, call, error, bound)) from error
 
 
-def load_call(body: bytes) -> Call:
+def load_call(body: bytes | bytearray) -> Call:
     """Return the call of verified bytes."""
     return Call(*pickle.loads(body))
 
@@ -159,7 +163,7 @@ def dump_code(function: Callable[..., Any]) -> bytes:
         ArgumentsNotEncodable: it refers to something that cannot be pickled.
     """
     try:
-        return _dumps(function)
+        return whole(_dumps(function))
     except Exception as error:
         raise NotPicklable(
             f"the function {function.__qualname__} cannot be sent to a machine, "
@@ -168,13 +172,18 @@ def dump_code(function: Callable[..., Any]) -> bytes:
         ) from error
 
 
-def load_code(body: bytes) -> Callable[..., Any]:
+def whole(body: Body) -> bytes:
+    """Return what was dumped as one piece."""
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
+def load_code(body: bytes | bytearray) -> Callable[..., Any]:
     """Return the function of verified bytes."""
     function: Callable[..., Any] = pickle.loads(body)
     return function
 
 
-def dump_value(value: object, task: str = "the task") -> bytes:
+def dump_value(value: object, task: str = "the task") -> Body:
     """Return a successful outcome of this task as bytes.
 
     Raises:
@@ -218,7 +227,7 @@ def dump_failure(failure: Failure) -> bytes:
     return pickle.dumps((False, tuple(safe)))
 
 
-def load_outcome(body: bytes, job_id: str) -> tuple[bool, Any]:
+def load_outcome(body: bytes | bytearray, job_id: str) -> tuple[bool, Any]:
     """Return (True, value) or (False, exception to raise) of verified bytes."""
     try:
         good, content = pickle.loads(body)
@@ -292,33 +301,37 @@ class _Pieces(list[bytes]):
 
     write = list.append
 
+    @property
+    def body(self) -> Body:
+        return self[0] if len(self) == 1 else self
 
-def _dumps(value: object) -> bytes:
+
+def _dumps(value: object) -> Body:
     import cloudpickle  # noqa: PLC0415 - the machine rarely needs it
 
     pieces = _Pieces()
     cloudpickle.Pickler(pieces).dump(value)
-    return b"".join(pieces)
+    return pieces.body
 
 
-def _dumps_cheaply(value: object) -> bytes:
+def _dumps_cheaply(value: object) -> Body:
     # cloudpickle costs a machine tens of milliseconds to import. Where it has been
     # imported already it is used, since only it knows functions sent by value.
     if "cloudpickle" in sys.modules:
         return _dumps(value)
+    pieces = _Pieces()
     try:
-        pieces = _Pieces()
         pickle.Pickler(pieces).dump(value)
-        return b"".join(pieces)
     except Exception:  # noqa: BLE001 - whatever pickle cannot do, try the other
         return _dumps(value)
+    return pieces.body
 
 
 def _dump_exception(error: BaseException) -> tuple[bytes, str]:
     """Return an exception as bytes, or b"" and why it cannot travel."""
     bare_error = error.with_traceback(None)
     try:
-        data = _dumps_cheaply(bare_error)
+        data = whole(_dumps_cheaply(bare_error))
     except Exception as cause:  # noqa: BLE001 - it may hold anything
         return b"", _why("it cannot be pickled", cause)
     try:

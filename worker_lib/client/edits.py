@@ -188,9 +188,9 @@ class Edits:
             call = call._replace(kwargs=dict(changes.kwargs))
         if not record.get("code"):
             _check_signature(task, call)
-        body = pickling.dump_call(task, call)
+        new = pickling.dump_call(task, call)
         try:
-            return self._codec.seal(body, kind=codec.CALL, job_id=job_id, fence=place)
+            return self._codec.seal(new, kind=codec.CALL, job_id=job_id, fence=place)
         except PayloadTooLarge as error:
             raise error.of(task) from None
 
@@ -209,7 +209,7 @@ def _place(record: Mapping[str, bytes]) -> str:
     )
 
 
-def _loaded(body: bytes, job_id: str) -> pickling.Call:
+def _loaded(body: bytes | bytearray, job_id: str) -> pickling.Call:
     try:
         return pickling.load_call(body)
     except Exception as error:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from worker_lib.calls.codec import Codec
-    from worker_lib.calls.pickling import Call, Failure
+    from worker_lib.calls.pickling import Body, Call, Failure
     from worker_lib.errors import FailureKind
     from worker_lib.retry import Retry
     from worker_lib.runtime.frames import Frames, Progress
@@ -211,7 +211,7 @@ class Child:
 
     def _succeeded(
         self,
-        dump: Callable[[], bytes],
+        dump: Callable[[], Body],
         place: dict[str, str],
         task: str,
         events: RunEvents,
@@ -255,7 +255,7 @@ def _has_retry(retry: Retry, events: RunEvents, error: Exception) -> bool:
     return events.is_followed("error", retry=retry.wants(error))
 
 
-def _dumped(value: Any, task: str, *, is_chunk: bool) -> bytes:
+def _dumped(value: Any, task: str, *, is_chunk: bool) -> Body:
     if not is_chunk:
         return pickling.dump_value(value, task)
     from worker_lib.calls import chunks  # noqa: PLC0415 - as above

@@ -15,7 +15,7 @@ from worker_lib.errors import ArgumentsNotEncodable, JobFailed, PayloadError
 def chunk(*items: tuple[Any, ...]) -> Call:
     """Return calls as a chunk, as a machine loads it."""
     call = Call(list(items), {}, None, items=len(items))
-    return pickling.load_call(pickling.dump_call("m:f", call))
+    return pickling.load_call(pickling.whole(pickling.dump_call("m:f", call)))
 
 
 def never(_error: Exception) -> bool:
@@ -25,8 +25,8 @@ def never(_error: Exception) -> bool:
 
 def outcomes_of(run_one: Any, *items: tuple[Any, ...]) -> list[tuple[bool, Any]]:
     """Return what the caller loads of a chunk that ran to its end."""
-    body = chunks.dump_value(chunks.run(chunk(*items), run_one, never), "m:f")
-    good, value = pickling.load_outcome(body, "j1")
+    dumped = chunks.dump_value(chunks.run(chunk(*items), run_one, never), "m:f")
+    good, value = pickling.load_outcome(pickling.whole(dumped), "j1")
     assert good
     return chunks.load_value(value, "j1")
 

@@ -79,6 +79,41 @@ def test_large_bodies_that_shrink_little_are_not_compressed_for_it(
     assert noise == make().open(sealed, kind=CALL, job_id="j1")
 
 
+def test_a_body_in_pieces_is_sealed_as_one_is() -> None:
+    """Small or large, compressed or not; and opened in one."""
+    noise = random.Random(1).randbytes(100_000)
+    for whole in (b"some text", b"to be, or not " * 9_000, noise):
+        at = len(whole) // 3
+        pieces = [whole[:1], whole[1:at], whole[at:]]
+        sealed = make().seal(pieces, kind=CALL, job_id="j1")
+
+        assert sealed == make().seal(whole, kind=CALL, job_id="j1")
+        assert whole == make().open(sealed, kind=CALL, job_id="j1")
+
+
+def test_what_earlier_releases_compressed_is_opened() -> None:
+    """Jobs wait for days, and an upgrade must not lose them."""
+    body = b"to be, or not to be %d " * 5_000
+    old = forge(zlib.compress(body, 1), header=header(1))
+
+    assert body == make().open(old, kind=CALL, job_id="j1")
+
+
+@pytest.mark.parametrize("told", [0, 1_000, 9_000_000, 1 << 63])
+def test_a_body_that_inflates_beyond_what_it_tells_is_refused(told: int) -> None:
+    """Or tells of more than there may be: nothing grows without bounds."""
+    stream = zlib.compressobj(1, wbits=-15)
+    deflated = stream.compress(bytes(100_000)) + stream.flush()
+    bomb = forge(told.to_bytes(8, "big") + deflated, header=header(2))
+
+    tracemalloc.start()
+    with pytest.raises(PayloadTooLarge, match="grows beyond"):
+        make().open(bomb, kind=CALL, job_id="j1")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
 def test_a_body_over_the_limit_is_compressed_whatever_its_samples_say() -> None:
     """Nothing that fits compressed is refused."""
     noise = random.Random(1).randbytes(400_000)

@@ -130,7 +130,7 @@ def test_a_call_comes_back_with_its_policy() -> None:
     """Arguments by place and by name, and which exceptions are retried."""
     call = Call((1, [2]), {"three": {3}}, Retry(on=(OSError,)))
 
-    assert call == pickling.load_call(pickling.dump_call("m:f", call))
+    assert call == pickling.load_call(pickling.whole(pickling.dump_call("m:f", call)))
 
 
 def test_code_by_value_brings_its_closure_along() -> None:
@@ -216,7 +216,9 @@ def test_a_function_that_holds_a_lock_is_named_with_a_remedy() -> None:
 )
 def test_a_value_comes_back(value: Any) -> None:
     """Whatever can be pickled, functions by value among it."""
-    good, again = pickling.load_outcome(pickling.dump_value(value, "m:f"), "j1")
+    good, again = pickling.load_outcome(
+        pickling.whole(pickling.dump_value(value, "m:f")), "j1"
+    )
 
     assert good
     assert value == again or again() == value()
