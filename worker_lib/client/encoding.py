@@ -15,6 +15,7 @@ from worker_lib.store.new_job import NewJob
 if TYPE_CHECKING:
     from worker_lib.calls.codec import Codec
     from worker_lib.calls.options import TaskOptions
+    from worker_lib.calls.pickling import Body
     from worker_lib.settings import Settings
     from worker_lib.task import Task
 
@@ -52,7 +53,7 @@ class Template(NamedTuple):
         """Return a call pickled and signed; raises as `pickled` and `sealed` do."""
         return self.sealed(job_id, self.pickled(call))
 
-    def pickled(self, call: pickling.Call) -> bytes:
+    def pickled(self, call: pickling.Call) -> Body:
         """Return a call as bytes.
 
         Raises:
@@ -60,7 +61,7 @@ class Template(NamedTuple):
         """
         return pickling.dump_call(self.task, call, bound=self.bound)
 
-    def sealed(self, job_id: str, body: bytes) -> bytes:
+    def sealed(self, job_id: str, body: Body) -> bytes:
         """Return a pickled call signed.
 
         Raises:

@@ -451,7 +451,7 @@ class _ExitsWhenLoaded:
 
 def test_a_result_cannot_end_the_program_that_loads_it() -> None:
     """Neither the main thread nor one that reads results for others."""
-    body = pickling.dump_value(_ExitsWhenLoaded())
+    body = pickling.whole(pickling.dump_value(_ExitsWhenLoaded()))
 
     with pytest.raises(PayloadError, match="cannot be loaded here"):
         pickling.load_outcome(body, "j1")
