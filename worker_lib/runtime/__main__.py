@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from worker_lib.calls.codec import Codec
     from worker_lib.runtime.configuration import Configuration
-    from worker_lib.runtime.frames import Frames, Progress
+    from worker_lib.runtime.frames import Channels
     from worker_lib.runtime.park import Parking
     from worker_lib.runtime.supervisor import Supervisor
 
@@ -94,13 +94,11 @@ class _Program:
         if self._parking is not None:
             self._parking.vanish()
 
-    def serve(
-        self, frames: Frames, progress: Progress, job: list[bytes] | None = None
-    ) -> None:
+    def serve(self, channels: Channels, job: list[bytes] | None = None) -> None:
         from worker_lib.runtime.child import Child  # noqa: PLC0415 - in the child only
 
         told = self._told
-        Child(frames, progress, self._codec(), told.pool, told.hooks).serve(job)
+        Child(channels, self._codec(), told.pool, told.hooks).serve(job)
 
     def _codec(self) -> Codec:
         from worker_lib.calls.codec import Codec  # noqa: PLC0415 - the supervisor needs none
@@ -113,9 +111,9 @@ class _Program:
         )
 
 
-def go_on(frames: Frames, progress: Progress, job: list[bytes]) -> None:
+def go_on(channels: Channels, job: list[bytes]) -> None:
     """Serve as a child that has started anew, and has a job already."""
-    _Program(read(os.environ)).serve(frames, progress, job)
+    _Program(read(os.environ)).serve(channels, job)
 
 
 def _failed(exit_code: int, error: Exception) -> int:

@@ -17,7 +17,8 @@ from worker_lib.runtime.events import Interrupted, OutOfTime, RunEvents
 from worker_lib.runtime.fresh import Sources
 from worker_lib.runtime.functions import Functions
 from worker_lib.runtime.meter import Meter
-from worker_lib.runtime.process import CHANNEL_LOST, NEW_OUTPUT
+from worker_lib.runtime.permits import GO
+from worker_lib.runtime.process import CHANNEL_LOST, KNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from worker_lib.calls.pickling import Body, Call, Failure
     from worker_lib.errors import FailureKind
     from worker_lib.retry import Retry
-    from worker_lib.runtime.frames import Frames, Progress
+    from worker_lib.runtime.frames import Channels
 
 __all__ = ["OUT_OF_TIME", "Child"]
 
@@ -36,14 +37,19 @@ __all__ = ["OUT_OF_TIME", "Child"]
 OUT_OF_TIME = signal.SIGXCPU
 # What the supervisor asked the attempt to end for; "" while it has not.
 _stopped_by = ""
+# Between two jobs a signal has come too late for the one it was meant for.
+_at_work = False
+
+
+class _Forgotten(Exception):
+    """The code of a function is not kept, or not any more: it must be sent again."""
 
 
 class Child:
     """Runs jobs that the supervisor sends, one after the other.
 
     Args:
-        frames: To and from the supervisor.
-        progress: To the supervisor.
+        channels: To and from the supervisor.
         codec_: Verifies calls and signs outcomes.
         pool: Of this machine, as its sealed spec says.
         hooks_module: To import before the first job; "" for none.
@@ -51,14 +57,14 @@ class Child:
 
     def __init__(
         self,
-        frames: Frames,
-        progress: Progress,
+        channels: Channels,
         codec_: Codec,
         pool: str,
         hooks_module: str = "",
     ) -> None:
-        self._frames = frames
-        self._progress = progress
+        self._channels = channels
+        self._frames = channels.frames
+        self._progress = channels.progress
         self._codec = codec_
         self._pool = pool
         self._hooks_module = hooks_module
@@ -80,36 +86,46 @@ class Child:
         signal.signal(OUT_OF_TIME, _raise_out_of_time)
         with context.loading(self._hooks_module):
             hooks.load_on_machine(self._hooks_module)
-        meter = Meter()
+        meter, marks = Meter(), streams.Marks(self._channels.marker)
         frame = job or self._next()
         while frame is not None:
-            meter.begin()
-            done = self._run_from_disk(frame)
-            # In this order: what a thread prints from here on belongs to no job.
-            streams.leave_threads()
-            streams.flush()
-            self._answer(*done, meter.end().packed(), self._kept(frame))
+            self._work(frame, meter, marks)
             frame = self._next()
 
     def _next(self) -> list[bytes] | None:
-        """Return the next job; None once the supervisor is gone."""
-        while (frame := self._frames.receive()) == [NEW_OUTPUT]:
-            streams.redirect(self._progress.receive_descriptor())
-        return frame
+        """Return the next job that may begin; None once the supervisor is gone."""
+        while (frame := self._frames.receive()) is not None:
+            permit = self._channels.permits.recv(1)
+            if permit == GO:
+                return frame
+            if not permit:
+                break
+        return None
 
-    def _answer(self, *parts: bytes) -> None:
+    def _work(self, frame: list[bytes], meter: Meter, marks: streams.Marks) -> None:
+        global _at_work  # noqa: PLW0603 - one job at a time
+        _at_work = True
+        meter.begin()
+        done = self._run_from_disk(frame)
+        # In this order: what a thread prints from here on belongs to no job.
+        streams.leave_threads()
+        streams.flush()
+        usage = meter.end()
         try:
-            self._frames.send(b"done", *parts)
+            marks.write()
+            if usage.left_processes:  # they must not print into the next job's pipe
+                marks.renew(self._progress)
+            self._frames.send(*done, usage.packed(), self._kept(frame))
         except OSError:  # the task closed the channel, or the supervisor is gone
             os._exit(CHANNEL_LOST)
+        _at_work = False
 
     def _run_from_disk(self, frame: list[bytes]) -> tuple[bytes, ...]:
         """Run a job by the code that is on disk now, where that can change."""
         if self._sources is None:
             return self._run(frame)
         if self._sources.have_changed():
-            channels = (self._frames.channel, self._progress.channel)
-            self._sources.run_anew(frame, *(one.fileno() for one in channels))
+            self._sources.run_anew(frame, self._channels)
         done = self._run(frame)
         self._sources.note()
         return done
@@ -134,6 +150,8 @@ class Child:
             with context.loading(task.decode()):
                 call = self._call(place["job_id"], signed_along, sealed)
                 function = self._function(task.decode(), code_hash.decode(), code)
+        except _Forgotten:
+            return b"forgotten", b"", b"", b"", b""
         except (Exception, SystemExit) as error:  # noqa: BLE001 - user modules may raise anything
             failure = pickling.describe(error)._replace(kind="refused")
             return self._failed(failure, place, retry=False)
@@ -193,6 +211,8 @@ class Child:
         function = self._sent.get(code_hash)
         if function is not None:
             return function
+        if code == KNOWN:
+            raise _Forgotten
         if not code:
             raise TaskNotRegistered(
                 f"the code of {task} is no longer in Redis: it was lost or evicted; "
@@ -320,11 +340,13 @@ def _settle(job: context.CurrentJob) -> None:
 
 def _raise_interrupt(_signal: int, _frame: object) -> None:
     global _stopped_by  # noqa: PLW0603 - one attempt at a time
-    _stopped_by = "interrupted"
-    raise Interrupted
+    if _at_work:
+        _stopped_by = "interrupted"
+        raise Interrupted
 
 
 def _raise_out_of_time(_signal: int, _frame: object) -> None:
     global _stopped_by  # noqa: PLW0603 - as above
-    _stopped_by = "timeout"
-    raise OutOfTime
+    if _at_work:
+        _stopped_by = "timeout"
+        raise OutOfTime

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
 
+    from worker_lib.runtime.frames import Channels
+
 __all__ = ["Sources", "start_anew"]
 
 # Times of files are taken from a clock that ticks every few milliseconds.
@@ -58,10 +60,10 @@ class Sources:
         """Whether a file is not as it was when its code was imported."""
         return any(_state(path) != state for path, state in self._seen.items())
 
-    def run_anew(self, frame: list[bytes], *channels: int) -> NoReturn:
+    def run_anew(self, frame: list[bytes], channels: Channels) -> NoReturn:
         """Start over with a job, where the machine was started."""
         os.chdir(self._folder)
-        start_anew(frame, *channels)
+        start_anew(frame, channels)
 
     def _look(self, path: str) -> tuple[int, int] | None:
         state = _state(path)
@@ -73,21 +75,24 @@ class Sources:
         return None if written_since else state
 
 
-def start_anew(frame: list[bytes], *channels: int) -> NoReturn:
+def start_anew(frame: list[bytes], channels: Channels) -> NoReturn:
     """Execute a fresh child in the place of this one; it begins with a job.
 
     Args:
         frame: The job, as the supervisor sent it.
-        channels: Descriptors to and from the supervisor.
+        channels: To and from the supervisor; what was read of them goes along.
     """
+    frames, progress, permits, marker = channels
     job = os.memfd_create("job")
     with open(job, "wb", closefd=False) as file:
-        file.write(marshal.dumps(frame))
+        file.write(marshal.dumps((frame, frames.unread(), marker)))
     os.lseek(job, 0, os.SEEK_SET)
-    for descriptor in (job, *channels):
+    ends = (frames.channel, progress.channel, permits)
+    descriptors = (job, *(one.fileno() for one in ends))
+    for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
     reset_peak()  # else the next program would begin with this one's
-    words = ["-m", "worker_lib.runtime.fresh", *map(str, (job, *channels))]
+    words = ["-m", "worker_lib.runtime.fresh", *map(str, descriptors)]
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell
 
 
@@ -112,16 +117,15 @@ def _main() -> None:
     import socket  # noqa: PLC0415 - a child that was forked has it already
 
     from worker_lib.runtime.__main__ import go_on  # noqa: PLC0415 - the same
-    from worker_lib.runtime.frames import Frames, Progress  # noqa: PLC0415
+    from worker_lib.runtime.frames import Channels, Frames, Progress  # noqa: PLC0415
 
-    job, frames, progress = map(int, sys.argv[1:])
+    job, *descriptors = map(int, sys.argv[1:])
     with open(job, "rb") as file:
-        frame = marshal.loads(file.read())  # noqa: S302 - of this very process
-    go_on(
-        Frames(socket.socket(fileno=frames)),
-        Progress(socket.socket(fileno=progress)),
-        frame,
-    )
+        frame, unread, marker = marshal.loads(file.read())  # noqa: S302 - of this very process
+    for one in descriptors:
+        os.set_inheritable(one, False)
+    ours, reports, permits = (socket.socket(fileno=one) for one in descriptors)
+    go_on(Channels(Frames(ours, unread), Progress(reports), permits, marker), frame)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._floor_kb = self._peak_kb = _peak_kb()
-        self._cpu = 0.0
+        self._cpu = self._began = 0.0
         self._children = _Children.now()
 
     def begin(self) -> None:
@@ -38,21 +38,24 @@ class Meter:
         if self._peak_kb > self._floor_kb + _MB:
             reset_peak()
             self._floor_kb = _peak_kb()
-        self._cpu = time.process_time()
+        self._cpu, self._began = time.process_time(), time.monotonic()
 
     def end(self) -> Usage:
         """Return what the job used."""
+        ended_at, cpu = time.monotonic(), time.process_time()
         before, now = self._children, _Children.now()
         self._children = now
         self._peak_kb = _peak_kb()
-        cpu_us = int((time.process_time() - self._cpu) * 1e6)
         grown = now.peak_kb if now.peak_kb > before.peak_kb else 0
         return Usage(
             max(self._peak_kb, grown),
-            cpu_us + now.cpu_us - before.cpu_us,
+            int((cpu - self._cpu) * 1e6) + now.cpu_us - before.cpu_us,
             now.peak_kb,
             now.cpu_us,
             int(now != before or _has_children()),
+            int(cpu * 1e6),
+            ended_at,
+            ended_at - self._began,
         )
 
 

@@ -67,60 +67,77 @@ class Outage:
         self._longest_pause = longest_pause
         self._answered = False
         self._said = ""
+        self._began = 0.0
+        self._backoff = Backoff()
 
-    def retry(
-        self,
-        step: Callable[[], T],
-        *,
-        grace: float = _GRACE,
-        meanwhile: Callable[[], bool] | None = None,
-    ) -> T | None:
+    def retry(self, step: Callable[[], T], *, grace: float = _GRACE) -> T | None:
         """Return what `step` returns, retried until Redis takes it.
 
         Args:
             grace: Seconds to go on trying after this machine was asked to stop.
-            meanwhile: Called between tries; False if the step is no longer needed.
 
         Returns:
-            None if the machine must stop first, or the step is no longer needed.
+            None if the machine must stop first.
 
         Raises:
             StoreUnavailable: it was tried long enough, or Redis refuses us.
         """
-        began, backoff, slower = time.monotonic(), Backoff(), 1.0
         while True:
+            pause = 0.0
             try:
                 done = self._stop.may_interrupt(step)
             except Stopped:
                 self._store.close()
             except StoreUnavailable as error:
-                self._say(error)
-                if self._is_hopeless(error, time.monotonic() - began):
-                    raise
-                if error.reason == "full":
-                    # Redis keeps the memory of a refused command as long as we are
-                    # connected, and would then refuse to renew the lease.
-                    self._store.wire.close()
-                    slower = _WHILE_FULL
+                pause = self.failed(error)
             else:
-                self._answered, self._said = True, ""
+                self.answered()
                 return done
-            if not self._has_time(grace) or (meanwhile is not None and not meanwhile()):
+            if not self.has_time(grace):
                 return None
-            self._stop.wait(min(backoff.pause() * slower, self._longest_pause))
+            self._stop.wait(pause)
 
-    def _is_hopeless(self, error: StoreUnavailable, lasted: float) -> bool:
-        if not self._answered:
-            return error.reason == "refused" or lasted > _FIRST_CONTACT
-        return lasted > (_REFUSED if error.reason == "refused" else self._longest)
+    def answered(self) -> None:
+        """Note that Redis did what it was asked."""
+        self._answered, self._said, self._began = True, "", 0.0
 
-    def _has_time(self, grace: float) -> bool:
+    def failed(self, error: StoreUnavailable, *, gives_up: bool = True) -> float:
+        """Note that it did not; return the seconds until the next try.
+
+        Args:
+            gives_up: Whether a time comes when trying again is pointless.
+
+        Raises:
+            StoreUnavailable: it was tried long enough, or Redis refuses us.
+        """
+        self._say(error)
+        now = time.monotonic()
+        if not self._began:
+            self._began, self._backoff = now, Backoff()
+        if gives_up and self._is_hopeless(error, now - self._began):
+            self._began = 0.0
+            raise error
+        pause = self._backoff.pause()
+        if error.reason == "full":
+            # Redis keeps the memory of a refused command as long as we are connected,
+            # and would then refuse to renew the lease.
+            self._store.wire.close()
+            pause *= _WHILE_FULL
+        return min(pause, self._longest_pause)
+
+    def has_time(self, grace: float = GRACE_FOR_JOBS) -> bool:
+        """Whether to go on trying, once this machine was asked to stop, too."""
         asked_at = self._stop.asked_at
         if asked_at is None:
             return True
         self._store.hurry()
         # What was never sent cannot have given us a job that must be handed back.
         return self._store.wire.used and time.monotonic() < asked_at + grace
+
+    def _is_hopeless(self, error: StoreUnavailable, lasted: float) -> bool:
+        if not self._answered:
+            return error.reason == "refused" or lasted > _FIRST_CONTACT
+        return lasted > (_REFUSED if error.reason == "refused" else self._longest)
 
     def _say(self, error: StoreUnavailable) -> None:
         text = str(error)

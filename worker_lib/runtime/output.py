@@ -5,6 +5,10 @@ which it was written. Of an attempt that prints more than the limit, the beginni
 the end are kept, half of the limit each, with a line between them that says how much
 was cut.
 
+The child may run several jobs before the pipe is read. After each it writes a marker,
+so many random bytes that no task prints them. It tells which job printed what, and is
+not passed on.
+
 A job may leave processes behind that still have its pipe. The next job then gets a pipe
 of its own, and what comes out of the old ones is passed on but belongs to no job.
 """
@@ -13,6 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +32,10 @@ _MOST_READS = 17
 _TAIL_BYTES = 4096
 # Bytes of a character in UTF-8 after its first.
 _MOST_CONTINUED = 3
+# A byte that is rare in text, so that few ends look like the beginning of a marker, and
+# that comes nowhere else in it.
+_MARKER_START = b"\0"
+_MARKER_BYTES = 16
 
 
 def pass_on(data: bytes) -> None:
@@ -78,11 +88,8 @@ class Kept:
         kept = (self._head + self._end if not self._cut else self._end)[-_TAIL_BYTES:]
         return kept.decode("utf-8", "replace")
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._head.clear()
-        self._end.clear()
-        self._cut = 0
+
+_NOTHING = Kept(0)
 
 
 class Pipes:
@@ -90,23 +97,31 @@ class Pipes:
 
     Attributes:
         reader: Read end of the present one.
-        kept: What came out of it since it was cleared.
+        writer: Write end of the first one, for the child.
+        marker: What the child writes after each job.
     """
 
     def __init__(self, limit_bytes: int) -> None:
-        self.kept = Kept(limit_bytes)
-        self.reader, self.writer = _pipe()
+        self._limit_bytes = limit_bytes
+        self._kept = Kept(limit_bytes)
+        self._ended: deque[Kept] = deque()
+        # What may be the beginning of a marker.
+        self._uncertain = b""
         self._older: list[int] = []
+        self.marker = _MARKER_START + os.urandom(_MARKER_BYTES).hex().encode()
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
 
     def descriptors(self) -> tuple[int, ...]:
         """Return the read ends."""
         return self.reader, *self._older
 
-    def renew(self) -> int:
-        """Replace the present pipe; return the write end, for the child."""
+    def follow(self, reader: int) -> None:
+        """Read from another pipe from now on; what came last belongs to no job."""
+        self._rest()
+        os.set_blocking(reader, False)
         self._older.append(self.reader)
-        self.reader, self.writer = _pipe()
-        return self.writer
+        self.reader = reader
 
     def close_writer(self) -> None:
         """Close our copy of the write end; the child has its own."""
@@ -121,9 +136,7 @@ class Pipes:
         for data in _chunks(self.reader):
             if not data:
                 return False
-            pass_on(data)
-            if keep:
-                self.kept.add(data)
+            self._take(data, keep=keep)
         return True
 
     def read_older(self, descriptor: int) -> bool:
@@ -136,17 +149,60 @@ class Pipes:
             pass_on(data)
         return True
 
+    def of_next_job(self) -> Kept:
+        """Return what the next job printed that has ended.
+
+        To be called once the child has said that it has ended.
+        """
+        while not self._ended and self.read():
+            if not self._ended and not _has_more(self.reader):
+                break
+        return self.taken()
+
+    def taken(self) -> Kept:
+        """Return the same of what was read already."""
+        return self._ended.popleft() if self._ended else self._rest()
+
     def close(self) -> None:
         """Read what is there, and close all read ends."""
         self.read()
         for descriptor in self.descriptors():
             os.close(descriptor)
 
+    def _take(self, data: bytes, *, keep: bool) -> None:
+        *ended, rest = (self._uncertain + data).split(self.marker)
+        for printed in ended:
+            self._pass(printed, keep=keep)
+            self._ended.append(self._kept or _NOTHING)
+            if self._kept:
+                self._kept = Kept(self._limit_bytes)
+        at = _marker_at(rest, self.marker)
+        self._uncertain = rest[at:]
+        self._pass(rest[:at], keep=keep)
 
-def _pipe() -> tuple[int, int]:
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    return reader, writer
+    def _rest(self) -> Kept:
+        self._pass(self._uncertain, keep=True)
+        self._uncertain = b""
+        kept, self._kept = self._kept, Kept(self._limit_bytes)
+        return kept
+
+    def _pass(self, data: bytes, *, keep: bool) -> None:
+        if data:
+            pass_on(data)
+            if keep:
+                self._kept.add(data)
+
+
+def _marker_at(data: bytes, marker: bytes) -> int:
+    """Return where a marker begins that was not read whole, or the length."""
+    at = data.rfind(_MARKER_START, max(0, len(data) - len(marker)))
+    return at if at >= 0 and marker.startswith(data[at:]) else len(data)
+
+
+def _has_more(descriptor: int) -> bool:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def _chunks(descriptor: int) -> Iterator[bytes]:

@@ -1,15 +1,15 @@
-"""The child process from the supervisor's side: fork, send jobs, read output, kill."""
+"""The child process from the supervisor's side: fork, read output, kill."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 
-from worker_lib.runtime.frames import Frames, Progress, pack
+from worker_lib.runtime.frames import Channels, Frames, Progress
 from worker_lib.runtime.output import Pipes
+from worker_lib.runtime.permits import Permits
 from worker_lib.runtime.usage import Baseline, Usage
 
 TYPE_CHECKING = False
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 else:
     from worker_lib.records import NamedTuple
 
-__all__ = ["CHANNEL_LOST", "CLOSED", "NEW_OUTPUT", "ChildProcess", "Death"]
+__all__ = ["CHANNEL_LOST", "CLOSED", "KNOWN", "ChildProcess", "Death"]
 
 # Exit code of a child that could not answer: EX_PROTOCOL of sysexits.h.
 CHANNEL_LOST = 76
-# Tells the child, as a frame before the next job, to print to a pipe that was sent.
-NEW_OUTPUT = b"new output"
+# Stands for the code of a function that the child should have.
+KNOWN = b"known"
 
 _NEAR_LIMIT = 0.8
 
@@ -38,11 +38,13 @@ class Death(NamedTuple):
         kind: `exit`, `signal`, `out_of_memory` or `not_started`.
         error: One sentence.
         exit_code: Below zero the number of a signal; None if not known.
+        usage: Of the job that it had begun.
     """
 
     kind: FailureKind
     error: str
     exit_code: int | None = None
+    usage: Usage = Usage()
 
 
 CLOSED = Death(
@@ -62,136 +64,107 @@ class ChildProcess:
         close_in_child: Descriptors that the child must not keep open.
 
     Attributes:
+        frames: Jobs and outcomes.
+        progress: What jobs report while they run.
+        permits: For the jobs that it was sent.
+        output: What it prints.
         has_run: Whether it has run a job to its end.
-        output: The pipe that the child prints to, and what is kept of it.
-        usage: What the last attempt used.
         end: Becomes readable when the child has ended.
     """
 
     def __init__(
         self,
-        serve: Callable[[Frames, Progress], None],
+        serve: Callable[[Channels], None],
         max_output_bytes: int,
         close_in_child: tuple[int, ...] = (),
     ) -> None:
         ours, theirs = socket.socketpair()
         reports, reporter = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.output = Pipes(max_output_bytes)
-        self.usage = Usage()
+        self.output, self.permits = Pipes(max_output_bytes), Permits()
         self.has_run = False
-        self._handed_over = False
         self._reaped = False
         self._ooms = _oom_kills()
         self.pid = os.fork()
         if self.pid == 0:
             ours.close()
             reports.close()
+            self.permits.close_ours()
             os.close(self.output.reader)
-            channels = Frames(theirs), Progress(reporter)
+            told = self.permits.child, self.output.marker
+            channels = Channels(Frames(theirs), Progress(reporter), *told)
             _become_child(serve, channels, self.output.writer, close_in_child)
         theirs.close()
         reporter.close()
         self.output.close_writer()
-        self._baseline = Baseline(self.pid, self.usage)
-        self.frames = Frames(ours)
-        self.progress = Progress(reports)
+        self.frames, self.progress = Frames(ours), Progress(reports)
         # What the task forked may keep the channel open after the child has ended.
         self.end = os.pidfd_open(self.pid)
-
-    def hand_over(self, *parts: bytes) -> bool:
-        """Send the child a job; False if it has ended while it was idle."""
-        self._handed_over = False
-        poller = select.poll()
-        for descriptor in (self.end, self.output.reader):
-            poller.register(descriptor, select.POLLIN)
-        ready = [descriptor for descriptor, _ in poller.poll(0)]
-        if self.end in ready:  # its channel may still be open
-            return False
-        self._begin_output(has_more=self.output.reader in ready)
-        self._baseline = Baseline(self.pid, self.usage)
-        try:
-            self._send(parts)
-        except ConnectionError:
-            return False
-        self._handed_over = True
-        return True
-
-    def _begin_output(self, *, has_more: bool) -> None:
-        """Pass on what belongs to no job: printed between the last one and the next."""
-        if self.has_run:
-            self.output.kept.clear()
-        if has_more:
-            self.output.read(keep=not self.has_run)
-
-    def _send(self, parts: tuple[bytes, ...]) -> None:
-        if not self.usage.left_processes:
-            self.frames.send(*parts)
-            return
-        # What was left behind keeps the old pipe; it must not print into this job's.
-        self.progress.send_descriptor(self.output.renew())
-        self.output.close_writer()
-        self.frames.channel.sendall(pack(NEW_OUTPUT) + pack(*parts))
 
     def interrupt(self, number: int) -> None:
         """Send the child alone a signal, for it to end its job."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def kill(self) -> None:
-        """Kill the child and all that it started, and reap it; idempotent."""
-        self._kill_group()
-        if not self._reaped:
-            # By its own id too: it may not have its own group yet.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(self.pid, signal.SIGKILL)
-            self._reap()
+    def kill(self, baseline: Baseline | None = None) -> Usage:
+        """Kill the child and all that it started, and reap it; idempotent.
 
-    def death(self) -> Death:
-        """Reap a child that has ended, and say how."""
-        began = self._handed_over and not self.frames.was_reset
-        code = self._reap()
+        Args:
+            baseline: Of the job that it had begun, whose usage is returned.
+        """
         self._kill_group()
-        if not began:
+        if self._reaped:
+            return Usage()
+        # By its own id too: it may not have its own group yet.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, signal.SIGKILL)
+        return self._reap(baseline)[1]
+
+    def death(self, baseline: Baseline | None) -> Death:
+        """Reap a child that has ended, and say how.
+
+        Args:
+            baseline: Of the job that it had begun; None for none.
+        """
+        code, used = self._reap(baseline)
+        self._kill_group()
+        if baseline is None:
             text = f"the process for the task {_ended_by(code)} before it took the job"
             return Death("not_started", text, code)
         if code == CHANNEL_LOST:
-            return CLOSED
-        if -code == signal.SIGKILL and self._is_out_of_memory():
-            return Death("out_of_memory", self._out_of_memory(), code)
+            return CLOSED._replace(usage=used)
+        if -code == signal.SIGKILL and self._is_out_of_memory(used):
+            return Death("out_of_memory", _out_of_memory(used), code, used)
         if code < 0:
-            return Death("signal", f"the task's process {_ended_by(code)}", code)
+            return Death("signal", f"the task's process {_ended_by(code)}", code, used)
         text = f"the task ended its process with exit code {code}"
-        return Death("exit", text, code)
+        return Death("exit", text, code, used)
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    def _reap(self) -> int:
+    def _reap(self, baseline: Baseline | None = None) -> tuple[int, Usage]:
         self._reaped = True
-        _, status, usage = os.wait4(self.pid, 0)
-        self.usage = self._baseline.of_ended(usage)
+        _, status, used = os.wait4(self.pid, 0)
         self.frames.channel.close()
         self.progress.channel.close()
+        self.permits.close()
         self.output.close()
         os.close(self.end)
-        return os.waitstatus_to_exitcode(status)
+        usage = Usage() if baseline is None else baseline.of_ended(used)
+        return os.waitstatus_to_exitcode(status), usage
 
-    def _is_out_of_memory(self) -> bool:
+    def _is_out_of_memory(self, used: Usage) -> bool:
         if _oom_kills() > self._ooms:
             return True
         limit_mb = int(os.environ.get("FLY_VM_MEMORY_MB") or 0)
-        return bool(limit_mb) and self._peak_mb() >= limit_mb * _NEAR_LIMIT
+        return bool(limit_mb) and used.peak_kb / 1024 >= limit_mb * _NEAR_LIMIT
 
-    def _out_of_memory(self) -> str:
-        peak_mb = self._peak_mb()  # 0 if not known
-        had = f": it had {peak_mb:.0f} MB when the kernel killed it" if peak_mb else ""
-        return (
-            f"the task ran out of memory{had}; give it more with memory_mb= or machine="
-        )
 
-    def _peak_mb(self) -> float:
-        return self.usage.peak_kb / 1024
+def _out_of_memory(used: Usage) -> str:
+    peak_mb = used.peak_kb / 1024  # 0 if not known
+    had = f": it had {peak_mb:.0f} MB when the kernel killed it" if peak_mb else ""
+    return f"the task ran out of memory{had}; give it more with memory_mb= or machine="
 
 
 def _ended_by(code: int) -> str:
@@ -204,8 +177,8 @@ def _ended_by(code: int) -> str:
 
 
 def _become_child(
-    serve: Callable[[Frames, Progress], None],
-    channels: tuple[Frames, Progress],
+    serve: Callable[[Channels], None],
+    channels: Channels,
     writer: int,
     close_in_child: tuple[int, ...],
 ) -> None:
@@ -219,7 +192,7 @@ def _become_child(
         for descriptor in close_in_child:
             os.close(descriptor)
         _offer_to_oom_killer()
-        serve(*channels)
+        serve(channels)
         status = 0
     except KeyboardInterrupt:
         pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker_lib.runtime.watch import Ended
+from worker_lib.runtime.ended import Ended
 from worker_lib.store.machine import Report
 
 TYPE_CHECKING = False
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from worker_lib.calls.codec import Codec
-    from worker_lib.runtime.process import ChildProcess
+    from worker_lib.runtime.output import Kept
     from worker_lib.store.machine import ClaimedJob
 
 __all__ = ["Reports"]
@@ -35,32 +35,23 @@ class Reports:
         self._make_codec = codec
         self._codec: Codec | None = None
 
-    def of(self, job: ClaimedJob, ended: Ended, child: ChildProcess | None) -> Report:
-        """Return the report of an attempt that has ended.
-
-        Args:
-            child: Ran it; None if there is none.
-        """
-        retry_in = _retry_in(job, ended) if ended.status == "failed" else None
+    def of(self, job: ClaimedJob, ended: Ended) -> Report:
+        """Return the report of an attempt that has ended."""
+        if ended.status == "succeeded":
+            return self._report("succeeded", job, ended, ended.envelope)
+        retry_in = _retry_in(job, ended)
         if retry_in is not None:
-            return self._report("retrying", job, ended, child)._replace(
-                retry_in=retry_in
-            )
-        report = self._report(
-            "succeeded" if ended.status == "succeeded" else "failed", job, ended, child
-        )
-        outcome = ended.envelope or self._failure(job, ended, report.tail)
-        return report._replace(outcome=outcome)
+            return self._report("retrying", job, ended, retry_in=retry_in)
+        outcome = ended.envelope or self._failure(job, ended, _tail(ended))
+        return self._report("failed", job, ended, outcome)
 
-    def released(
-        self, job: ClaimedJob, ended: Ended, child: ChildProcess | None
-    ) -> Report:
+    def released(self, job: ClaimedJob, ended: Ended) -> Report:
         """Return the report of a job that is handed back.
 
         Its outcome counts if the job may not run again.
         """
-        report = self._report("failed", job, ended, child)
-        return report._replace(outcome=self._failure(job, ended, report.tail))
+        outcome = self._failure(job, ended, _tail(ended))
+        return self._report("failed", job, ended, outcome)
 
     def smaller(self, job: ClaimedJob, report: Report) -> Report:
         """Return a report that may fit into a Redis that is full.
@@ -79,25 +70,31 @@ class Reports:
         return report._replace(outcome=self._failure(job, ended, ""))
 
     def _report(
-        self, status: str, job: ClaimedJob, ended: Ended, child: ChildProcess | None
+        self,
+        status: str,
+        job: ClaimedJob,
+        ended: Ended,
+        outcome: bytes = b"",
+        *,
+        retry_in: float = 0.0,
     ) -> Report:
-        report = Report(
+        usage, ran_it = ended.usage, ended.printed is not None
+        return Report(
             status,
-            error=ended.error,
-            kind=ended.kind or "",
-            exit_code=ended.exit_code,
-        )
-        if child is None:
-            return report
-        kept, usage = child.output.kept, child.usage
-        return report._replace(
-            tail="" if status == "succeeded" else kept.tail(),
-            output=self._sealed_output(job, kept.text()),
-            peak_mb=usage.peak_kb / 1024 or None,
-            cpu_s=usage.cpu_us / 1e6,
+            outcome,
+            ended.error,
+            ended.kind or "",
+            "" if status == "succeeded" else _tail(ended),
+            self._sealed_output(job, ended.printed),
+            ended.exit_code,
+            usage.peak_kb / 1024 or None,
+            usage.cpu_us / 1e6 if ran_it else None,
+            retry_in,
+            usage.ran or None,
         )
 
-    def _sealed_output(self, job: ClaimedJob, text: bytes) -> bytes:
+    def _sealed_output(self, job: ClaimedJob, printed: Kept | None) -> bytes:
+        text = printed.text() if printed else b""
         if not text:
             return b""
         from worker_lib.calls.codec import OUTPUT  # noqa: PLC0415 - many print nothing
@@ -120,6 +117,10 @@ class Reports:
     def _sealer(self) -> Codec:
         self._codec = self._codec or self._make_codec()
         return self._codec
+
+
+def _tail(ended: Ended) -> str:
+    return ended.printed.tail() if ended.printed else ""
 
 
 def _retry_in(job: ClaimedJob, ended: Ended) -> float | None:

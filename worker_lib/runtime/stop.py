@@ -63,7 +63,11 @@ class Stop:
         poller = select.poll()
         poller.register(self.wakeup, select.POLLIN)
         if poller.poll(max(0.0, seconds) * 1000):
-            self.wakeup.recv(4096)
+            self.heard()
+
+    def heard(self) -> None:
+        """Take note that `wakeup` was readable."""
+        self.wakeup.recv(4096)
 
     def descriptors(self) -> tuple[int, ...]:
         """Return the open descriptors, which a child must not keep."""

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from worker_lib.runtime.frames import Progress
 
-__all__ = ["flush", "install", "leave_threads", "redirect"]
+__all__ = ["Marks", "flush", "install", "leave_threads"]
 
 # Native ids, which the kernel does not soon use again, of the threads of earlier jobs.
 _left: set[int] = set()
 _follows = False
+# Below the usual limit of 1,024.
+_OUT_OF_REACH = 1000
 
 
 class _Stream(io.TextIOWrapper):
@@ -44,6 +46,46 @@ class _Stream(io.TextIOWrapper):
         return super().write(text)
 
 
+class Marks:
+    """Tells the supervisor where in the pipe the output of a job ends.
+
+    Args:
+        marker: What is written there; nobody else knows it.
+    """
+
+    def __init__(self, marker: bytes) -> None:
+        self._marker = marker
+        # A number that no file of a task gets: a task may close what it did not open.
+        try:
+            self._pipe = os.dup2(1, _OUT_OF_REACH, inheritable=False)
+        except OSError:  # this machine allows fewer files
+            self._pipe = os.dup(1)
+
+    def write(self) -> None:
+        """Write the marker, whole.
+
+        Raises:
+            OSError: the task has closed the pipe.
+        """
+        while True:
+            try:
+                os.write(self._pipe, self._marker)
+            except BlockingIOError:  # the task, or what it started, made it so
+                os.set_blocking(self._pipe, True)
+            else:
+                return
+
+    def renew(self, progress: Progress) -> None:
+        """Have what is printed from here on go to another pipe."""
+        reader, writer = os.pipe()
+        for target in (1, 2):
+            os.dup2(writer, target)
+        os.dup2(writer, self._pipe, inheritable=False)
+        os.close(writer)
+        progress.send_file(reader)
+        os.close(reader)
+
+
 def install(progress: Progress) -> None:
     """Replace the standard streams.
 
@@ -56,14 +98,6 @@ def install(progress: Progress) -> None:
             new = _replaced(old, descriptor, progress)
             setattr(sys, name, new)
             setattr(sys, f"__{name}__", new)
-
-
-def redirect(descriptor: int) -> None:
-    """Have both streams go to another pipe, and close this descriptor of it."""
-    flush()
-    for target in (1, 2):
-        os.dup2(descriptor, target)
-    os.close(descriptor)
 
 
 def flush() -> None:

@@ -1,29 +1,43 @@
-"""The machine's main loop: claim, hand to the child, watch, report, take the next."""
+"""The machine's main loop: claim, run, report; one wait for all that can happen.
+
+While the child runs a job, the outcomes of earlier ones are reported and more jobs are
+fetched, so the child does not wait for Redis. How the child runs its jobs is the
+business of `runner`, what Redis is told that of `exchange`, and how many jobs are held
+that of `budget`.
+"""
 
 from __future__ import annotations
 
-import math
-import select
 import time
 
-from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.runtime.budget import BUDGET, MOST_REPORTS, Pace
+from worker_lib.runtime.control import ControlChannel
+from worker_lib.runtime.ended import Ended
+from worker_lib.runtime.exchange import Exchange
+from worker_lib.runtime.held import Held
+from worker_lib.runtime.lease import Lease
 from worker_lib.runtime.outage import GRACE_FOR_JOBS
-from worker_lib.runtime.watch import Ended, Watch, died
-from worker_lib.store.backoff import Backoff
+from worker_lib.runtime.poller import Poller
+from worker_lib.runtime.release import Release
+from worker_lib.runtime.runner import Runner
 from worker_lib.store.machine import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from worker_lib.runtime.outage import Outage
     from worker_lib.runtime.park import Parking
     from worker_lib.runtime.process import ChildProcess
     from worker_lib.runtime.reports import Reports
     from worker_lib.runtime.stop import Stop
-    from worker_lib.store.machine import ClaimedJob, Intent, MachineStore, Report
+    from worker_lib.store.machine import ClaimedJob, Intent, MachineStore, Word
 
 __all__ = ["Supervisor"]
+
+# A job that takes longer is worth a second connection: on it a cancel is told.
+_LISTEN_AFTER = 1.0
+_NEVER = float("inf")
 
 
 class Supervisor:
@@ -35,7 +49,7 @@ class Supervisor:
         fork: Makes another one; takes the descriptors that it must not keep open.
         reports: Makes what is reported of attempts.
         stop: Whether the machine was asked to stop.
-        outage: Sees steps through that need Redis.
+        outage: Says how long to go on trying while Redis is away.
         lease_ttl: Seconds.
         max_lifetime: Seconds after which no further job is taken; from a wake-up on, if
             the machine was parked.
@@ -60,13 +74,21 @@ class Supervisor:
         self._reports = reports
         self._stop = stop
         self._outage = outage
-        self._lease_ttl = lease_ttl
+        self._poller = Poller()
+        self._held = Held()
+        self._runner = Runner(child, self._fork, self._held, self._poller)
+        self._exchange = Exchange(store, outage, reports, self._poller, self._take)
+        self._control = ControlChannel(store, self._poller, self._hear_word)
+        self._lease = Lease(store, lease_ttl)
+        self._release = Release(store, outage, reports)
+        self._pace = Pace()
+        self._parking = parking
         self._max_lifetime = max_lifetime
         self._leave_at = time.monotonic() + max_lifetime
-        self._parking = parking
-        self._idle_until = math.inf
-        self._listening = Backoff()
-        self._child: ChildProcess | None = child
+        self._idle_until = _NEVER
+        # Whether the slot is given back, or somebody else's.
+        self._has_left = False
+        self._is_stopping = False
 
     def run(self) -> None:
         """Work until the pool is empty or the machine is stopped.
@@ -75,209 +97,218 @@ class Supervisor:
             StoreError: Redis refuses us, or was away for too long.
         """
         self._stop.catch_signals()
+        self._poller.watch(self._stop.wakeup.fileno(), self._stop.heard)
         try:
-            claim = self._claim("stay")
-            while claim.verdict in {"jobs", "idle", "park"}:
-                if claim.verdict == "park":
-                    claim = self._park()
-                elif claim.job:
-                    claim = self._work(claim.job)
-                else:
-                    claim = self._idle(claim.wait)
-            if claim.job:
-                text = "the machine was restarted while the task ran"
-                ended = Ended("failed", "lost", text)
-                report = self._reports.released(claim.job, ended, None)
-                self._release(claim.job, report, charge=True, back=claim.jobs[1:])
+            self._claim("stay")
+            while not self._is_over():
+                self._turn()
+            self._leave()
         finally:
-            if self._child is not None:
-                self._child.kill()
+            self._runner.close()
             self._store.close()
 
-    def _claim(self, intent: Intent) -> Claim:
-        step = lambda: self._store.claim(self._intent(intent))  # noqa: E731 - typed
-        return self._outage.retry(step) or Claim("empty")
+    def _turn(self) -> None:
+        self._runner.feed()
+        self._talk()
+        ready = self._poller.wait(self._due_at() - time.monotonic())
+        self._poller.handle(ready)
+        if self._stop.asked and not self._is_stopping:
+            self._begin_to_stop()
+        self._act_on_time(time.monotonic())
+        for job, ended in self._runner.concluded():
+            self._conclude(job, ended)
 
-    def _work(self, job: ClaimedJob) -> Claim:
-        self._idle_until = math.inf
-        if self._parking is not None:
-            self._parking.worked()
-        try:
-            child = self._child = self._child or self._fork()
-        except OSError as error:
-            text = f"the machine cannot start a process for the task: {error}"
-            return self._not_started(job, Ended("failed", "not_started", text), None)
-        ended = self._watch(child, job)
-        if ended.kind == "not_started":
-            if child.has_run:  # it ended while it was idle; a new one can run the job
-                return self._claim("stay")
-            return self._not_started(job, ended, child)
-        if ended.status == "dropped":
-            return self._dropped(job, child)
-        if ended.status == "released":
-            return self._leave(job, child)
-        return self._report(job, ended, child)
+    def _is_over(self) -> bool:
+        if self._runner.unfinished or not (self._has_left or self._stop.asked):
+            return False
+        return self._exchange.is_done or not self._outage.has_time()
 
-    def _not_started(
-        self, job: ClaimedJob, ended: Ended, child: ChildProcess | None
-    ) -> Claim:
-        """Report it and leave: the next job could not be started here either."""
-        self._leave_at = 0.0
-        return self._report(job, ended, child)
+    def _begin_to_stop(self) -> None:
+        self._is_stopping = True
+        self._idle_until = _NEVER
+        self._exchange.hurry()
+        self._runner.stop(Ended("released"))
 
-    def _dropped(self, job: ClaimedJob, child: ChildProcess) -> Claim:
-        """Report what was printed, though the job is not ours any more."""
-        if not child.output.kept:
-            return self._claim("stay")
-        ended = Ended("failed", "lost", "the job was taken from its machine")
-        return self._deliver(job, self._reports.released(job, ended, child), child)
+    def _leave(self) -> None:
+        """Give back the slot, and with it what did not end."""
+        self._exchange.give_up()
+        if not self._release.all(self._runner.back) and not self._has_left:
+            self._claim("leave")
 
-    def _leave(self, job: ClaimedJob, child: ChildProcess | None) -> Claim:
-        ended = Ended("failed", "lost", "the machine was stopped while the task ran")
-        self._release(job, self._reports.released(job, ended, child))
-        return Claim("empty")
+    def _due_at(self) -> float:
+        runner, exchange = self._runner, self._exchange
+        moments = [runner.due_at(), exchange.due_at()]
+        if runner.unfinished:
+            began_at = time.monotonic() - runner.ran_for(time.monotonic())
+            moments.append(self._control.listen_from(began_at + _LISTEN_AFTER))
+        elif self._idle_until < _NEVER:
+            moments += (
+                self._idle_until,
+                self._leave_at,
+                self._control.listen_from(0.0),
+            )
+        if runner.unfinished or not exchange.is_done:
+            moments.append(self._lease.due_at(runner.progress()))
+        if exchange.is_free:
+            moments.append(exchange.oldest_at + self._pace.gather())
+        if self._stop.asked_at is not None:
+            moments.append(self._stop.asked_at + GRACE_FOR_JOBS)
+        return min(moments)
 
-    def _release(
-        self,
-        job: ClaimedJob,
-        report: Report,
-        *,
-        charge: bool = False,
-        back: tuple[ClaimedJob, ...] = (),
-    ) -> None:
-        step = lambda: self._store.release(job, report, charge=charge, back=back)  # noqa: E731 - typed
-        try:
-            self._outage.retry(step, grace=GRACE_FOR_JOBS)
-        except StoreUnavailable as error:
-            if error.reason != "full" or not report.output:
-                raise
-            smaller = report._replace(output=b"")
-            self._release(job, smaller, charge=charge, back=back)
+    def _act_on_time(self, now: float) -> None:
+        runner, exchange = self._runner, self._exchange
+        exchange.is_patient = runner.unfinished > 0
+        runner.act(now)
+        exchange.act(now)
+        self._renew(now)
+        if runner.unfinished:
+            listen_at = now - runner.ran_for(now) + _LISTEN_AFTER
+            if now >= self._control.listen_from(listen_at):
+                self._control.act()
+        elif self._idle_until < _NEVER:
+            self._idle(now)
 
-    def _watch(self, child: ChildProcess, job: ClaimedJob) -> Ended:
-        if child.hand_over(*_parts(job)):
-            watch = Watch(child, self._store, job, lease_ttl=self._lease_ttl)
-            ended = watch.until_ended(self._stop.wakeup, lambda: self._stop.asked)
-        else:
-            ended = died(child.death())
-        if not ended.child_lives:
-            self._discard(child)
-            return ended
-        child.has_run, child.usage = True, ended.usage
-        if job.code_hash:
-            # Only what the child says it has: it may have failed before it loaded it.
-            self._store.known_code = job.code_hash if ended.code_kept else ""
-        return ended
+    def _idle(self, now: float) -> None:
+        """Listen for work; leave if there was none for long enough.
 
-    def _discard(self, child: ChildProcess) -> None:
-        child.kill()
-        self._child = None
-        self._store.known_code = ""
-
-    def _report(
-        self, job: ClaimedJob, ended: Ended, child: ChildProcess | None
-    ) -> Claim:
-        return self._deliver(job, self._reports.of(job, ended, child), child)
-
-    def _deliver(
-        self, job: ClaimedJob, report: Report, child: ChildProcess | None
-    ) -> Claim:
-        try:
-            claim = self._finish(job, report)
-        except StoreUnavailable as error:
-            if error.reason != "full" or not (report.output or report.outcome):
-                raise
-            claim = self._finish(job, self._reports.smaller(job, report))
-        if claim is not None:
-            return claim
-        return self._leave(job, child) if self._stop.asked else self._claim("stay")
-
-    def _finish(self, job: ClaimedJob, report: Report) -> Claim | None:
-        """Report an outcome; None if there was no time, or the job is not ours."""
-        done = self._outage.retry(
-            lambda: self._store.finish([(job, report)], intent=self._intent("stay")),
-            grace=GRACE_FOR_JOBS,
-            meanwhile=self._renewal(job),
-        )
-        return None if done is None else done.claim
-
-    def _renewal(self, job: ClaimedJob) -> Callable[[], bool]:
-        """Return what renews the lease when it is due; False if the job is not ours."""
-        renew_at = time.monotonic() + self._lease_ttl / 3
-
-        def renew() -> bool:
-            nonlocal renew_at
-            now = time.monotonic()
-            if now < renew_at:
-                return True
-            try:
-                ours = self._store.heartbeat(job)
-            except StoreError:
-                return True
-            renew_at = now + self._lease_ttl / 3
-            return ours
-
-        return renew
-
-    def _idle(self, wait: float) -> Claim:
-        """Wait on the control channel until there is work, then claim it.
-
-        A message that came before this call is not missed. However often it is woken
-        for nothing, or its connection is cut: it waits no longer than Redis said after
-        the last job.
+        However often it is woken for nothing, or its connection is cut: it waits no
+        longer than Redis said after the last job.
         """
-        self._idle_until = min(self._idle_until, time.monotonic() + wait)
-        try:
-            woken = self._is_woken(min(self._idle_until, self._leave_at))
-            self._listening = Backoff()
-        except StoreUnavailable:  # a message may be lost with the connection
-            self._stop.wait(self._listening.pause())
-            woken = True
-        if woken or time.monotonic() < self._idle_until:
-            return self._claim("stay")
-        self._idle_until = math.inf
-        return self._claim("leave_if_idle")
+        if now >= min(self._idle_until, self._leave_at):
+            self._idle_until = _NEVER
+            self._claim("leave_if_idle")
+        elif now >= self._control.listen_from(0.0):
+            self._control.act()
 
-    def _is_woken(self, until: float) -> bool:
-        while (left := until - time.monotonic()) > 0 and not self._stop.asked:
-            control_channel = self._store.listen()
-            poller = select.poll()
-            poller.register(control_channel, select.POLLIN)
-            poller.register(self._stop.wakeup, select.POLLIN)
-            ready = [descriptor for descriptor, _ in poller.poll(left * 1000)]
-            if control_channel in ready and self._store.heard().kind:
-                return True
-        return False
+    def _hear_word(self, word: Word) -> None:
+        if word.job is not None:
+            self._idle_until = _NEVER
+            self._lease.handed_over()
+            self._hold([word.job])
+        elif self._idle_until < _NEVER:
+            self._claim("stay")
+        elif self._runner.unfinished and word.kind != "w":
+            self._runner.give_back()  # it may be one of those that has not begun
+            self._lease.ask()
 
-    def _park(self) -> Claim:
-        """Stand still until this machine is needed again, then claim as one new."""
-        if self._parking is None or not self._parking.park(self._stop):
-            return Claim("empty")
-        self._store.wake()
-        self._leave_at = time.monotonic() + self._max_lifetime
-        self._idle_until = math.inf
-        return self._claim("stay")
+    def _renew(self, now: float) -> None:
+        runner, lease = self._runner, self._lease
+        job, progress = runner.running or self._exchange.first(), runner.progress()
+        if job is None or now < lease.due_at(progress):
+            return
+        if self._exchange.awaits_answer:
+            lease.postpone()
+            return
+        is_ours = lease.renew(job, progress)
+        if is_ours:
+            runner.told_progress(progress)
+        elif is_ours is False and job is runner.running:
+            runner.stop(Ended("dropped"))
+        elif is_ours is False:
+            self._exchange.drop(job)
+
+    def _talk(self) -> None:
+        """Tell Redis what it should know now, and ask for more jobs."""
+        runner, exchange = self._runner, self._exchange
+        if not exchange.is_free:
+            return
+        if self._has_left:
+            runner.back.clear()  # they are not ours any more
+        unfinished = runner.unfinished
+        want = self._want(unfinished)
+        if not runner.back and not self._is_due(unfinished, want):
+            return
+        holds = runner.jobs()
+        if self._release.job is not None:
+            holds.append(self._release.job)
+        back, runner.back = runner.back, []
+        intent = "stay" if holds else self._intent("stay")
+        exchange.start(holds, back=back, want=want, intent=intent)
+
+    def _is_due(self, unfinished: int, want: int) -> bool:
+        reports = len(self._exchange)
+        if not reports:
+            has_nothing = not unfinished and self._idle_until == _NEVER
+            return has_nothing and not (self._has_left or self._stop.asked)
+        if not unfinished or reports >= MOST_REPORTS:
+            return True
+        if want and self._pace.is_low(unfinished):
+            return True
+        return time.monotonic() >= self._exchange.oldest_at + self._pace.gather()
+
+    def _want(self, unfinished: int) -> int:
+        now = time.monotonic()
+        if self._has_left or self._stop.asked or now > self._leave_at:
+            return 0
+        if self._runner.ran_for(now) > BUDGET:
+            return 0
+        if not self._runner.is_proven:
+            return max(0, 1 - unfinished)
+        return self._pace.want(unfinished)
 
     def _intent(self, intent: Intent) -> Intent:
         over = self._stop.asked or time.monotonic() > self._leave_at
         return "leave" if over else intent
 
+    def _claim(self, intent: Intent) -> None:
+        want = max(1, self._want(0))
+        step = lambda: self._store.claim(self._intent(intent), want=want)  # noqa: E731 - typed
+        self._take(self._outage.retry(step) or Claim("empty"))
+
+    def _take(self, claim: Claim) -> None:
+        self._lease.renewed()
+        if claim.verdict == "jobs":
+            self._idle_until = _NEVER
+            self._hold(claim.jobs)
+        elif claim.verdict == "idle":
+            self._idle_until = min(self._idle_until, time.monotonic() + claim.wait)
+        elif claim.verdict == "interrupted":
+            self._release.interrupted(claim.jobs)
+            self._has_left = True
+        elif claim.verdict == "park":
+            self._park()
+        elif claim.verdict != "none":
+            self._has_left = True
+            self._runner.stop(Ended("dropped"))
+
+    def _hold(self, jobs: Sequence[ClaimedJob]) -> None:
+        self._held.add(jobs)
+        if self._parking is not None:
+            self._parking.worked()
+        if self._stop.asked:
+            self._runner.give_back()
+
+    def _park(self) -> None:
+        """Stand still until this machine is needed again, then claim as one new."""
+        if self._parking is None or not self._parking.park(self._stop):
+            self._has_left = True
+            return
+        self._control.forget()
+        self._store.wake()
+        self._leave_at = time.monotonic() + self._max_lifetime
+        self._idle_until = _NEVER
+        self._claim("stay")
+
+    def _conclude(self, job: ClaimedJob, ended: Ended) -> None:
+        if ended.usage.ran:
+            self._pace.note(ended.usage.ran)
+        if job.code_hash or not self._runner.is_proven:
+            # Only what the child says it has: it may have failed before it loaded it.
+            self._store.known_code = job.code_hash if ended.code_kept else ""
+        if ended.status == "forgotten":
+            self._runner.back.append(job)
+        elif ended.status == "released":
+            self._release.stopped(job, ended)
+        elif ended.status == "dropped":
+            if ended.printed:  # it is kept, though the job is not ours any more
+                text = "the job was taken from its machine"
+                ended = ended._replace(kind="lost", error=text)
+                self._exchange.add(job, self._reports.released(job, ended))
+        else:
+            if ended.kind == "not_started":
+                self._leave_at = 0.0  # the next job could not be started here either
+            self._exchange.add(job, self._reports.of(job, ended))
+
     def _fork(self) -> ChildProcess:
-        self._store.known_code = ""
         ours = (*self._store.descriptors(), *self._stop.descriptors())
         return self._make_child(ours)
-
-
-def _parts(job: ClaimedJob) -> tuple[bytes, ...]:
-    """Return a job as the child takes it."""
-    return (
-        job.id.encode(),
-        job.fence.encode(),
-        b"%d" % job.attempt,
-        job.task.encode(),
-        job.code_hash.encode(),
-        job.code,
-        job.call,
-        b"%r" % job.timeout,
-        job.policy,
-    )

@@ -12,6 +12,7 @@ not added up. Where the kernel cannot reset the peak, it is that of the whole pr
 from __future__ import annotations
 
 import time
+from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["Baseline", "Usage"]
 # The kernel's number for "CPU time of a process" in the id of a clock: see
 # clock_getcpuclockid(3), which Python does not have.
 _SCHED_CLOCK = 2
+_PACKED = Struct("!6q2d")
 
 
 class Usage(NamedTuple):
@@ -36,6 +38,9 @@ class Usage(NamedTuple):
         children_kb: Largest process that the child ever waited for.
         children_us: CPU of all processes that the child ever waited for.
         left_processes: 1 if the task may have left processes behind, else 0.
+        own_us: CPU of the child itself, ever.
+        ended_at: Monotonic seconds, the same in all processes; 0 if not known.
+        ran: Seconds that it took; 0 if not known.
     """
 
     peak_kb: int = 0
@@ -43,28 +48,32 @@ class Usage(NamedTuple):
     children_kb: int = 0
     children_us: int = 0
     left_processes: int = 0
+    own_us: int = 0
+    ended_at: float = 0.0
+    ran: float = 0.0
 
     def packed(self) -> bytes:
         """Return it as one part of a frame."""
-        return b"%d %d %d %d %d" % tuple(self)
+        return _PACKED.pack(*self)
 
     @classmethod
     def unpacked(cls, part: bytes) -> Usage:
         """Return what `packed` made a part of."""
-        return cls(*map(int, part.split()))
+        return cls(*_PACKED.unpack(part))
 
 
 class Baseline:
-    """What a child had used when it was handed a job; kept by the supervisor.
+    """What a child had used when it began a job; kept by the supervisor.
 
     Args:
-        pid: Of the child.
         last: What it reported of its last job.
+        pid: Of the child, if it begins a job now; 0 if it began one when it had ended
+            the last.
     """
 
-    def __init__(self, pid: int, last: Usage) -> None:
+    def __init__(self, last: Usage, pid: int = 0) -> None:
         self._last = last
-        self._cpu_us = last.children_us + _cpu_us(pid)
+        self._cpu_us = last.children_us + (_cpu_us(pid) if pid else last.own_us)
 
     def of_ended(self, usage: resource.struct_rusage) -> Usage:
         """Return what the attempt used, from what the kernel told as it was reaped."""

@@ -17,6 +17,9 @@ from worker_lib.context import current_job
 from worker_lib.errors import JobFailed
 from worker_lib.retry import Retry
 from worker_lib.runtime.child import Child
+from worker_lib.runtime.frames import Channels
+from worker_lib.runtime.permits import GO
+from worker_lib.runtime.process import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +30,7 @@ STRANGER = Codec("x" * 32, "shop", max_bytes=1 << 20)
 
 
 class Heard:
-    """Stands in for both channels: gives the child jobs and keeps what it says."""
+    """Stands in for all channels: gives the child jobs and keeps what it says."""
 
     def __init__(self, *frames: list[bytes]) -> None:
         self.words: list[tuple[Any, ...]] = []
@@ -36,6 +39,9 @@ class Heard:
     def receive(self) -> list[bytes] | None:
         return self._frames.pop(0) if self._frames else None
 
+    def recv(self, _bytes: int) -> bytes:
+        return GO
+
     def send(self, *parts: Any) -> None:
         self.words.append(parts)
 
@@ -43,7 +49,7 @@ class Heard:
 def child_of(heard: Heard) -> Child:
     """Return a child that speaks to a stand-in."""
     channel: Any = heard
-    return Child(channel, channel, CODEC, "p1")
+    return Child(Channels(channel, channel, channel, b""), CODEC, "p1")
 
 
 class Canary:
@@ -331,8 +337,9 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]
         ("context", "enter_machine"),
         ("hooks", "load_on_machine"),
         ("streams", "install"),
+        ("streams", "Marks"),
     ):
-        monkeypatch.setattr(f"worker_lib.runtime.child.{module}.{name}", noop)
+        monkeypatch.setattr(f"worker_lib.runtime.child.{module}.{name}", Noop)
 
     def run_all(*frames: list[bytes]) -> list[tuple[Any, ...]]:
         heard = Heard(*frames)
@@ -342,8 +349,14 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]
     return run_all
 
 
-def noop(*_anything: object) -> None:
-    """Do nothing."""
+class Noop:
+    """Does nothing, whatever it is told."""
+
+    def __init__(self, *_anything: object) -> None:
+        pass
+
+    def write(self) -> None:
+        pass
 
 
 class Bomb:
@@ -366,7 +379,7 @@ def test_a_child_says_that_it_has_a_code_only_once_it_has(
     named = frame(Call((1,), {}, None))
     answers = serve(bad, forged, good, failing, named)
 
-    told = [(one[1], one[-1]) for one in answers]
+    told = [(one[0], one[-1]) for one in answers]
     assert [
         (b"failed", b""),
         (b"failed", b""),
@@ -384,3 +397,11 @@ def test_code_that_redis_no_longer_has_is_told_as_that() -> None:
 
     assert (b"failed", b"refused") == answer[:2]
     assert b"is no longer in Redis" in answer[2]
+
+
+def test_code_that_the_child_should_have_and_has_not_is_asked_for() -> None:
+    """The job has not begun, so it fails nobody."""
+    parts = frame(Call((1,), {}, None), code=pickling.dump_code(lambda x: x))
+    parts[5] = KNOWN
+
+    assert b"forgotten" == run(parts)[0]

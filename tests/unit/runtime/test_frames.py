@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -83,18 +84,35 @@ def test_the_last_report_of_an_attempt_counts(
 ) -> None:
     """What a thread of an earlier job or attempt reports is nobody's."""
     ours, theirs = reports
-    assert "" == ours.latest("j1", "2")
+    found = {("j1", "2"): ""}
+    assert ours.hear(found)
     theirs.send("j1", "2", "first")
     theirs.send("j1", "2", "second, with blanks")
     theirs.send("j1", "1", "old attempt")
     theirs.send("j0", "2", "old job")
 
-    assert "second, with blanks" == ours.latest("j1", "2")
-    assert "" == ours.latest("j1", "2")
+    assert ours.hear(found)
+    assert {("j1", "2"): "second, with blanks"} == found
     theirs.send("j1", "2", "last")
     theirs.channel.close()
-    assert "last" == ours.latest("j1", "2")
-    assert ours.latest("j1", "2") is None
+    assert not ours.hear(found)
+    assert {("j1", "2"): "last"} == found
+
+
+def test_files_come_in_the_order_in_which_they_were_sent(
+    reports: tuple[Progress, Progress],
+) -> None:
+    """One for each pipe that the child prints to from then on."""
+    ours, theirs = reports
+    pipes = [os.pipe() for _ in range(2)]
+    for number, (reader, writer) in enumerate(pipes):
+        os.write(writer, b"%d" % number)
+        theirs.send_file(reader)
+    ours.hear({})
+
+    assert [b"0", b"1"] == [os.read(file, 10) for file in ours.files]
+    for descriptor in (*ours.files, *pipes[0], *pipes[1]):
+        os.close(descriptor)
 
 
 def test_reports_of_many_threads_arrive_whole(
@@ -110,10 +128,37 @@ def test_reports_of_many_threads_arrive_whole(
 
     with ThreadPoolExecutor(8) as threads:
         done = [threads.submit(report, text) for text in texts]
-        heard = set()
+        heard: set[str] = set()
+        found = {("j1", "1"): ""}
         while not all(one.done() for one in done):
-            heard.add(ours.latest("j1", "1"))
-        heard.add(ours.latest("j1", "1"))
+            ours.hear(found)
+            heard.update(found.values())
+        ours.hear(found)
+        heard.update(found.values())
 
     assert heard <= texts | {""}
     assert heard & texts
+
+
+def test_what_does_not_fit_is_sent_later(ends: tuple[Frames, Frames]) -> None:
+    """The supervisor waits for no child."""
+    ours, theirs = ends
+    large = b"x" * 3_000_000
+    ours.post(pack(large) + pack(b"next"))
+    assert ours.unsent()
+    with ThreadPoolExecutor(1) as threads:
+        heard = threads.submit(lambda: [theirs.receive(), theirs.receive()])
+        while ours.unsent():
+            ours.flush()
+        assert [[large], [b"next"]] == heard.result(20)
+
+
+def test_what_is_there_is_read_without_waiting(ends: tuple[Frames, Frames]) -> None:
+    """And the end is told once there is nothing more."""
+    ours, theirs = ends
+    assert ours.drain()
+    theirs.send(b"done")
+    assert ours.drain()
+    assert [b"done"] == ours.take()
+    theirs.channel.close()
+    assert not ours.drain()

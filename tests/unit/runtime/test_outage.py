@@ -115,13 +115,17 @@ def test_the_first_contact_is_awaited_less_long_than_a_later_one(
     assert 0.5 <= time.monotonic() - began
 
 
-def test_a_step_that_has_lost_its_point_is_given_up(stop: Stop) -> None:
-    """The job is somebody else's by now."""
+def test_while_a_job_runs_nothing_is_given_up(
+    stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end with the machine; what it returns may still be told."""
+    monkeypatch.setattr(outage_module, "_REFUSED", 0.0)
     outage, _ = make(stop)
-    answers = [True, True, False]
+    outage.answered()
 
-    assert outage.retry(failing(AWAY, 100), meanwhile=lambda: answers.pop(0)) is None
-    assert [] == answers
+    assert 0 < outage.failed(REFUSED, gives_up=False) <= 0.01
+    with pytest.raises(StoreUnavailable, match="wrong password"):
+        outage.failed(REFUSED)
 
 
 def test_a_signal_ends_a_step_that_blocks(stop: Stop) -> None:

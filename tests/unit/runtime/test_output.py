@@ -82,15 +82,6 @@ def test_the_tail_is_the_last_four_kilobytes() -> None:
     assert "é"[-1:] == kept(9, b"\xa9\xc3\xa9").tail()[-1:]
 
 
-def test_a_cleared_one_begins_anew() -> None:
-    """For the next job."""
-    found = kept(10, b"x" * 100)
-    found.clear()
-    found.add(b"new")
-
-    assert b"new" == found.text()
-
-
 @pytest.fixture
 def pipes() -> Iterator[Pipes]:
     """Return pipes whose child is this process."""
@@ -104,18 +95,18 @@ def test_an_older_pipe_is_passed_on_and_belongs_to_no_job(
 ) -> None:
     """A process of an earlier job still has it."""
     old_reader, old_writer = pipes.reader, pipes.writer
-    new_writer = pipes.renew()
+    new_reader, new_writer = os.pipe()
+    pipes.follow(new_reader)
     os.write(old_writer, b"old\n")
-    os.write(new_writer, b"new\n")
+    os.write(new_writer, b"new\n" + pipes.marker)
 
-    assert pipes.read()
+    assert b"new\n" == pipes.of_next_job().text()
     assert pipes.read_older(old_reader)
-    assert b"new\n" == pipes.kept.text()
     assert b"new\nold\n" == capfdbinary.readouterr().out
     os.close(old_writer)
     assert not pipes.read_older(old_reader)
-    assert (pipes.reader,) == pipes.descriptors()
-    pipes.close_writer()
+    assert (new_reader,) == pipes.descriptors()
+    os.close(new_writer)
 
 
 def test_reading_stops_though_somebody_prints_without_end(pipes: Pipes) -> None:
@@ -132,4 +123,44 @@ def test_reading_stops_though_somebody_prints_without_end(pipes: Pipes) -> None:
         patch.setattr("worker_lib.runtime.output.pass_on", lambda _data: None)
         assert pipes.read()
     assert 17 == reads
+    pipes.close_writer()
+
+
+@given(
+    st.lists(st.binary(max_size=40), min_size=1, max_size=4),
+    st.integers(1, 60),
+    st.booleans(),
+)
+def test_a_marker_divides_the_output_of_jobs(
+    printed: list[bytes], size: int, tempting: bool
+) -> None:
+    """However the pipe is read, and though a job prints what looks like one."""
+    made = Pipes(1 << 16)
+    if tempting:
+        printed = [one + made.marker[:-1] for one in printed]
+    data = b"".join(one + made.marker for one in printed)
+    passed = bytearray()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("worker_lib.runtime.output.pass_on", passed.extend)
+        for at in range(0, len(data), size):
+            os.write(made.writer, data[at : at + size])
+            assert made.read()
+        found = [made.of_next_job().text() for _ in printed]
+    made.close_writer()
+    made.close()
+
+    assert printed == found
+    assert b"".join(printed) == passed
+
+
+def test_what_is_printed_between_two_jobs_belongs_to_none(
+    pipes: Pipes, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """It is passed on all the same."""
+    os.write(pipes.writer, b"between\n")
+    assert pipes.read(keep=False)
+    os.write(pipes.writer, b"mine\n")
+
+    assert b"mine\n" == pipes.of_next_job().text()
+    assert b"between\nmine\n" == capfdbinary.readouterr().out
     pipes.close_writer()

@@ -10,10 +10,10 @@ import pytest
 from worker_lib.calls import codec, pickling
 from worker_lib.calls.codec import Codec
 from worker_lib.errors import Crashed, JobFailed
+from worker_lib.runtime.ended import Ended
 from worker_lib.runtime.output import Kept
 from worker_lib.runtime.reports import Reports
 from worker_lib.runtime.usage import Usage
-from worker_lib.runtime.watch import Ended
 from worker_lib.store.machine import ClaimedJob
 
 CODEC = Codec("s" * 32, "shop", max_bytes=1 << 20)
@@ -27,15 +27,6 @@ POLICY = {
 }
 
 
-class Child:
-    """Stands in for a child that has run an attempt."""
-
-    def __init__(self, printed: bytes = b"", usage: Usage = Usage()) -> None:  # noqa: B008 - a tuple
-        self.output, self.usage = self, usage
-        self.kept = Kept(1 << 16)
-        self.kept.add(printed)
-
-
 def claimed(attempt: int) -> ClaimedJob:
     """Return the job of such an attempt."""
     policy = json.dumps(POLICY).encode()
@@ -43,10 +34,14 @@ def claimed(attempt: int) -> ClaimedJob:
     return ClaimedJob(*job)
 
 
-def report_of(ended: Ended, *, attempt: int = 2, **child: Any) -> Any:
+def report_of(
+    ended: Ended, *, attempt: int = 2, printed: bytes = b"", usage: Usage | None = None
+) -> Any:
     """Return the report of a job's attempt."""
-    stand_in: Any = Child(**child)
-    return Reports(lambda: CODEC).of(claimed(attempt), ended, stand_in)
+    kept = Kept(1 << 16)
+    kept.add(printed)
+    known = ended._replace(printed=kept, usage=usage or Usage())
+    return Reports(lambda: CODEC).of(claimed(attempt), known)
 
 
 def raised(outcome: bytes) -> Any:
@@ -59,15 +54,17 @@ def raised(outcome: bytes) -> Any:
 
 def test_an_attempt_is_reported_with_what_it_printed_and_used() -> None:
     """The output sealed for this attempt; the tail only where it failed."""
-    ended = Ended("succeeded", envelope=b"sealed", child_lives=True)
-    report = report_of(ended, printed=b"text\n", usage=Usage(2048, 1_500_000))
+    ended = Ended("succeeded", envelope=b"sealed")
+    usage = Usage(2048, 1_500_000, ran=2.5)
+    report = report_of(ended, printed=b"text\n", usage=usage)
 
-    assert ("succeeded", b"sealed", "", 2.0, 1.5) == (
+    assert ("succeeded", b"sealed", "", 2.0, 1.5, 2.5) == (
         report.status,
         report.outcome,
         report.tail,
         report.peak_mb,
         report.cpu_s,
+        report.ran,
     )
     text = CODEC.open(report.output, kind=codec.OUTPUT, job_id="j1", fence="7")
     assert b"text\n" == text
@@ -79,9 +76,8 @@ def test_a_job_that_prints_nothing_needs_no_codec() -> None:
     def no_codec() -> Codec:
         raise AssertionError("nothing is to be sealed")
 
-    child: Any = Child()
-    ended = Ended("succeeded", envelope=b"sealed")
-    assert b"" == Reports(no_codec).of(claimed(1), ended, child).output
+    ended = Ended("succeeded", envelope=b"sealed", printed=Kept(1 << 16))
+    assert b"" == Reports(no_codec).of(claimed(1), ended).output
 
 
 def test_a_crash_is_retried_or_sealed_with_its_last_lines() -> None:

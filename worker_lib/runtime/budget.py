@@ -1,0 +1,64 @@
+"""How many jobs a machine holds at once: as many as end within a small budget of time.
+
+No other machine can take a job that is held, so a machine holds few long jobs and many
+short ones. It knows only what it measured: the first job comes alone, and from then on
+it asks for more step by step.
+"""
+
+from __future__ import annotations
+
+__all__ = ["BUDGET", "MOST_REPORTS", "Pace"]
+
+# Seconds in which the jobs that a machine holds should end.
+BUDGET = 0.05
+# In one command: no script may keep Redis busy for long.
+MOST_REPORTS = 32
+# As many as Redis lets one machine hold.
+_MOST_HELD = 64
+_STEP = 4
+# Of the last job in the mean.
+_WEIGHT = 0.2
+# Reports of jobs that are shorter wait for each other, so many seconds at most.
+_SHORT = 0.002
+_GATHER = 0.004
+
+
+class Pace:
+    """What a machine measured of its jobs, and what follows from it.
+
+    Attributes:
+        depth: How many jobs it may hold at once, the one that runs included.
+    """
+
+    __slots__ = ("_mean", "_measured", "_tried", "depth")
+
+    def __init__(self) -> None:
+        self._mean = 0.0
+        self._measured = 0
+        self._tried = 1
+        self.depth = 1
+
+    def note(self, ran: float) -> None:
+        """Note how many seconds a job took."""
+        if ran > BUDGET or not self._mean:
+            self._mean = max(self._mean, ran, 1e-6)
+        else:
+            self._mean += (ran - self._mean) * _WEIGHT
+        self._measured += 1
+        if ran > BUDGET:
+            self._tried, self._measured = 1, 0
+        elif self._measured >= self._tried:
+            self._tried, self._measured = min(self._tried * _STEP, _MOST_HELD), 0
+        self.depth = max(1, min(self._tried, int(BUDGET / self._mean)))
+
+    def want(self, unfinished: int) -> int:
+        """Return how many jobs to ask for, beside so many that have not ended."""
+        return max(0, self.depth - unfinished)
+
+    def is_low(self, unfinished: int) -> bool:
+        """Whether more jobs should be fetched now, before the last one has ended."""
+        return unfinished <= self.depth // 2
+
+    def gather(self) -> float:
+        """Return for how many seconds a report may wait for others."""
+        return _GATHER if 0 < self._mean < _SHORT else 0.0
