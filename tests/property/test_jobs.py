@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from job_model import MAX, QUEUES, SEEN, JobModel, Known, Machine
 
 from worker_lib.job import MOVES
+from worker_lib.store import enqueuer
 from worker_lib.store import machine as worker_module
 from worker_lib.store import store as store_module
 from worker_lib.store.keys import new_slot_id
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 LINGER = {"short": 0.0, "lingers": 60.0}
 STOPPED = Report("failed", outcome=b"stopped", error="stopped", kind="lost")
 PICK = st.integers(0, 10**6)
+WANT = st.integers(1, 3)
 INTENTS = st.sampled_from(["stay", "stay", "stay", "leave_if_idle", "leave"])
 ENDS = st.sampled_from(["succeeded", "failed", "retrying"])
 
@@ -82,7 +84,8 @@ class Jobs(JobModel):
         stored = self.store.enqueue(job)
         self.jobs[job.id] = Known(pool, once, stored.status)
         SEEN.add(("", stored.status))
-        assert ("scheduled" if late else "queued") == stored.status
+        # A machine that waits may have been handed it.
+        assert stored.status in ({"scheduled"} if late else {"queued", "running"})
         assert self.store.enqueue(job).status == stored.status
 
     @precondition(lambda self: self.jobs)
@@ -191,13 +194,13 @@ class Jobs(JobModel):
         )
         verbs.wire = self.wire
         claim = verbs.claim("stay")
-        job = claim.job
-        if job is None or claim.verdict != "interrupted":
+        if claim.verdict != "interrupted":
             self.machines.append(Machine(verbs, before.slot))
             self.took(self.machines[-1], claim)
             return
+        job, *others = claim.jobs
         lost = int(self.redis.hget(self.key("job", job.id), "lost") or 0)
-        assert verbs.release(job, STOPPED, charge=True)
+        assert verbs.release(job, STOPPED, charge=True, back=others)
         if self.jobs[job.id].once or lost == 2:
             self.end(job.id, "failed")
         for machine in self.machines:
@@ -205,18 +208,37 @@ class Jobs(JobModel):
                 self.lost(machine)
 
     @precondition(lambda self: self.machines)
-    @rule(pick=PICK, intent=INTENTS)
-    def claim(self, pick: int, intent: Intent) -> None:
+    @rule(pick=PICK, intent=INTENTS, want=WANT)
+    def claim(self, pick: int, intent: Intent, want: int) -> None:
         machine = self.machines[pick % len(self.machines)]
-        self.took(machine, machine.verbs.claim(intent))
+        claim = machine.verbs.claim(intent, want=want, holds=machine.holds)
+        self.took(machine, claim)
 
     @precondition(lambda self: self.holding())
-    @rule(pick=PICK, status=ENDS, intent=INTENTS, wait=st.sampled_from([3.0, 50.0]))
-    def finish(self, pick: int, status: str, intent: Intent, wait: float) -> None:
-        holding = self.holding()
-        machine = holding[pick % len(holding)]
-        assert machine.holds is not None
-        self.report(machine, machine.holds, status, intent, wait)
+    @rule(
+        pick=PICK,
+        status=ENDS,
+        intent=INTENTS,
+        wait=st.sampled_from([3.0, 50.0]),
+        want=WANT,
+    )
+    def finish(
+        self, pick: int, status: str, intent: Intent, wait: float, want: int
+    ) -> None:
+        machine, job = self.held(pick)
+        self.report(machine, job, status, intent, wait, want)
+
+    @precondition(lambda self: self.holding())
+    @rule(pick=PICK, want=st.integers(0, 2))
+    def give_back(self, pick: int, want: int) -> None:
+        """Give back all but the first, in a command that may be sent twice."""
+        machine, _ = self.held(pick)
+        first, *back = machine.holds
+        for _ in range(1 + pick % 2):
+            done = machine.verbs.finish([], want=want, holds=[first], back=back)
+        machine.holds = [first]
+        self.old += [(machine, job) for job in back]
+        self.took(machine, done.claim)
 
     @precondition(lambda self: any(one.said for one in self.machines))
     @rule(pick=PICK)
@@ -227,7 +249,7 @@ class Jobs(JobModel):
         assert machine.said is not None
         job, status = machine.said
         report = Report(status, outcome=b"again", retry_in=3.0)
-        done = machine.verbs.finish([(job, report)])
+        done = machine.verbs.finish([(job, report)], holds=machine.holds)
         self.took(machine, done.claim)
 
     @precondition(lambda self: self.old)
@@ -240,25 +262,20 @@ class Jobs(JobModel):
     @precondition(lambda self: self.holding())
     @rule(pick=PICK)
     def heartbeat(self, pick: int) -> None:
-        holding = self.holding()
-        machine = holding[pick % len(holding)]
-        assert machine.holds is not None
-        ours = machine.verbs.heartbeat(machine.holds, '{"done": 1}')
+        machine, job = self.held(pick)
+        ours = machine.verbs.heartbeat(job, '{"done": 1}')
 
-        known = self.jobs[machine.holds.id]
-        if known.final is None:
-            assert ours is (int(machine.holds.fence) == self.fence(machine.holds.id))
+        if self.jobs[job.id].final is None:
+            assert ours is (int(job.fence) == self.fence(job.id))
 
     @precondition(lambda self: self.holding())
     @rule(pick=PICK)
     def release(self, pick: int) -> None:
-        holding = self.holding()
-        machine = holding[pick % len(holding)]
-        assert machine.holds is not None
-        job = machine.holds
+        machine, _ = self.held(pick)
+        job, *back = machine.holds
         mine = self.is_held(machine, job)
 
-        assert mine is machine.verbs.release(job, STOPPED)
+        assert mine is machine.verbs.release(job, STOPPED, back=back)
         if mine and self.jobs[job.id].once:
             self.end(job.id, "failed")
         elif mine:
@@ -334,10 +351,8 @@ class Jobs(JobModel):
                 self.come_up(self.slots().index(slot), "leave_if_idle")
             while holding := self.holding():
                 for machine in holding:
-                    assert machine.holds is not None
-                    self.report(
-                        machine, machine.holds, "succeeded", "leave_if_idle", 3.0
-                    )
+                    job = machine.holds[0]
+                    self.report(machine, job, "succeeded", "leave_if_idle", 3.0)
         self.every_job_is_in_exactly_one_place()
         assert [] == [job for job, known in self.jobs.items() if known.final is None]
         assert ([], 0) == (self.slots(), self.redis.exists(self.key("timers")))
@@ -354,7 +369,7 @@ def test_whatever_happens_each_job_ends_once_and_nothing_is_left_over(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The promises hold after any order of events, and all is idle at the end."""
-    for module in (store_module, worker_module):
+    for module in (store_module, enqueuer, worker_module):
         monkeypatch.setattr(module, "new_slot_id", new_slot_id)
     machine: Any = partial(Jobs, redis_url)
     run_state_machine_as_test(

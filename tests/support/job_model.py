@@ -11,6 +11,7 @@ import redis
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from worker_lib.job import FINAL
+from worker_lib.store import enqueuer
 from worker_lib.store import machine as worker_module
 from worker_lib.store import store as store_module
 from worker_lib.store.connection import Connection
@@ -47,7 +48,7 @@ class Machine:
 
     verbs: MachineStore
     slot: str
-    holds: ClaimedJob | None = None
+    holds: list[ClaimedJob] = field(default_factory=list)
     said: tuple[ClaimedJob, str] | None = None
 
 
@@ -58,7 +59,7 @@ class JobModel(RuleBasedStateMachine):
         super().__init__()
         # Ids in order of creation, so that a run can be repeated.
         numbers = itertools.count()
-        modules: tuple[Any, ...] = (store_module, worker_module)
+        modules: tuple[Any, ...] = (store_module, enqueuer, worker_module)
         for module in modules:
             module.new_slot_id = lambda: f"{next(numbers):012}"
         name = f"prop-{secrets.token_hex(6)}"
@@ -91,6 +92,12 @@ class JobModel(RuleBasedStateMachine):
     def holding(self) -> list[Machine]:
         return [one for one in self.machines if one.holds]
 
+    def held(self, pick: int) -> tuple[Machine, ClaimedJob]:
+        """Return a machine and a job that it holds."""
+        holding = self.holding()
+        machine = holding[pick % len(holding)]
+        return machine, machine.holds[pick % len(machine.holds)]
+
     def fence(self, job: str) -> int:
         return int(self.redis.hget(self.key("job", job), "fence") or 0)
 
@@ -104,22 +111,20 @@ class JobModel(RuleBasedStateMachine):
 
     def took(self, machine: Machine, claim: Claim) -> None:
         """Note what a claim gave; a new hand-over has a higher fence than all."""
-        job = claim.job
-        if machine.holds and (job is None or job.fence != machine.holds.fence):
+        if claim.verdict in {"idle", "empty", "gone"}:
             self.lost(machine)
-        if job is None:
-            return
-        known = self.jobs[job.id]
-        assert known.final is None, "a final job was handed out"
-        if machine.holds is None or machine.holds.id != job.id:
+        for job in claim.jobs:
+            known = self.jobs[job.id]
+            assert known.final is None, "a final job was handed out"
             assert all(int(job.fence) > fence for fence in known.fences)
             known.fences.append(int(job.fence))
-        machine.holds = job
+            machine.holds.append(job)
+        behind = machine.holds[1:]
+        assert not [job for job in behind if self.jobs[job.id].once], "it waits"
 
     def lost(self, machine: Machine) -> None:
-        if machine.holds is not None:
-            self.old.append((machine, machine.holds))
-            machine.holds = None
+        self.old += [(machine, job) for job in machine.holds]
+        machine.holds = []
 
     def report(
         self,
@@ -128,15 +133,19 @@ class JobModel(RuleBasedStateMachine):
         status: str,
         intent: Intent,
         wait: float,
+        want: int = 1,
     ) -> None:
         mine = self.is_held(machine, job)
         same = self.fence(job.id) == int(job.fence)
         report = Report(status, outcome=b"out", error="e", kind="error", retry_in=wait)
-        done = machine.verbs.finish([(job, report)], intent=intent)
+        others = [one for one in machine.holds if one is not job]
+        done = machine.verbs.finish(
+            [(job, report)], intent=intent, want=want, holds=others
+        )
         (ok,), claim = done.accepted, done.claim
         assert ok is same
-        if machine.holds is job:
-            machine.holds = None
+        if job in machine.holds:
+            machine.holds = others
             self.old.append((machine, job))
         if mine and status != "retrying":
             self.end(job.id, status)

@@ -11,7 +11,6 @@ local function each_held(holds) return string.gmatch(holds or '', '([^:,]+):(%d+
 -- What a claim gives of a job, besides its id and the code of its function: `ClaimedJob`
 -- in machine.py.
 local CLAIMED = {'fence', 'attempt', 'timeout', 'task', 'code', 'policy', 'call', 'lost'}
-local CLAIMED_NAMES = 'id,body,' .. table.concat(CLAIMED, ',')
 
 local function read_job(job)
   local values = redis.call('HMGET', key('job', job), 'status', 'expires', 'alone',
@@ -28,7 +27,7 @@ end
 
 -- Jobs as their machine needs them, after their names; `known_code` is what it has.
 local function told(jobs, known_code)
-  local found = {CLAIMED_NAMES}
+  local found = {'id,body,' .. table.concat(CLAIMED, ',')}
   for _, got in ipairs(jobs) do
     local body = ''
     if got.code and got.code ~= known_code then
