@@ -226,7 +226,7 @@ class Jobs(JobModel):
         self, pick: int, status: str, intent: Intent, wait: float, want: int
     ) -> None:
         machine, job = self.held(pick)
-        self.report(machine, job, status, intent, wait, want)
+        self.report(machine, job, status, intent, wait, want=want)
 
     @precondition(lambda self: self.holding())
     @rule(pick=PICK, want=st.integers(0, 2))

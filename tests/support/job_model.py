@@ -133,6 +133,7 @@ class JobModel(RuleBasedStateMachine):
         status: str,
         intent: Intent,
         wait: float,
+        *,
         want: int = 1,
     ) -> None:
         mine = self.is_held(machine, job)
