@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal, NamedTuple, TypeAlias
+    from typing import Any, Literal, NamedTuple, TypeAlias
 
     FailureKind: TypeAlias = Literal[
         "error",
@@ -31,6 +31,7 @@ else:
 __all__ = [
     "ApiUnavailable",
     "ArgumentsNotEncodable",
+    "BatchNotFound",
     "CallRefused",
     "ConfigError",
     "Crashed",
@@ -51,6 +52,7 @@ __all__ = [
     "NoCapacity",
     "NotLoadable",
     "OutOfMemory",
+    "PartlyStored",
     "PayloadError",
     "PayloadTooLarge",
     "Problem",
@@ -177,6 +179,32 @@ class StoreUnavailable(StoreError):
 
     def __init__(self, message: str, *, reason: StoreReason = "away") -> None:
         self.reason = reason
+        super().__init__(message)
+
+
+class PartlyStored(StoreError):
+    """Only the first of many calls were stored; the batch gets no others.
+
+    The cause says what went wrong.
+
+    Attributes:
+        batch: The batch of those that are stored: to wait for, or to cancel.
+        stored: How many are known to be stored. Where Redis did not answer, those of
+            the last command may be, too: `batch.stored` tells once it can be reached.
+        total: How many there were to be; None if an iterator did not tell.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        batch: Any = None,
+        stored: int = 0,
+        total: int | None = None,
+    ) -> None:
+        self.batch = batch
+        self.stored = stored
+        self.total = total
         super().__init__(message)
 
 
@@ -328,8 +356,12 @@ class JobNotFound(JobError):
     """Redis has no job of this id: never stored here, or forgotten by now."""
 
 
+class BatchNotFound(JobNotFound):
+    """Redis has no batch of this id (`job_id`): never stored here, or forgotten."""
+
+
 class JobLost(JobNotFound):
-    """The job was stored and Redis no longer has it: its data was lost."""
+    """The job, or batch, was stored and Redis no longer has it: its data was lost."""
 
 
 class ResultExpired(JobError):

@@ -442,13 +442,12 @@ class Store:
     def measured(self, pool: str) -> dict[str, float]:
         """Return what a pool's jobs (`run`) and boots (`boot`) took of late, if known.
 
-        In seconds; a boot lasts from the launch of a machine to its first claim. Always
-        there: how many of its machines are `parked`.
+        In seconds; a boot lasts from the launch of a machine to its first claim.
         """
         found = self._connection.run(script("measured"), pool=pool)
         return {
             name: float(value)
-            for name, value in zip(("run", "boot", "parked"), found, strict=True)
+            for name, value in zip(("run", "boot"), found, strict=True)
             if value
         }
 

@@ -93,9 +93,8 @@ end
 -- so it works for `drained - arrives`. That must be WORTH times the part of a boot that
 -- is billed, which keeps the bill below 1 + 1 / WORTH of the pure run time.
 local WORTH, BILLED_BOOT = 5, 0.5
--- Fly lets an app create a machine a second, and so many at once. Parked ones are started
--- all at once, and are there after so many seconds.
-local CREATE_BURST, WAKE = 3, 1
+-- Fly lets an app create a machine a second, and so many at once.
+local CREATE_BURST = 3
 -- Before any job has ended: as many as can be created until the first can have reported.
 local FIRST_MACHINES, FIRST_BOOT = 6, 3
 -- No more wait for their machine than Fly creates in some minutes, and no more slots are
@@ -167,9 +166,6 @@ local function slot_owed(pool, about)
     return false
   end
   if about.isolate == '1' then return true end
-  if redis.call('ZCARD', key('parked', pool)) > 0 then
-    return worth_it(pool, needs, ready, busy, slots, coming * WAKE, WAKE)
-  end
   -- As if none of them had been created yet: `still_owed` looks closer.
   local line = math.max(0, coming - CREATE_BURST)
   return worth_it(pool, needs, ready, busy, slots, coming * needs.boot + line * line / 2,
@@ -183,28 +179,26 @@ local function launching(pool, boot)
   local count, lost = 0, 0
   for _, slot in ipairs(slots) do
     local state, launched_at = read(key('slot', slot), 'state', 'launched_at')
-    local takes = ({launching = boot, starting = WAKE, woken = 0})[state]
-    if takes then
+    if state == 'launching' or state == 'woken' then
       count = count + 1
-      lost = lost + math.max(0, takes - (now - tonumber(launched_at or now)))
+      lost = lost + math.max(0, boot - (now - tonumber(launched_at or now)))
     end
   end
   local scale = math.max(1, redis.call('SCARD', key('slots', pool)) / SAMPLE)
   return count * scale, lost * scale
 end
 
--- Is a machine to be made for an owed slot, or its parked one to be started, now that it
--- is its turn? As `slot_owed`, but the other slots that wait for theirs do not count.
-local function still_owed(pool, about, is_parked)
+-- Is a machine to be made for an owed slot, now that it is its turn? As `slot_owed`, but
+-- the other slots that wait for theirs do not count.
+local function still_owed(pool, about)
   observe(pool, about)
   local ready, needs = count_ready(pool, about), needs_of(about)
   local busy, idle = redis.call('SCARD', key('busy', pool)), redis.call('SCARD', key('idle', pool))
   local coming, lost = launching(pool, needs.boot)
   if ready == 0 or busy + idle + coming == 0 then return ready > 0 end
   if ready <= idle + coming then return false end
-  local arrives = is_parked and WAKE or needs.boot
   return about.isolate == '1'
-    or worth_it(pool, needs, ready, busy, busy + idle + coming, lost, arrives)
+    or worth_it(pool, needs, ready, busy, busy + idle + coming, lost, needs.boot)
 end
 
 local function add_slot(pool, slot, look_at)

@@ -1,7 +1,7 @@
 local batch, position, limit, waiter, at_least = unpack(ARGV)
 -- A batch as it is, and which of its jobs have ended, from `position` in the order of
 -- their end. Fewer than `at_least` of them: `waiter` ('' for nobody) is woken once, when
--- so many have, or all.
+-- so many have, or all. One who waits for several numbers is woken by the lowest.
 -- Returns {{field, value ...}, trouble of its pool, {index and first letter of the status
 --   ...}}, or {} if there is none.
 local record = key('batch', batch)
@@ -13,7 +13,7 @@ local ended = 0
 for status in pairs(FINAL) do ended = ended + (about[status] or 0) end
 local wanted = math.min(position + at_least, tonumber(about.total) or math.huge)
 if waiter ~= '' and ended < wanted then
-  redis.call('ZADD', key('waits', batch), wanted, waiter)
+  redis.call('ZADD', key('waits', batch), 'LT', wanted, waiter)
   redis.call('PEXPIRE', key('waits', batch), redis.call('PTTL', record))
 end
 local trouble = trouble_in(about.pool, read_pool(about.pool), about.created)

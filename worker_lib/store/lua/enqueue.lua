@@ -85,7 +85,9 @@ if batch == '' then
 else
   for i = 1, count do jobs[i] = member(batch, start + i - 1) end
   local had = redis.call('HGET', key('batch', batch), 'stored')
-  if had and tonumber(had) >= start + count then return known(jobs[1]) end
+  if had and tonumber(had) >= start + count then
+    return known(jobs[1]) or stored('', '', {}, NOW)
+  end
 end
 
 -- Longer than a job may wait, and than an attempt that begins then.
@@ -103,6 +105,16 @@ if unique then
   redis.call('SET', unique, job, 'PX', math.max(keep, ms(unique_for)))
   fields[#fields + 1], fields[#fields + 2] = 'unique_until', text(now + unique_for)
 end
+if batch ~= '' then
+  local record = key('batch', batch)
+  redis.call('HSET', record, 'stored', start + count, 'total', total)
+  if start == '0' then
+    redis.call('HSET', record, 'created', NOW, 'task', task, 'pool', pool)
+  end
+  keep_batch(batch, listed)
+  if count == 0 then return stored('', '', {}, NOW) end
+  redis.call('HINCRBY', record, status, count)
+end
 local created, lines, timers = {}, {}, {}
 for i, id in ipairs(jobs) do
   local record, at = key('job', id), i == 1 and NOW or text(now + (i - 1) * CREATED_STEP)
@@ -115,16 +127,7 @@ for i, id in ipairs(jobs) do
   timers[k - 1], timers[k] = expires, 'j:' .. id
 end
 redis.call('ZADD', TIMERS, unpack(timers))
-if batch ~= '' then
-  redis.call('ZADD', JOBS, unpack(created))
-  local record = key('batch', batch)
-  redis.call('HSET', record, 'stored', start + count, 'total', total)
-  redis.call('HINCRBY', record, status, count)
-  if start == '0' then
-    redis.call('HSET', record, 'created', NOW, 'task', task, 'pool', pool)
-  end
-  keep_batch(batch, listed)
-end
+if batch ~= '' then redis.call('ZADD', JOBS, unpack(created)) end
 if new.code then
   local body = key('code', new.code)
   if code ~= '' then redis.call('HSET', body, 'body', code) end
