@@ -12,6 +12,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing itself would cost more than this whole package
 
 if TYPE_CHECKING:
+    from worker_lib.client.batch import Batch
     from worker_lib.client.handle import Job
     from worker_lib.client.inspection import iter_jobs, jobs
     from worker_lib.client.queues import Queue, queues
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from worker_lib.errors import (
         ApiUnavailable,
         ArgumentsNotEncodable,
+        BatchNotFound,
         CallRefused,
         ConfigError,
         Crashed,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         NoCapacity,
         NotLoadable,
         OutOfMemory,
+        PartlyStored,
         PayloadError,
         PayloadTooLarge,
         RateLimited,
@@ -64,6 +67,8 @@ __all__ = [
     "ApiUnavailable",
     "ArgumentsNotEncodable",
     "Attempt",
+    "Batch",
+    "BatchNotFound",
     "CallRefused",
     "ConfigError",
     "Crashed",
@@ -87,6 +92,7 @@ __all__ = [
     "NoCapacity",
     "NotLoadable",
     "OutOfMemory",
+    "PartlyStored",
     "PayloadError",
     "PayloadTooLarge",
     "Progress",
@@ -118,6 +124,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "context": ("current_job",),
+    "client.batch": ("Batch",),
     "client.handle": ("Job",),
     "client.inspection": ("iter_jobs", "jobs"),
     "client.queues": ("Queue", "queues"),

@@ -19,25 +19,38 @@ if not TYPE_CHECKING:
 
     P = Q = R = R_co = S = T = None
 if TYPE_CHECKING:
-    import inspect
-    from collections.abc import Callable, Coroutine, Mapping, Sized
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        Callable,
+        Coroutine,
+        Generator,
+        Iterable,
+        Mapping,
+        Sized,
+    )
     from typing import (  # noqa: TC004
         Any,
         Concatenate,
         Generic,
+        Literal,
         ParamSpec,
         TypeVar,
         Unpack,
         overload,
     )
 
+    from worker_lib.calls.arguments import Arguments
     from worker_lib.calls.options import (
         CallOptions,
         DeclaredOptions,
         Duration,
         TaskOptions,
     )
+    from worker_lib.client.batch import Batch
+    from worker_lib.client.client import Client
     from worker_lib.client.handle import Job
+    from worker_lib.client.mapping import MapKeywords
     from worker_lib.client.planning import Forecast
 
     P = ParamSpec("P")
@@ -136,10 +149,8 @@ class Task(Generic[P, R_co]):
             ConfigError: a setting is missing or wrong.
         """
         context.allow_call(self.name)
-        from worker_lib.client.client import default_client  # noqa: PLC0415 - a layer above
-
-        self._check(args, kwargs)
-        return default_client().submit(self, (*self.first, *args), kwargs)
+        self._arguments.check(args, kwargs)
+        return self._client().submit(self, (*self.first, *args), kwargs)
 
     @overload
     async def adelay(
@@ -154,6 +165,53 @@ class Task(Generic[P, R_co]):
         import asyncio  # noqa: PLC0415 - costly, and only async code needs it
 
         return await asyncio.to_thread(self.delay, *args, **kwargs)
+
+    @overload
+    def delay_many(
+        self: Task[..., Coroutine[Any, Any, T]], calls: Iterable[tuple[Any, ...]]
+    ) -> Batch[T]: ...
+
+    @overload
+    def delay_many(self, calls: Iterable[tuple[Any, ...]]) -> Batch[R_co]: ...
+
+    def delay_many(self, calls: Iterable[tuple[Any, ...]]) -> Batch[Any]:
+        """Store a call for each tuple of arguments, hundreds a command.
+
+        The tuples are read and stored a part at a time, in their order, each part as a
+        whole or not at all.
+
+        Args:
+            calls: As `[(1, 2), (3, 4)]`.
+
+        Raises:
+            TypeError: one is no tuple, or the function does not take its arguments.
+            ArgumentsNotEncodable: an argument of one cannot be pickled; the message has
+                its index.
+            PayloadTooLarge: one is over `WORKER_LIB_MAX_PAYLOAD`, as above.
+            StoreUnavailable: Redis cannot be reached or is full; nothing was stored.
+            PartlyStored: any of these, after the first calls were stored.
+            CallRefused: as with `delay`.
+            ConfigError: as with `delay`; or the task has `key=` or `unique_for=`, which
+                belong to one call.
+        """
+        return self._client().batches.store(self, self._arguments.each(calls), calls)
+
+    @overload
+    async def adelay_many(
+        self: Task[..., Coroutine[Any, Any, T]], calls: Iterable[tuple[Any, ...]]
+    ) -> Batch[T]: ...
+
+    @overload
+    async def adelay_many(self, calls: Iterable[tuple[Any, ...]]) -> Batch[R_co]: ...
+
+    async def adelay_many(self, calls: Iterable[tuple[Any, ...]]) -> Batch[Any]:
+        """Do what `delay_many` does, without blocking the event loop.
+
+        The tuples are read in another thread.
+        """
+        import asyncio  # noqa: PLC0415 - costly, and only async code needs it
+
+        return await asyncio.to_thread(self.delay_many, calls)
 
     @overload
     def remote(
@@ -203,6 +261,134 @@ class Task(Generic[P, R_co]):
             default_client(), self, items, run=run, boot=boot, machines=machines
         )
 
+    @overload
+    def map(
+        self: Task[..., Coroutine[Any, Any, T]],
+        *iterables: Iterable[Any],
+        errors: Literal["raise"] = "raise",
+        **how: Unpack[MapKeywords],
+    ) -> Generator[T, None, None]: ...
+
+    @overload
+    def map(
+        self: Task[..., Coroutine[Any, Any, T]],
+        *iterables: Iterable[Any],
+        errors: Literal["collect"],
+        **how: Unpack[MapKeywords],
+    ) -> Generator[T | BaseException, None, None]: ...
+
+    @overload
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        errors: Literal["raise"] = "raise",
+        **how: Unpack[MapKeywords],
+    ) -> Generator[R_co, None, None]: ...
+
+    @overload
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        errors: Literal["collect"],
+        **how: Unpack[MapKeywords],
+    ) -> Generator[R_co | BaseException, None, None]: ...
+
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        errors: Literal["raise", "collect"] = "raise",
+        **how: Unpack[MapKeywords],
+    ) -> Generator[Any, None, None]:
+        """Yield the function's value for each call, run on machines, as a stream.
+
+        Calls are read from the iterables, as `map` reads them, a window ahead of what
+        is taken out, so an endless iterable works, in bounded memory here and in Redis.
+        Nothing is stored before the first value is asked for; leaving the map early, by
+        `break`, an exception or Ctrl-C, cancels what has not been yielded.
+
+        Args:
+            iterables: One for each positional argument; the shortest ends the map. They
+                are read in this thread, between results.
+            errors: `raise` raises the first error that is met, and cancels the rest;
+                `collect` yields errors in the place of values.
+            how: `ordered=True`: in the order of the calls; False: as they end.
+                `chunksize=None`: so many calls run as one job, one after the other,
+                whose are `timeout` and attempts; None: as many as run for half a
+                second, by what is measured; 1 for a task that retries, or has
+                `on_lost="fail"`.
+                Where None made such a job, and its process dies or its time is over,
+                its calls run once more, each by itself. `window=None`: calls under
+                way at most; None: those of a thousand jobs, or of 64 chunks.
+                `progress=False`: show a bar on the terminal, tqdm's if installed.
+
+        Raises:
+            Exception: what `Job.result` raises, of the first call that failed.
+            TypeError: the function does not take these arguments.
+            ArgumentsNotEncodable: an argument cannot be pickled.
+            PayloadTooLarge: a call is over `WORKER_LIB_MAX_PAYLOAD`.
+            StoreUnavailable: Redis refuses us, or is full; while it is away the map
+                waits.
+            MachineError: no machine can be had until a person acts.
+            ConfigError: an option cannot be, or belongs to one call.
+        """
+        from worker_lib.client.mapping import MapOptions, Mapping, map_calls  # noqa: PLC0415
+
+        options = MapOptions.of(errors, iterables, **how)
+        mapping = Mapping(self._client().batches, self, options)
+        return map_calls(mapping, self._arguments.each(zip(*iterables, strict=False)))
+
+    @overload
+    def amap(
+        self: Task[..., Coroutine[Any, Any, T]],
+        *iterables: Iterable[Any] | AsyncIterable[Any],
+        errors: Literal["raise"] = "raise",
+        **how: Unpack[MapKeywords],
+    ) -> AsyncGenerator[T, None]: ...
+
+    @overload
+    def amap(
+        self: Task[..., Coroutine[Any, Any, T]],
+        *iterables: Iterable[Any] | AsyncIterable[Any],
+        errors: Literal["collect"],
+        **how: Unpack[MapKeywords],
+    ) -> AsyncGenerator[T | BaseException, None]: ...
+
+    @overload
+    def amap(
+        self,
+        *iterables: Iterable[Any] | AsyncIterable[Any],
+        errors: Literal["raise"] = "raise",
+        **how: Unpack[MapKeywords],
+    ) -> AsyncGenerator[R_co, None]: ...
+
+    @overload
+    def amap(
+        self,
+        *iterables: Iterable[Any] | AsyncIterable[Any],
+        errors: Literal["collect"],
+        **how: Unpack[MapKeywords],
+    ) -> AsyncGenerator[R_co | BaseException, None]: ...
+
+    def amap(
+        self,
+        *iterables: Iterable[Any] | AsyncIterable[Any],
+        errors: Literal["raise", "collect"] = "raise",
+        **how: Unpack[MapKeywords],
+    ) -> AsyncGenerator[Any, None]:
+        """Do as `map` does, without blocking the event loop.
+
+        The iterables may be asynchronous; others are read on the event loop. However
+        many maps a program awaits, they take one thread and one connection.
+        """
+        from worker_lib.client.feeding import Feed, zipped  # noqa: PLC0415 - a layer above
+        from worker_lib.client.mapping import MapOptions, Mapping, amap_calls  # noqa: PLC0415
+
+        options = MapOptions.of(errors, iterables, **how)
+        mapping = Mapping(self._client().batches, self, options)
+        return amap_calls(
+            mapping, Feed(mapping, zipped(*iterables), self._arguments.full)
+        )
+
     def options(self, **changes: Unpack[CallOptions]) -> Task[P, R_co]:
         """Return the same task with some options changed.
 
@@ -218,19 +404,23 @@ class Task(Generic[P, R_co]):
         _checked(changed)
         return Task(self._fly_function, changed, *self.first)
 
-    def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        try:
-            self._signature.bind(*args, **kwargs)
-        except TypeError as error:
-            takes = _bare_signature(self._signature)
-            text = f"{self.name}{takes} cannot be called like this: {error}"
-            raise TypeError(text) from None
+    def _client(self) -> Client:
+        """Return what makes calls.
+
+        Raises:
+            CallRefused: a machine is importing the module that makes the call.
+        """
+        context.allow_call(self.name)
+        from worker_lib.client.client import default_client  # noqa: PLC0415 - a layer above
+
+        return default_client()
 
     @functools.cached_property
-    def _signature(self) -> inspect.Signature:
-        import inspect  # noqa: PLC0415 - costly, and machines make few calls
+    def _arguments(self) -> Arguments:
+        # Costly, and machines make few calls.
+        from worker_lib.calls.arguments import Arguments  # noqa: PLC0415
 
-        return inspect.signature(self.fn)
+        return Arguments(self.fn, self.name, self.first)
 
 
 class _StaticTask(Task[P, R_co]):
@@ -311,15 +501,6 @@ def _function(thing: Any) -> Callable[..., Any]:
         raise ConfigError(f"@fly_task marks a function, not {thing!r}")
     function: Callable[..., Any] = thing
     return function
-
-
-def _bare_signature(full: inspect.Signature) -> inspect.Signature:
-    """Return the signature without types and defaults, which may be long."""
-    empty = full.empty
-    names = [
-        one.replace(annotation=empty, default=empty) for one in full.parameters.values()
-    ]
-    return full.replace(parameters=names, return_annotation=empty)
 
 
 def _checked(options: Mapping[str, Any]) -> TaskOptions:

@@ -199,6 +199,20 @@ def has_children(path: str, then: str) -> None:
 
 
 @fly_task
+def dies_on(number: int, bad: int) -> int:
+    """Return a number, but for one at which the process ends."""
+    if number == bad:
+        os._exit(9)
+    return number
+
+
+@fly_task
+def measures(data: bytes) -> int:
+    """Return how many bytes there are."""
+    return len(data)
+
+
+@fly_task
 def gives_a_lock() -> object:
     """Return what cannot be pickled."""
     return threading.Lock()

@@ -5,7 +5,14 @@ A line with an ignore must be an error: mypy reports an ignore that is not neede
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+)
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
@@ -14,6 +21,8 @@ from worker_lib import (
     ApiUnavailable,
     ArgumentsNotEncodable,
     Attempt,
+    Batch,
+    BatchNotFound,
     CallRefused,
     ConfigError,
     Crashed,
@@ -36,6 +45,7 @@ from worker_lib import (
     NoCapacity,
     NotLoadable,
     OutOfMemory,
+    PartlyStored,
     PayloadError,
     PayloadTooLarge,
     Progress,
@@ -228,6 +238,48 @@ def handles(job: Job[int]) -> None:
     del wider, narrower
 
 
+def many() -> None:
+    # Many calls at once keep the value's type; their arguments are not checked.
+    assert_type(add.delay_many([(1, 2), (3,)]), Batch[int])
+    assert_type(later.delay_many(iter([("x",)])), Batch[bytes])
+    assert_type(chained.delay_many([(1,)]), Batch[Job[int]])
+    add.delay_many([1, 2])  # type: ignore[list-item]
+    add.delay_many(5)  # type: ignore[arg-type]
+    assert_type(add.map([1], [2]), Generator[int, None, None])
+    assert_type(next(add.map([1], errors="collect")), int | BaseException)
+    assert_type(list(later.map("xy", chunksize=2, window=10)), list[bytes])
+    assert_type(next(later.map("xy", errors="collect")), bytes | BaseException)
+    add.map([1], errors="ignore")  # type: ignore[call-overload]
+    add.map([1], chunk=5)  # type: ignore[call-overload]
+
+
+async def many_async(batch: Batch[int]) -> None:
+    assert_type(await add.adelay_many([(1, 2)]), Batch[int])
+    assert_type(await later.adelay_many([("x",)]), Batch[bytes])
+    assert_type(add.amap([1], ordered=False), AsyncGenerator[int, None])
+    assert_type(later.amap("xy"), AsyncGenerator[bytes, None])
+    async for value in later.amap("xy", errors="collect", progress=True):
+        assert_type(value, bytes | BaseException)
+    assert_type(await batch, list[int])
+    assert_type(batch.aresults(), AsyncIterator[int])
+    async for either in batch.aresults(errors="collect"):
+        assert_type(either, int | BaseException)
+
+
+def batches(batch: Batch[int], partly: PartlyStored) -> None:
+    assert_type(Batch.get("id"), Batch[Any])
+    assert_type((batch.id, len(batch), batch.stored), tuple[str, int, int])
+    assert_type(batch.total, int | None)
+    assert_type(batch.counts, dict[str, int])
+    assert_type((batch.done, batch.wait(1.5), batch.cancel()), tuple[bool, bool, int])
+    assert_type(batch.jobs(), Iterator[Job[int]])
+    assert_type(batch.results(ordered=False, timeout=5), Iterator[int])
+    assert_type(batch.results(errors="collect"), Iterator[int | BaseException])
+    assert_type(batch.retry_failed(), Batch[int])
+    batch.results(True)  # type: ignore[call-overload]
+    assert_type((partly.stored, partly.total), tuple[int, int | None])
+
+
 def lists(info: JobInfo) -> None:
     assert_type(jobs(), list[JobInfo])
     assert_type(jobs(status="failed", tag="a=b", since="1h", limit=5), list[JobInfo])
@@ -294,8 +346,9 @@ def errors(failed: JobFailed, api: MachinesApiError, config: ConfigError) -> Non
         *(ConfigError, TaskError, TaskNotRegistered, ArgumentsNotEncodable),
         CallRefused,
         *(PayloadError, PayloadTooLarge, SignatureMismatch, UnknownVersion),
-        *(StoreError, StoreUnavailable, WaitTimeout),
+        *(StoreError, StoreUnavailable, PartlyStored, WaitTimeout),
         *(JobError, JobFailed, JobCancelled, JobNotFound, JobLost, ResultExpired),
+        BatchNotFound,
         *(OutOfMemory, JobTimeout, MachineLost, Crashed, StartFailed, NotLoadable),
         *(MachineError, NoCapacity, MachineWaitTimeout, MachinesApiError),
         *(Unauthorized, MachineNotFound, MachineConflict, InvalidRequest),

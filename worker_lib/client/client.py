@@ -8,6 +8,7 @@ the finishing script wakes it, then verifies and loads what the machine wrote.
 from __future__ import annotations
 
 import atexit
+import functools
 import math
 import os
 import sys
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from worker_lib.calls.plan import Plan
+    from worker_lib.client.batches import Batches
     from worker_lib.client.edits import Changes
     from worker_lib.job import JobInfo
     from worker_lib.machines.api import MachinesApi
@@ -114,6 +116,17 @@ class Client:
     def __repr__(self) -> str:
         """Name the app and the namespace."""
         return f"<Client {self.settings.fly_app}/{self.settings.namespace}>"
+
+    @functools.cached_property
+    def batches(self) -> Batches:
+        """What many calls at once need; made when they are first made."""
+        from worker_lib.client import batches  # noqa: PLC0415 - many make none
+
+        store, sweeper = self.store, self.sweeper
+        own = (self._env_digest, self._may_launch, self.settings.lease_ttl)
+        parts = (store, self._encoder, self._nesting, self.launcher, sweeper, *own)
+        sources = (store, self._codec, self._ends, sweeper, self._judge)
+        return batches.Batches(self, batches.Parts(*parts), batches.Sources(*sources))
 
     def submit(
         self, task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -357,7 +370,7 @@ class Client:
         """
         patience = min(ANSWER_TIMEOUT, max(0.0, _left(deadline)))
         (seen,) = self.store.look(job_id, patience=patience)
-        return self._judge(job_id, seen, known)
+        return self._looked_at(job_id, seen, known)
 
     def _looked_at(self, job_id: str, seen: Seen | None, known: bool) -> Outcome | None:
         found = self._judge(job_id, seen, known)
@@ -387,8 +400,6 @@ class Client:
             error = rebuild(seen.trouble, self.launcher.who)
             if error is not None:
                 raise error
-        # The look may have put back a deadline that was lost.
-        self._attend(job_id)
         return None
 
 

@@ -92,8 +92,13 @@ class Edits:
         self._store = store
         self._codec = codec_
 
-    def again(self, job_id: str, *, may_launch: bool) -> NewJob:
+    def again(self, job_id: str, *, may_launch: bool, new_id: str = "") -> NewJob:
         """Return a call like that of a job that ended without success.
+
+        Args:
+            job_id: The job.
+            may_launch: As `NewJob.may_launch`.
+            new_id: Of the new job; "" for any.
 
         Raises:
             JobError: it is not final, or succeeded.
@@ -107,7 +112,7 @@ class Edits:
                 "expired is run again; call the task for another run",
                 job_id=job_id,
             )
-        new_id, place = new_job_id(), _place(record)
+        new_id, place = new_id or new_job_id(), _place(record)
         call = self._codec.reseal(
             record["call"],
             kind=codec.CALL,
@@ -178,10 +183,7 @@ class Edits:
         self, job_id: str, record: Mapping[str, bytes], changes: Changes
     ) -> bytes:
         task, place = _text(record, "task"), _place(record)
-        body = self._codec.open(
-            record["call"], kind=codec.CALL, job_id=job_id, fence=place
-        )
-        call = _loaded(body, job_id)
+        call = self._opened(job_id, record, place)
         if changes.args is not None:
             call = call._replace(args=tuple(changes.args))
         if changes.kwargs is not None:
@@ -193,6 +195,28 @@ class Edits:
             return self._codec.seal(new, kind=codec.CALL, job_id=job_id, fence=place)
         except PayloadTooLarge as error:
             raise error.of(task) from None
+
+    def call(self, job_id: str) -> pickling.Call:
+        """Return what a job that has not succeeded was called with.
+
+        Raises:
+            JobError: Redis no longer has it.
+            PayloadError: it is not signed with our secret, or cannot be loaded here.
+        """
+        record = self._store.record(job_id)
+        if "call" not in record:
+            raise JobError(
+                f"Redis no longer has the call of job {job_id}", job_id=job_id
+            )
+        return self._opened(job_id, record, _place(record))
+
+    def _opened(
+        self, job_id: str, record: Mapping[str, bytes], place: str
+    ) -> pickling.Call:
+        body = self._codec.open(
+            record["call"], kind=codec.CALL, job_id=job_id, fence=place
+        )
+        return _loaded(body, job_id)
 
 
 def _text(record: Mapping[str, bytes], name: str) -> str:

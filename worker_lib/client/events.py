@@ -12,9 +12,10 @@ from worker_lib.errors import JobFailed, StoreError
 from worker_lib.hooks import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from worker_lib.client.handle import Job
+    from worker_lib.store.replies import Seen
     from worker_lib.store.store import Store
 
 __all__ = ["Ends", "enqueue"]
@@ -79,13 +80,17 @@ class Ends:
         """
         if not hooks.on_end or not self._is_first(job_id):
             return
-        event = self._look(job_id)
-        event.status = event.status or status
-        failed = error.__cause__ if isinstance(error, BaseException) else None
-        failed = error if isinstance(error, JobFailed) else failed
-        remote_type = failed.remote_type if isinstance(failed, JobFailed) else ""
-        event.fail(error, remote_type)
-        hooks.on_end.fire(event)
+        _fire(self._look([job_id])[0], status, error)
+
+    def tell_many(self, ends: Iterable[tuple[str, str, BaseException | None]]) -> None:
+        """Do as `tell` does, for several jobs with one look at them."""
+        if not hooks.on_end:
+            return
+        first = [one for one in ends if self._is_first(one[0])]
+        for event, end in zip(
+            self._look([one[0] for one in first]), first, strict=True
+        ):
+            _fire(event, *end[1:])
 
     def _is_first(self, job_id: str) -> bool:
         with self._lock:
@@ -96,10 +101,27 @@ class Ends:
             self._told[job_id] = None
             return True
 
-    def _look(self, job_id: str) -> Event:
-        with contextlib.suppress(StoreError):
-            (seen,) = self._store.look(job_id, patience=_PATIENCE)
-            if seen is not None and seen.info.final:
-                attempts = seen.info.attempts
-                return Event.of_job(seen.info, attempts[-1] if attempts else None)
+    def _look(self, job_ids: Sequence[str]) -> list[Event]:
+        found: Sequence[Seen | None] = [None] * len(job_ids)
+        if job_ids:
+            with contextlib.suppress(StoreError):
+                found = self._store.look(*job_ids, patience=_PATIENCE)
+        return [
+            _event(job_id, seen) for job_id, seen in zip(job_ids, found, strict=True)
+        ]
+
+
+def _event(job_id: str, seen: Seen | None) -> Event:
+    if seen is None or not seen.info.final:
         return Event("caller", job_id)
+    attempts = seen.info.attempts
+    return Event.of_job(seen.info, attempts[-1] if attempts else None)
+
+
+def _fire(event: Event, status: str, error: BaseException | None) -> None:
+    event.status = event.status or status
+    failed = error.__cause__ if isinstance(error, BaseException) else None
+    failed = error if isinstance(error, JobFailed) else failed
+    remote_type = failed.remote_type if isinstance(failed, JobFailed) else ""
+    event.fail(error, remote_type)
+    hooks.on_end.fire(event)

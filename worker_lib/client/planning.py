@@ -1,14 +1,12 @@
 """What a fan-out will take, told before it is made: machines, seconds and dollars.
 
-`forecast` does what `lua/_pools.lua` decides, on paper: machines that are parked start,
-others come one after another as Fly creates them, and one more is taken as long as it
-is worth it. It takes every call to last as long, and the pool to have no others. `make
-burst` plays the same with real parts.
+`forecast` does what `lua/_pools.lua` decides, on paper: machines come one after another
+as Fly creates them, and one more is made as long as it is worth it. It takes every call
+to last as long, and the pool to be empty. `make burst` plays the same with real parts.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +30,7 @@ Basis = Literal["given", "measured", "assumed"]
 __all__ = ["Forecast", "Pool", "forecast", "plan"]
 
 # As in `lua/_pools.lua`.
-WORTH, BILLED_BOOT, FIRST_BOOT, WAKE = 5, 0.5, 3.0, 1.0
+WORTH, BILLED_BOOT, FIRST_BOOT = 5, 0.5, 3.0
 _ASSUMED = {"run": 1.0, "boot": FIRST_BOOT}
 # Calls that one command stores, outcomes that one command reads.
 _STORED_AT_ONCE, _READ_AT_ONCE = 250, 250
@@ -52,7 +50,6 @@ class Pool:
         most: Machines at the same time.
         target_latency: Seconds that a call may wait; 0 if that was not said.
         isolate: Each machine runs one call.
-        parked: Machines that can be started instead of created.
         usd_per_second: Of one machine.
         lease_ttl: Seconds; a call's lease is renewed after a third of it.
     """
@@ -62,7 +59,6 @@ class Pool:
     most: int
     target_latency: float = 0.0
     isolate: bool = False
-    parked: int = 0
     usd_per_second: float = 0.0
     lease_ttl: float = checks.LEASE_TTL
 
@@ -77,8 +73,7 @@ class Forecast:
         boot: Seconds from a machine's launch to its first call, likewise.
         basis: Where those two are from: `given`, `measured` or `assumed`.
         machines: At the same time.
-        creates: Of machines; fewer than machines where some are parked, more where
-            calls are isolated.
+        creates: Of machines; as many as machines, but for isolated calls.
         seconds: Until the last call has ended.
         machine_seconds: That are billed.
         usd: For these, in US dollars.
@@ -126,7 +121,7 @@ def plan(
     most = known.max_machines
     if machines is not None:
         most = min(most, checks.whole(1)(machines, "machines"))
-    seen = client.store.measured(known.pool)
+    seen = client.store.measured(known.pool) if None in told.values() else {}
     found = {name: _known(told[name], seen.get(name), name) for name in told}
     regions = task.spec.region or (client.settings.region,)
     pool = Pool(
@@ -135,7 +130,6 @@ def plan(
         most=most,
         target_latency=known.target_latency,
         isolate=known.isolate,
-        parked=int(seen["parked"]),
         usd_per_second=usd_per_second(task.spec.guest, regions[0]),
         lease_ttl=client.settings.lease_ttl,
     )
@@ -157,12 +151,10 @@ def forecast(
         creates = calls
     else:
         arrivals = _machines(calls, pool)
-        machines = len(arrivals)
-        creates = max(0, machines - pool.parked)
+        machines = creates = len(arrivals)
         seconds = _drained(arrivals, calls, pool.run)
-    begun = max(machines, creates)
-    billed = calls * pool.run + begun * min(pool.boot, BILLED_BOOT)
-    commands = _commands(calls, begun, pool)
+    billed = calls * pool.run + creates * min(pool.boot, BILLED_BOOT)
+    commands = _commands(calls, creates, pool)
     return Forecast(
         calls=calls,
         run=pool.run,
@@ -178,19 +170,19 @@ def forecast(
     )
 
 
-def _arrivals(pool: Pool) -> Iterator[float]:
+def _arrivals(boot: float) -> Iterator[float]:
     """Yield when one machine after the other takes its first call, in seconds."""
-    yield from itertools.repeat(WAKE, pool.parked)
-    for number in itertools.count():
-        line = max(0, number - CREATE_BURST + 1)
-        yield pool.boot + line / CREATES_PER_SECOND
+    number = 0
+    while True:
+        yield boot + max(0, number - CREATE_BURST + 1) / CREATES_PER_SECOND
+        number += 1
 
 
 def _machines(calls: int, pool: Pool) -> list[float]:
     """Return when each machine comes that is worth it, as `worth_it` decides."""
     found: list[float] = []
     work = calls * pool.run
-    for arrives in _arrivals(pool):
+    for arrives in _arrivals(pool.boot):
         count = len(found)
         if count == min(pool.most, calls):
             break
@@ -230,12 +222,12 @@ def _isolated(calls: int, pool: Pool) -> tuple[int, float]:
     return at_once, life + max(0, calls - min(CREATE_BURST, pool.most)) / rate
 
 
-def _commands(calls: int, machines: int, pool: Pool) -> int:
+def _commands(calls: int, creates: int, pool: Pool) -> int:
     held = max(1, min(_HELD_CALLS, int(_HELD_SECONDS / pool.run)))
     renewed = int(pool.run / (pool.lease_ttl / 3))
     reports = math.ceil(calls / held) + calls * renewed
     stored = math.ceil(calls / _STORED_AT_ONCE) + math.ceil(calls / _READ_AT_ONCE)
-    return stored + reports + machines * _COMMANDS_OF_A_MACHINE
+    return stored + reports + creates * _COMMANDS_OF_A_MACHINE
 
 
 def _count(items: int | Sized) -> int:

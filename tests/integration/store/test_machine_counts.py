@@ -197,19 +197,3 @@ def test_the_turn_of_a_slot_is_judged_in_a_large_pool_too(rig: StoreRig) -> None
     busy(rig, 500, running_for=0.01)
 
     assert "unneeded" == rig.store.launch(slot, 10.0, WHO).verdict
-
-
-def test_parked_machines_are_worth_more_as_they_come_at_once(rig: StoreRig) -> None:
-    """Boots that take long leave the work to few machines; starts do not."""
-    waiting(rig, 100, run_s=0.2, boot_s=30.0)
-    look(rig)
-    assert 5 == len(rig.slots())
-    parked = {f"{number:012x}": number for number in range(10)}
-    for slot in parked:
-        state = {"pool": "pool", "state": "parked", "machine": f"m-{slot}"}
-        rig.redis.hset(rig.key("slot", slot), mapping=state)
-    rig.redis.zadd(rig.key("parked", "pool"), parked)
-    look(rig)
-
-    assert 8 == len(rig.slots())
-    assert 3 == len(rig.slots() & parked.keys())

@@ -9,6 +9,7 @@ import os
 import struct
 import sys
 import termios
+
 import pytest
 
 from worker_lib.client import progress
