@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["find_jobs", "find_machine", "iter_jobs", "jobs"]
 
 _LOOK_SECONDS = 3.0
-_MAX_PAGE = 1000
+_MAX_PAGE = 400
 _STATUSES = tuple(dict.fromkeys(move.target for move in MOVES))
 
 
@@ -91,7 +91,7 @@ def iter_jobs(
     was read.
 
     Args:
-        page: How many jobs Redis looks at in one command; 1000 at most.
+        page: How many jobs Redis looks at in one command; 400 at most.
     """
     store = default_client().store
     filters = _filters(status=status, queue=queue, task=task, tag=tag)

@@ -63,6 +63,8 @@ TRIALS: tuple[tuple[str | float, ...], ...] = (
     ("ZREVRANGEBYSCORE", "KEY", 1, 0),
     ("ZREVRANK", "KEY", "x"),
     ("ZSCORE", "KEY", "x"),
+    ("ZSCAN", "KEY", 0),
+    ("SSCAN", "KEY", 0),
     ("TIME",),
     ("BLPOP", "KEY", _SHORT),
     ("BLMOVE", "KEY", "KEY", "LEFT", "RIGHT", _SHORT),

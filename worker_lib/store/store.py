@@ -18,8 +18,13 @@ from worker_lib.store.keys import (
     wake_key,
 )
 from worker_lib.store.limits import MAX_LOST
+from worker_lib.store.parts import (
+    count_unfinished,
+    list_queues,
+    look_at,
+    set_paused,
+)
 from worker_lib.store.replies import (
-    SHOWN,
     FailedBoot,
     Found,
     Launch,
@@ -33,8 +38,6 @@ from worker_lib.store.replies import (
     ended_of,
     launch_of,
     outcome_of,
-    queue_of,
-    seen_of,
 )
 from worker_lib.store.scripts import script
 
@@ -58,7 +61,7 @@ __all__ = ["Store"]
 # How long another sweep leaves alone what one has taken up.
 _SWEEP_LATCH = 10.0
 # Each takes some tens of microseconds, and nobody else is served meanwhile.
-_CANCEL_AT_ONCE = 100
+_CANCEL_AT_ONCE = 40
 # A little under the 1 per second that Fly allows, since its clock is not ours.
 CREATES_PER_SECOND = 0.95
 CREATE_BURST = 3
@@ -312,13 +315,7 @@ class Store:
         Args:
             patience: Seconds to wait for the answer; 0 as long as usual.
         """
-        replies = self._connection.run(
-            script("look"), *job_ids, patience=patience, fields=",".join(SHOWN)
-        )
-        return [
-            seen_of(job_id, reply) if reply else None
-            for job_id, reply in zip(job_ids, replies, strict=True)
-        ]
+        return list(look_at(self._connection, job_ids, patience))
 
     def recent(self, limit: int) -> list[str]:
         """Return the ids of the newest jobs, newest first."""
@@ -333,7 +330,7 @@ class Store:
         tag: str = "",
         since: float = 0.0,
         cursor: tuple[str, str] | None = None,
-        budget: int = 1000,
+        budget: int = 400,
     ) -> Found:
         """Return a part of the jobs that fit, newest first.
 
@@ -429,15 +426,15 @@ class Store:
 
     def pause(self, queue: str) -> bool:
         """Hold back the jobs of a queue; False if it was paused already."""
-        return bool(self._connection.run(script("pause"), queue=queue, pause=1))
+        return set_paused(self._connection, queue, paused=True)
 
     def resume(self, queue: str) -> bool:
         """Let the jobs of a queue run again; False if it was not paused."""
-        return bool(self._connection.run(script("pause"), queue=queue, pause=0))
+        return set_paused(self._connection, queue, paused=False)
 
     def queues(self) -> list[QueueSeen]:
         """Return all queues that have jobs or are paused, by name."""
-        return sorted(queue_of(one) for one in self._connection.run(script("queues")))
+        return list_queues(self._connection)
 
     def measured(self, pool: str) -> dict[str, float]:
         """Return what a pool's jobs (`run`) and boots (`boot`) took of late, if known.
@@ -590,10 +587,7 @@ class Store:
             soon: Seconds; what is due later is counted apart.
             with_life: Look also for how long outcomes are kept.
         """
-        running, near, later, life = self._connection.run(
-            script("unfinished"), soon=soon, with_life=int(with_life)
-        )
-        return Unfinished(running, near, later, max(0, life) / 1000)
+        return count_unfinished(self._connection, soon, with_life=with_life)
 
     def close(self) -> None:
         """Close idle connections."""

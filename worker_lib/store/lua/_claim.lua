@@ -122,18 +122,31 @@ local function put_back(pool, about, queue, popped, from)
   if lines[1] then make_ready(pool, about, queue, lines) end
 end
 
+-- A script passes over so many jobs that have expired, or are gone.
+local MOST_PASSED_OVER = 32
+local passed_over = 0
+
 -- Begin up to `want` jobs for the machine of a slot, beside those that it holds. Where
 -- `may_start` is given, it is asked before each.
 local function take(slot, held, about, want, lease, boot, may_start)
   local taken, gone = {}, {}
   while #taken < want do
-    local popped, queue = pop_ready(held.pool, about, want - #taken)
+    local may_pass_over = MOST_PASSED_OVER - passed_over
+    if may_pass_over == 0 then
+      about.is_cut_short = true
+      look_at_pool(held.pool, now)
+      break
+    end
+    local popped, queue = pop_ready(held.pool, about, math.min(may_pass_over, want - #taken))
     if not popped[1] then break end
     for i = 1, #popped, 2 do
       local got = read_job(popped[i])
-      if got.status == 'queued' and tonumber(got.expires or '0') < now then
+      if got.status ~= 'queued' then
+        passed_over = passed_over + 1
+      elseif tonumber(got.expires or '0') < now then
+        passed_over = passed_over + 1
         let_expire(got.id)
-      elseif got.status == 'queued' then
+      else
         local alone = goes_alone(got)
         if (alone and held.jobs[1]) or (may_start and not may_start(got)) then
           put_back(held.pool, about, queue, popped, i)
@@ -175,6 +188,7 @@ local function wait_idle(slot, pool, about, says)
   if due_in and due_in <= math.max(linger, tonumber(says.near)) then
     wait = math.max(wait, due_in + 0.001)
   end
+  if about.is_cut_short then wait = math.max(wait, 0.001) end
   if wait == 0 then
     if due_in then call_launcher('due') end
     if park(pool, slot) then return {'park'} end
@@ -295,14 +309,23 @@ local function hand_over(slot, pool, about)
   return true
 end
 
+-- A script serves so many machines; a sweep, which is due at once then, the others.
+local MOST_SERVED = 50
+local served = 0
+
 serve_idle = function(pool, about)
   while about.queues and about.queues ~= '' do
+    if served == MOST_SERVED then
+      look_at_pool(pool, now)
+      return
+    end
     local slot = redis.call('SPOP', key('idle', pool))
     if not slot then return end
     if not hand_over(slot, pool, about) then
       redis.call('SADD', key('idle', pool), slot)
       return
     end
+    served = served + 1
   end
 end
 

@@ -12,7 +12,10 @@ local function remember_stray(slot, machine)
 end
 
 -- No machine of a pool is launched for a while. The reason is shown; if `tell`, those
--- who wait for its jobs are woken to be told.
+-- who wait for the jobs that are next are woken to be told; the others see it when they
+-- look.
+local TOLD_AT_ONCE = 100
+
 local function hold_pool(pool, seconds, who, reason, tell)
   redis.call('HSET', key('pool', pool), 'hold_until', text(now + seconds),
     'held_for', who, 'trouble_at', NOW, 'trouble_until', text(now + seconds),
@@ -20,11 +23,15 @@ local function hold_pool(pool, seconds, who, reason, tell)
   redis.call('HDEL', key('pool', pool), tell and 'reason' or 'trouble')
   look_at_pool(pool, now + seconds)
   if not tell then return end
+  local most = TOLD_AT_ONCE
   for queue in each(redis.call('HGET', key('pool', pool), 'queues') or '') do
-    for _, job in ipairs(redis.call('ZRANGE', ready_key(pool, queue), 0, 99)) do
+    if most == 0 then break end
+    local jobs = redis.call('ZRANGE', ready_key(pool, queue), 0, most - 1)
+    for _, job in ipairs(jobs) do
       redis.call('RPUSH', key('out', job), '', '')
       redis.call('PEXPIRE', key('out', job), 2000)
       announce(job, 'trouble')
     end
+    most = most - #jobs
   end
 end

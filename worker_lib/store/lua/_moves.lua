@@ -29,19 +29,29 @@ local function may_wait_until(job, at, timeout)
   set_timer('j:' .. job, at)
 end
 
+-- A script moves so many jobs whose time has come, whatever the number of pools: while it
+-- runs, nobody else is served. The timer of a pool that has more of them is due at once.
+local MOST_AT_ONCE = 50
+local promoted = 0
+
 -- Move what is due to the ready jobs, and wake a machine for each.
 local function promote(pool, about)
   local due = key('due', pool)
-  for _, job in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now),
-      'LIMIT', 0, 100)) do
+  local jobs = redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0,
+    MOST_AT_ONCE - promoted)
+  promoted = promoted + #jobs
+  local lines = {}
+  for _, job in ipairs(jobs) do
     local status, order, queue = read(key('job', job), 'status', 'order', 'queue')
     queue = queue or 'default'
     if status == 'scheduled' or status == 'retrying' then
       move(job, status, 'queued')
-      make_ready(pool, about, queue, {order, job})
+      local line = lines[queue] or {}
+      line[#line + 1], line[#line + 2], lines[queue] = order, job, line
     end
-    redis.call('ZREM', due, job)
   end
+  for queue, line in pairs(lines) do make_ready(pool, about, queue, line) end
+  if jobs[1] then redis.call('ZREM', due, unpack(jobs)) end
   serve_idle(pool, about)
   local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
   about.due_at = first and text(tonumber(first)) or false
@@ -168,20 +178,17 @@ local function let_expire(job)
     {error = 'it waited longer than expires= or WORKER_LIB_PENDING_TTL'})
 end
 
--- The same, unless it has moved on meanwhile.
+-- The same, unless it has moved on meanwhile. Returns its pool if it has expired.
 local function expire(job)
   local status, expires, pool = read(key('job', job), 'status', 'expires', 'pool')
   if not status or not waits(status) or not expires then
     redis.call('ZREM', TIMERS, 'j:' .. job)
-    return false
-  end
-  if tonumber(expires) > now then
+  elseif tonumber(expires) > now then
     set_timer('j:' .. job, tonumber(expires))
-    return false
+  else
+    let_expire(job)
+    return pool
   end
-  let_expire(job)
-  promote(pool, read_pool(pool))
-  return true
 end
 
 -- End a job that is not final: 1 if this did it, 0 if it was final, -1 if there is none.

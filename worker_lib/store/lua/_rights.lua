@@ -14,6 +14,7 @@ local function missing_rights()
     {'SPOP'}, {'SRANDMEMBER'}, {'SREM', '1'}, {'ZADD', '1', '1'}, {'ZCARD'}, {'ZPOPMIN'},
     {'ZRANGE', '0', '0'}, {'ZRANGEBYSCORE', '0', '0'}, {'ZREM', '1'},
     {'ZREVRANGE', '0', '0'}, {'ZREVRANGEBYSCORE', '0', '0'}, {'ZREVRANK', '1'},
+    {'ZSCAN', '0'}, {'SSCAN', '0'},
     {'ZSCORE', '1'}, {'SET', '1'}, {'DEL'},
   }
   local probe, missing = P .. ':probe', {}

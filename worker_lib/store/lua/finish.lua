@@ -8,13 +8,16 @@ local words = {unpack(ARGV, 9)}
 -- Returns {{'ok' or 'lost' ...}, then what `claim_next` returns}.
 local verdicts, settled, runs, seconds = {}, {}, 0, 0
 
+local due_in = {}
+
 local function retry(job, fence, report, retry_in)
   local due = now + tonumber(retry_in)
   local pool, pending, timeout = read(key('job', job), 'pool', 'pending', 'timeout')
   move(job, 'running', 'retrying', 'error', report.error or '', 'due', text(due),
     'past', closed_attempts(job, report))
   may_wait_until(job, due + tonumber(pending), tonumber(timeout))
-  make_due(pool, read_pool(pool), due, {job})
+  due_in[pool] = due_in[pool] or read_pool(pool)
+  make_due(pool, due_in[pool], due, {job})
 end
 
 -- Says whether the job was this machine's.

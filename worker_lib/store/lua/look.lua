@@ -78,7 +78,7 @@ local function look_at(job)
     local about = read_pool(pool)
     trouble, reason = trouble_in(pool, about, created)
     if tonumber(expires or '0') < now then
-      expire(job)
+      if expire(job) then promote(pool, about) end
     else
       put_in_line(job, status, pool, about)
       tend(pool, about)

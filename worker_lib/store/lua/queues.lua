@@ -1,6 +1,10 @@
--- All queues that have jobs or are paused.
--- Returns, for each: {name, jobs that may run or wait for it to be resumed, since when it
--- is paused or '', when the job that is next was created or ''}.
+local cursor = unpack(ARGV)
+-- All queues that have jobs or are paused, a part of the pools at a time (`cursor` is '0'
+-- at first).
+-- Returns the cursor of the next part ('0': that was all) and, for each queue: {name, jobs
+-- that may run or wait for it to be resumed, since when it is paused or '', when the job
+-- that is next was created or ''}.
+local PART = 200
 local waiting, next_at, found = {}, {}, {}
 local paused = {}
 local told = redis.call('HGETALL', P .. ':paused')
@@ -8,7 +12,8 @@ for i = 1, #told, 2 do
   paused[told[i]] = told[i + 1]
   waiting[told[i]] = 0
 end
-for _, pool in ipairs(redis.call('SMEMBERS', P .. ':pools')) do
+local part = redis.call('SSCAN', P .. ':pools', cursor, 'COUNT', PART)
+for _, pool in ipairs(part[2]) do
   local queues = redis.call('HGET', key('pool', pool), 'queues')
   if not queues and redis.call('EXISTS', key('pool', pool)) == 0 then
     redis.call('SREM', P .. ':pools', pool)
@@ -28,4 +33,5 @@ for queue, count in pairs(waiting) do
     found[#found + 1] = {queue, count, paused[queue] or '', next_at[queue] or ''}
   end
 end
+table.insert(found, 1, part[1])
 return found

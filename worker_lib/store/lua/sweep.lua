@@ -62,11 +62,19 @@ local function check(slot)
     text(now - tonumber(launched_at or now))}
 end
 
-local kinds = {p = look_at, m = look_for, s = check, j = expire}
+local left_by_expired = {}
+
+local function end_wait(job)
+  local pool = expire(job)
+  if pool then left_by_expired[pool] = true end
+end
+
+local kinds = {p = look_at, m = look_for, s = check, j = end_wait}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', TIMERS, '-inf', text(now),
     'LIMIT', 0, 50)) do
   kinds[string.sub(member, 1, 1)](string.sub(member, 3))
 end
+for pool in pairs(left_by_expired) do promote(pool, read_pool(pool)) end
 for _, pool in ipairs(redis.call('SRANDMEMBER', P .. ':parking', parking)) do
   if redis.call('ZCARD', key('parked', pool)) == 0 then
     redis.call('SREM', P .. ':parking', pool)

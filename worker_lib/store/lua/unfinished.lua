@@ -1,27 +1,35 @@
-local soon, with_life = unpack(ARGV)
--- What is left to do. What is due within `soon` seconds is due soon, unless its queue is
--- paused; `with_life` is '1' if it is asked for how long outcomes are kept.
--- Returns {jobs that run, that wait or are due soon, that are due later, milliseconds for
---   which the longest outcome is kept}.
-local running, near, later, life = 0, 0, 0, 0
-for _, member in ipairs(redis.call('ZRANGE', TIMERS, 0, -1)) do
+local cursor, soon = unpack(ARGV)
+-- What is left to do, a part of it at a time (`cursor` is '0' at first; little at once).
+-- What is due within `soon` seconds is due soon, unless its queue is paused.
+-- Returns {cursor of the next part ('0': that was all), jobs that run, that wait or are
+--   due soon, that are due later}.
+local PART = 500
+local running, near, later = 0, 0, 0
+local paused = {}
+for _, name in ipairs(redis.call('HKEYS', P .. ':paused')) do paused[name] = true end
+
+local function part()
+  if cursor == '0' and redis.call('ZCARD', TIMERS) <= PART then
+    return '0', redis.call('ZRANGE', TIMERS, 0, -1)
+  end
+  local found, members = redis.call('ZSCAN', TIMERS, cursor, 'COUNT', PART), {}
+  for i = 1, #found[2], 2 do members[#members + 1] = found[2][i] end
+  return found[1], members
+end
+
+local further, members = part()
+for _, member in ipairs(members) do
   local kind, id = string.sub(member, 1, 1), string.sub(member, 3)
   if kind == 's' then
     local state, holds = read(key('slot', id), 'state', 'holds')
     for _ in each(state == 'busy' and holds) do running = running + 1 end
   elseif kind == 'j' then
     local due, queue = read(key('job', id), 'due', 'queue')
-    local is_paused = redis.call('HEXISTS', P .. ':paused', queue or 'default') == 1
-    if is_paused or tonumber(due or '0') - now > tonumber(soon) then
+    if paused[queue or 'default'] or tonumber(due or '0') - now > tonumber(soon) then
       later = later + 1
     else
       near = near + 1
     end
   end
 end
-if with_life == '1' then
-  for _, job in ipairs(redis.call('ZRANGE', JOBS, 0, -1)) do
-    life = math.max(life, redis.call('PTTL', key('out', job)))
-  end
-end
-return {running, near, later, life}
+return {further, running, near, later}
