@@ -48,7 +48,8 @@ if is_held and hold > 0 then
 end
 
 -- Take a token: seconds until the next one if it was there, else false and seconds until
--- there is one.
+-- there is one. A little more: who came a microsecond too soon would have to ask again.
+local MARGIN = 0.001
 local function take_token()
   local bucket, per_second = P .. ':bucket', tonumber(rate)
   local had, at = read(bucket, 'tokens', 'at')
@@ -56,10 +57,10 @@ local function take_token()
   -- up.
   local passed = math.max(0, now - tonumber(at or now))
   local tokens = math.min(tonumber(burst), tonumber(had or burst) + passed * per_second)
-  if tokens < 1 then return false, (1 - tokens) / per_second end
+  if tokens < 1 then return false, (1 - tokens) / per_second + MARGIN end
   redis.call('HSET', bucket, 'tokens', text(tokens - 1), 'at', NOW)
   redis.call('PEXPIRE', bucket, 3600000)
-  return true, math.max(0, 2 - tokens) / per_second
+  return true, tokens < 2 and (2 - tokens) / per_second + MARGIN or 0
 end
 
 local may, wait = true, 0
