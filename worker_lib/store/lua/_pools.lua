@@ -14,8 +14,9 @@ end
 local function measured(pool, about, name, seconds, count)
   local old = tonumber(about[name] or seconds)
   local value = seconds + (old - seconds) * 0.8 ^ count
-  -- Small changes are not worth a write.
-  if about[name] and math.abs(value - old) < 0.05 * old then return end
+  -- Small changes are not worth a write. One of a hundredth means that the average is a
+  -- twentieth off.
+  if about[name] and math.abs(value - old) < 0.01 * old then return end
   about[name] = text(value)
   redis.call('HSET', key('pool', pool), name, about[name])
 end
