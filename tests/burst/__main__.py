@@ -95,7 +95,8 @@ def _about(scenario: Scenario) -> str:
     told = ", ".join(f"{name} {value:g}" for name, value in takes.items())
     return (
         f"{scenario.calls:,} calls at once, max_machines={scenario.machines}; seconds "
-        f"of {told}; one create a second, three at once\n"
+        f"of {told}; one create a second, one start and one suspend a second and "
+        "machine, three at once\n"
     )
 
 

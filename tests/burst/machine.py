@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.runtimes import Exit
+from worker_lib.fly.protocol import PARKING_VARIABLE
+from worker_lib.runtime.park import Parking
 from worker_lib.store.machine import MachineStore, Report
+
+from .timeline import PARKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -51,31 +55,44 @@ class Machines:
 
     Args:
         timeline: Where they live.
-        life: Yields the seconds of each step of a machine's life.
+        life: Yields the seconds of each step of a machine's life, or `PARKED`.
+        fell_asleep: Called with a machine's id once it stands still.
 
     Attributes:
         awake: Machines that run now.
         most: That ran at the same time.
     """
 
-    def __init__(self, timeline: Timeline, life: Life) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        life: Life,
+        fell_asleep: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.most = self.awake = 0
-        self._timeline, self._life = timeline, life
+        self._timeline, self._life, self._fell_asleep = timeline, life, fell_asleep
 
     def launch(self, spec: LaunchSpec, observer: Observer) -> _Model:
         """Boot a machine."""
 
         def steps() -> Steps:
-            self.awake += 1
-            self.most = max(self.most, self.awake)
+            self._wake()
             observer.started()
             yield from self._life(spec)
             self.awake -= 1
             observer.exited(Exit(code=0))
 
-        life = steps()
-        self._timeline.after(0.0, lambda: self._timeline.follow(life))
-        return _Model()
+        def suspend() -> None:
+            self.awake -= 1
+            self._fell_asleep(spec.machine_id)
+
+        model = _Model(self._timeline, steps(), self._wake, suspend)
+        self._timeline.after(0.0, model.go_on)
+        return model
+
+    def _wake(self) -> None:
+        self.awake += 1
+        self.most = max(self.most, self.awake)
 
     def log_path(self, machine_id: str) -> Path:
         """Return no real file: nothing is written."""
@@ -92,13 +109,30 @@ class Machines:
 
 
 class _Model:
-    """One run of one machine, as the emulator sees it: nobody does anything to it."""
+    """One run of one machine, as the emulator sees it.
 
-    def suspend(self) -> None:
-        """Refuse: no machine is parked."""
-        raise RuntimeError("a model of a machine cannot be suspended")
+    Attributes:
+        suspend: Lets it stand still: it has said itself that it would.
+    """
 
-    resume = suspend
+    def __init__(
+        self,
+        timeline: Timeline,
+        steps: Steps,
+        wake: Callable[[], None],
+        suspend: Callable[[], None],
+    ) -> None:
+        self._timeline, self._steps = timeline, steps
+        self._wake, self.suspend = wake, suspend
+
+    def go_on(self) -> None:
+        """Do the next steps."""
+        self._timeline.follow(self._steps)
+
+    def resume(self) -> None:
+        """Go on where it stood."""
+        self._wake()
+        self._timeline.after(0.0, self.go_on)
 
     def signal(self, number: int) -> None:
         """Refuse: in no scenario is a machine stopped from outside."""
@@ -124,22 +158,27 @@ class Worker:
         done: Calls whose success was accepted.
         commands: That were sent besides scripts.
         left: Called whenever a machine has no more work.
+        suspend: Has Fly suspend a machine; returns the seconds to wait if it will not.
     """
 
     def __init__(self, clock: Clock, times: Times, redis_url: str) -> None:
         self.times = times
         self.done = self.commands = 0
         self.left: Callable[[], None] = lambda: None
+        self.suspend: Callable[[LaunchSpec], float] = lambda _: 0.0
         self._clock, self._redis_url = clock, redis_url
 
     def life(self, spec: LaunchSpec) -> Steps:
         """Yield the seconds of each step, as long as there is work or it may park."""
         yield self.times.begin
-        yield from self._session(spec)
+        while (yield from self._session(spec)) == "park":
+            if self.suspend(spec) > 0:  # as it may not, it ends, and Fly stops it
+                return
+            yield PARKED
         yield self.times.end
 
-    def _session(self, spec: LaunchSpec) -> Steps:
-        """Work until there is none."""
+    def _session(self, spec: LaunchSpec) -> Generator[float, None, str]:
+        """Work until there is none; return the last verdict."""
         env = spec.env
         lease_ttl = float(env["WORKER_LIB_LEASE_TTL"])
         store = MachineStore(
@@ -149,6 +188,9 @@ class Worker:
             machine_id=spec.machine_id,
             region=env["FLY_REGION"],
             lease_ttl=lease_ttl,
+            parking=Parking.read(env[PARKING_VARIABLE]).limits
+            if PARKING_VARIABLE in env
+            else (0, 0.0),
         )
         claim = self._say(store.claim, want=1)
         yield self.times.round_trip
@@ -162,6 +204,7 @@ class Worker:
             yield self.times.round_trip
         store.close()
         self.left()
+        return str(claim.verdict)
 
     def _run(
         self,

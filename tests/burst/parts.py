@@ -10,7 +10,7 @@ from unittest import mock
 
 import requests
 
-from worker_lib import creation, launcher, own_machines, sweeper
+from worker_lib import creation, launcher, own_machines, starting, sweeper
 from worker_lib.emulator import backend as emulator_backend
 from worker_lib.emulator import engine, lifecycle, termination, transitions
 from worker_lib.emulator.access import Access
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from worker_lib.emulator.options import EmulatorOptions
-    from worker_lib.emulator.runtimes import Runtime
+    from worker_lib.emulator.runtimes import LaunchSpec, Runtime
     from worker_lib.machines.errors import Call
     from worker_lib.settings import Settings
 
@@ -44,7 +44,7 @@ __all__ = ["Clock", "Fly", "VirtualStore", "virtual_time"]
 
 TOKEN = "burst-token"
 _ON_THE_TIMELINE = (
-    *(launcher, creation, sweeper, own_machines),
+    *(launcher, creation, starting, sweeper, own_machines),
     *(engine, lifecycle, transitions, emulator_backend),
 )
 _TIME, _CLOCK_KEY = b"redis.call('TIME')", b"':virtual-clock'"
@@ -222,6 +222,19 @@ class Fly:
         )
         transport = _Transport(self)
         self.api._transport, self.api._send = transport, transport.send
+
+    def suspend(self, spec: LaunchSpec) -> float:
+        """Suspend a machine that asks for it by its own socket.
+
+        Returns:
+            Seconds to wait before it may ask again; 0 if it is done.
+        """
+        path = f"/v1/apps/{spec.app}/machines/{spec.machine_id}/suspend"
+        request = Request(method="POST", path=path, socket_app=spec.app)
+        status, headers, body = self.answer(request)
+        if status not in {200, 429}:
+            raise RuntimeError(f"a machine cannot be suspended: {body!r}")
+        return float(headers.get("Retry-After", 0))
 
     def answer(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         """Answer a request as the emulator's server would."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,7 @@ from worker_lib.sweeper import Sweeper
 
 from .machine import Machines, Times, Worker
 from .parts import TOKEN, Clock, Fly, VirtualStore, virtual_time
+from .standby import Standby
 from .timeline import Timeline
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ _APP = "burst"
 _SENT = ("eval", "evalsha")
 # Calls that are played before, and seconds until creates have a burst again.
 _BEFORE, _PAUSE = 10, 10.0
+# A call that takes so many seconds brings a machine of its own.
+_LONG = 100.0
 _BEGINNING = 1_800_000_000.0
 
 
@@ -46,7 +50,7 @@ def work(number: int) -> int:
     return number
 
 
-Kind = Literal["naive", "ours"]
+Kind = Literal["naive", "naive parked", "ours", "ours parked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,9 @@ class Scenario:
     """What is played.
 
     Attributes:
-        kind: `naive` is one machine per call.
+        kind: `naive` is one machine per call; `parked` has machines stand by.
         calls: Stored at once.
-        machines: At the same time, of ours.
+        machines: At the same time, of ours, or that stand by.
         times: How long things take.
         latencies: Fly's.
         known: Play a few such calls before, so that it is known what they take.
@@ -74,12 +78,13 @@ class Scenario:
     @property
     def is_ours(self) -> bool:
         """Whether machines run more than one call."""
-        return self.kind == "ours"
+        return self.kind.startswith("ours")
 
     @property
     def name(self) -> str:
         """For people."""
-        return "ours" if self.is_ours else "one machine per call"
+        who = "ours" if self.is_ours else "one machine per call"
+        return f"{who}, {'parked' if 'parked' in self.kind else 'cold'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +130,11 @@ def play(scenario: Scenario, redis_path: Path) -> Outcome:
         virtual_time(timeline),
         redis.Redis(unix_socket_path=str(redis_path)) as server,
     ):
-        played = _Played(scenario, timeline, server, f"unix://{redis_path}")
+        played: _Standby | _Library
+        if scenario.kind == "naive parked":
+            played = _Standby(scenario, timeline, server)
+        else:
+            played = _Library(scenario, timeline, server, f"unix://{redis_path}")
         server.config_set("appendonly", "no")  # nothing of it is to last
         try:
             return played.run()
@@ -135,60 +144,11 @@ def play(scenario: Scenario, redis_path: Path) -> Outcome:
 
 
 class _Played:
-    def __init__(
-        self, scenario: Scenario, timeline: Timeline, server: Any, redis_url: str
-    ) -> None:
+    """What all ways have in common: Fly, and what is counted."""
+
+    def __init__(self, scenario: Scenario, timeline: Timeline, server: Any) -> None:
         self.scenario, self.timeline, self.server = scenario, timeline, server
         self.calls = scenario.calls
-        settings = Settings(
-            redis_url=redis_url,
-            secret=secrets.token_hex(32),
-            namespace=f"burst-{secrets.token_hex(4)}",
-            fly_api_token=TOKEN,
-            fly_app=_APP,
-            image="burst",
-            region="iad",
-        )
-        prefix = key_prefix(settings.namespace)
-        clock = Clock(timeline, server, prefix)
-        codec = Codec(settings.secret, settings.namespace, max_bytes=1_000_000)
-        self._store = VirtualStore(settings, prefix, clock)
-        self._worker = Worker(clock, scenario.times, redis_url)
-        self._worker.left = self._store.tell_callers
-        fly = self.make_fly(Machines(timeline, self._worker.life))
-        self._launcher = Launcher(self._store, lambda: fly.api, codec, settings)
-        self._sweeper = Sweeper(self._store, self._launcher, codec, settings)
-        task = work.options(**_options(scenario))
-        self._template = Encoder(settings, codec).template(task, "")
-
-    def run(self) -> Outcome:
-        """Store the calls, and let time pass until the last has ended."""
-        try:
-            if self.scenario.known:
-                self._store_calls(_BEFORE)
-                self.until(lambda: self._worker.done == _BEFORE)
-                self.until(lambda: self.machines.awake == 0)
-                self.timeline.run_for(_PAUSE)
-            return self._play()
-        finally:
-            self._store.close()
-
-    def _play(self) -> Outcome:
-        before, done = self.count(), self._worker.done
-        batch_id = self._store_calls(self.calls)
-        seconds = self.until(lambda: self._worker.done - done >= self.calls)
-        pool = str(self._template.new.of("pool"))
-        measured = self._store.measured(pool)
-        succeeded = self._read(batch_id)
-        self.until(lambda: self.machines.awake == 0)
-        return self.counted(
-            before,
-            done=succeeded,
-            seconds=seconds,
-            told=len(self._store.refused),
-            commands=self._worker.commands,
-            measured=measured,
-        )
 
     def make_fly(self, machines: Machines) -> Fly:
         """Return Fly with these machines."""
@@ -225,6 +185,102 @@ class _Played:
         commands = added.pop("commands") + more.pop("commands", 0)
         return Outcome(commands=commands, machines=self.machines.most, **added, **more)
 
+
+class _Standby(_Played):
+    """One machine per call, of machines that stand by."""
+
+    def __init__(self, scenario: Scenario, timeline: Timeline, server: Any) -> None:
+        super().__init__(scenario, timeline, server)
+        self._standby = Standby(timeline, scenario.times)
+        machines = Machines(timeline, self._standby.life, self._standby.suspended)
+        self._standby.fly = self.make_fly(machines)
+
+    def run(self) -> Outcome:
+        """Have machines stand by, then make the calls."""
+        standby, wanted = self._standby, self.scenario.machines
+        standby.create(wanted)
+        self.until(lambda: standby.ready == wanted)
+        self.timeline.run_for(_PAUSE)
+        before = self.count()
+        standby.call(self.calls)
+        seconds = self.until(lambda: standby.done == self.calls)
+        self.until(lambda: self.machines.awake == 0)
+        return self.counted(before, done=standby.done, seconds=seconds, told=0)
+
+
+class _Library(_Played):
+    """Calls of the library; a machine for each if they are isolated."""
+
+    def __init__(
+        self, scenario: Scenario, timeline: Timeline, server: Any, redis_url: str
+    ) -> None:
+        super().__init__(scenario, timeline, server)
+        settings = Settings(
+            redis_url=redis_url,
+            secret=secrets.token_hex(32),
+            namespace=f"burst-{secrets.token_hex(4)}",
+            fly_api_token=TOKEN,
+            fly_app=_APP,
+            image="burst",
+            region="iad",
+        )
+        prefix = key_prefix(settings.namespace)
+        clock = Clock(timeline, server, prefix)
+        codec = Codec(settings.secret, settings.namespace, max_bytes=1_000_000)
+        self._store = VirtualStore(settings, prefix, clock)
+        self._worker = Worker(clock, scenario.times, redis_url)
+        self._worker.left = self._store.tell_callers
+        fly = self.make_fly(Machines(timeline, self._worker.life))
+        self._worker.suspend = fly.suspend
+        self._launcher = Launcher(self._store, lambda: fly.api, codec, settings)
+        self._sweeper = Sweeper(self._store, self._launcher, codec, settings)
+        task = work.options(**_options(scenario))
+        self._template = Encoder(settings, codec).template(task, "")
+
+    def run(self) -> Outcome:
+        """Store the calls, and let time pass until the last has ended."""
+        try:
+            if self.scenario.known:
+                self._play_before(self.scenario.times, _BEFORE)
+            if self.scenario.kind == "ours parked":
+                self._park_all()
+            return self._play()
+        finally:
+            self._store.close()
+
+    def _park_all(self) -> None:
+        """Have as many machines parked as may be, and it known what calls take."""
+        times, machines = self.scenario.times, self.scenario.machines
+        self._play_before(dataclasses.replace(times, run=_LONG), machines)
+        self._play_before(times, 10 * machines)
+
+    def _play_before(self, times: Times, calls: int) -> None:
+        """Play calls that do not count, until no machine runs any more."""
+        self._worker.times = times
+        wanted = self._worker.done + calls
+        self._store_calls(calls)
+        self.until(lambda: self._worker.done == wanted)
+        self.until(lambda: self.machines.awake == 0)
+        self.timeline.run_for(_PAUSE)
+        self._worker.commands = self.machines.most = 0
+
+    def _play(self) -> Outcome:
+        before, done = self.count(), self._worker.done
+        batch_id = self._store_calls(self.calls)
+        seconds = self.until(lambda: self._worker.done - done >= self.calls)
+        pool = str(self._template.new.of("pool"))
+        measured = self._store.measured(pool)
+        succeeded = self._read(batch_id)
+        self.until(lambda: self.machines.awake == 0)
+        return self.counted(
+            before,
+            done=succeeded,
+            seconds=seconds,
+            told=len(self._store.refused),
+            commands=self._worker.commands,
+            measured=measured,
+        )
+
     def _store_calls(self, calls: int) -> str:
         """Store calls as a batch; return its id."""
         batch_id, call = new_batch_id(), Call((0,), {}, None)
@@ -252,4 +308,6 @@ class _Played:
 def _options(scenario: Scenario) -> Any:
     if scenario.kind == "naive":
         return {"isolate": True, "max_machines": scenario.calls}
+    if scenario.kind == "ours parked":
+        return {"max_machines": scenario.machines, "park": scenario.machines}
     return {"max_machines": scenario.machines}

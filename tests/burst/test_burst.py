@@ -59,16 +59,25 @@ def test_one_machine_per_call_waits_for_fly_to_create_them(
     assert _CALLS <= naive.seconds <= 1.1 * _CALLS + 10
 
 
+@pytest.mark.parametrize(("kind", "most"), [("ours", 1.2), ("ours parked", 1.3)])
 def test_few_machines_are_faster_and_cost_little_more_than_the_calls(
-    bursts: dict[Kind, Outcome],
+    bursts: dict[Kind, Outcome], kind: Kind, most: float
 ) -> None:
     """`make burst` plays ten thousand calls, and wants a hundred times as fast."""
-    ours = bursts["ours"]
+    ours = bursts[kind]
 
     assert ours.seconds <= bursts["naive"].seconds / 15
-    assert ours.machine_seconds <= 1.2 * _CALLS * _SHORT.run
+    assert ours.machine_seconds <= most * _CALLS * _SHORT.run
     assert ours.refused == 0
-    assert ours.commands <= 1.5 * bursts["naive"].commands
+    assert ours.commands <= bursts["naive"].commands / 3
+
+
+def test_parked_machines_take_no_creates(bursts: dict[Kind, Outcome]) -> None:
+    """They are started, each under a limit of its own."""
+    ours, cold = bursts["ours parked"], bursts["ours"]
+
+    assert (0, True) == (ours.creates, 1 <= ours.starts <= _MACHINES)
+    assert ours.seconds <= cold.seconds / 2
 
 
 @pytest.mark.parametrize(("calls", "run"), [(_CALLS, 0.1), (60, 1.0), (30, 20.0)])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 from collections import deque
 from types import SimpleNamespace
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["Event", "Timeline"]
+__all__ = ["PARKED", "Event", "Timeline"]
+
+PARKED = math.inf
 
 _TICK = 1e-6
 
@@ -71,9 +74,12 @@ class Timeline:
         return event
 
     def follow(self, steps: Generator[float, None, None]) -> None:
-        """Run a generator that yields the seconds until its next step."""
+        """Run a generator that yields the seconds until its next step.
+
+        After `PARKED` it goes on only when it is followed again.
+        """
         delay = next(steps, None)
-        if delay is not None:
+        if delay is not None and delay != PARKED:
             self.after(delay, lambda: self.follow(steps))
 
     def run(self, *, until: Callable[[], bool], limit: float) -> None:
