@@ -62,6 +62,8 @@ _HOLD: dict[Refusal, float] = {
 }
 # A slot that would have to wait longer for its permission is left to a later sweep.
 _LONGEST_WAIT = 5.0
+# Redis's clock has steps, so its answer may be 0 a moment too early.
+_SHORTEST_WAIT = 0.001
 
 
 class Launcher:
@@ -187,7 +189,7 @@ class Launcher:
         """Have a slot's machine made; return seconds until one may be created."""
         launch = self._ask(slot)
         if launch.verdict == "wait" and launch.wait <= _LONGEST_WAIT:
-            return launch.wait  # it keeps its place
+            return max(launch.wait, _SHORTEST_WAIT)  # it keeps its place
         if launch.verdict in {"go", "start"}:
             self._hand_over(slot, launch)
             self._forget(slot)
