@@ -298,3 +298,44 @@ def test_a_machine_that_leaves_as_it_wakes_up_is_looked_after(rig: StoreRig) -> 
     assert ([], {}) == (parked_slots(rig), rig.slot(slot))
     rig.pass_time(5)
     assert [(slot, f"m-{slot}")] == [tuple(one) for one in rig.store.sweep().strays]
+
+
+@pytest.mark.parametrize(("parked_before", "expected"), [(False, 3), (True, 4)])
+def test_more_machines_are_worth_a_wake_up_than_a_boot(
+    rig: StoreRig, parked_before: bool, expected: int
+) -> None:
+    """They come sooner, and hardly cost anything until then."""
+    if parked_before:
+        _park_some(rig, 4)
+    rig.enqueue(delay=60.0)
+    pool = {"run_s": "1.0", "boot_s": "6.0", "wake_s": "0.3", "max": "10"}
+    rig.redis.hset(rig.key("pool", "pool"), mapping=pool)
+
+    jobs = [rig.enqueue(max_machines=10) for _ in range(8)]
+
+    assert expected == len([stored for _, stored in jobs if stored.slot])
+
+
+def _park_some(rig: StoreRig, count: int) -> None:
+    slots = [rig.enqueue(max_machines=10)[1].slot for _ in range(count)]
+    machines = [rig.machine(slot, parking=(count, DAY)) for slot in slots]
+    jobs = [claimed(machine) for machine in machines]
+    for machine, job in zip(machines, jobs, strict=True):
+        machine.report(job, "succeeded", outcome=b"1")
+    assert count == len(parked_slots(rig))
+
+
+def test_what_a_wake_up_takes_is_measured_apart_from_boots(rig: StoreRig) -> None:
+    """A boot is much longer, and the next create will take as long again."""
+    machine = parked(rig)
+    boot = rig.redis.hget(rig.key("pool", "pool"), "boot_s")
+    _, stored = rig.enqueue()
+    rig.store.launch(stored.slot, 30.0, "who")
+    rig.redis.hincrbyfloat(rig.key("slot", stored.slot), "launched_at", -7)
+    machine.wake()
+    claimed(machine)
+
+    assert boot == rig.redis.hget(rig.key("pool", "pool"), "boot_s")
+    assert 7 == pytest.approx(
+        float(rig.redis.hget(rig.key("pool", "pool"), "wake_s")), abs=1
+    )

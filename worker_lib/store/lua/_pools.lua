@@ -1,7 +1,7 @@
 -- Pools: the queues of one, its slots, and what is known of its machines.
 
 local POOL = {'max', 'linger', 'rule', 'isolate', 'queues', 'paused', 'due_at',
-  'kept_until', 'trouble_at', 'run_s', 'boot_s', 'target'}
+  'kept_until', 'trouble_at', 'run_s', 'boot_s', 'wake_s', 'target'}
 
 -- What the scripts decide by; a pool that is there has a `max`.
 local function read_pool(pool)
@@ -98,6 +98,8 @@ local WORTH, BILLED_BOOT = 5, 0.5
 local CREATE_BURST = 3
 -- Before any job has ended: as many as can be created until the first can have reported.
 local FIRST_MACHINES, FIRST_BOOT = 6, 3
+-- Until a machine that is parked takes a job, before any has.
+local FIRST_WAKE = 1
 -- No more wait for their machine than Fly creates in some minutes, and no more slots are
 -- looked at one by one: whatever `max` is, no script takes long.
 local MOST_COMING, SAMPLE = 200, 100
@@ -120,7 +122,8 @@ end
 -- What is known of a pool, and has to be, to decide whether it needs one more machine.
 local function needs_of(about)
   return {run = math.max(tonumber(about.run_s or '0'), about.running_for or 0),
-    boot = tonumber(about.boot_s or FIRST_BOOT), target = tonumber(about.target or '0'),
+    boot = tonumber(about.boot_s or FIRST_BOOT),
+    wake = tonumber(about.wake_s or FIRST_WAKE), target = tonumber(about.target or '0'),
     is_measured = about.run_s and true}
 end
 
@@ -169,6 +172,9 @@ local function slot_owed(pool, about)
   if about.isolate == '1' then return true end
   -- As if none of them had been created yet: `still_owed` looks closer.
   local line = math.max(0, coming - CREATE_BURST)
+  if redis.call('ZCARD', key('parked', pool)) > 0 then
+    needs.boot, line = needs.wake, 0  -- as for those that are coming: these are taken first
+  end
   return worth_it(pool, needs, ready, busy, slots, coming * needs.boot + line * line / 2,
     needs.boot + line)
 end
@@ -180,7 +186,7 @@ local function launching(pool, boot)
   local count, lost = 0, 0
   for _, slot in ipairs(slots) do
     local state, launched_at = read(key('slot', slot), 'state', 'launched_at')
-    if state == 'launching' or state == 'woken' then
+    if state == 'launching' or state == 'starting' or state == 'woken' then
       count = count + 1
       lost = lost + math.max(0, boot - (now - tonumber(launched_at or now)))
     end
@@ -190,10 +196,11 @@ local function launching(pool, boot)
 end
 
 -- Is a machine to be made for an owed slot, now that it is its turn? As `slot_owed`, but
--- the other slots that wait for theirs do not count.
-local function still_owed(pool, about)
+-- the other slots that wait for theirs do not count. Its machine may be parked.
+local function still_owed(pool, about, is_parked)
   observe(pool, about)
   local ready, needs = count_ready(pool, about), needs_of(about)
+  if is_parked then needs.boot = needs.wake end
   local busy, idle = redis.call('SCARD', key('busy', pool)), redis.call('SCARD', key('idle', pool))
   local coming, lost = launching(pool, needs.boot)
   if ready == 0 or busy + idle + coming == 0 then return ready > 0 end

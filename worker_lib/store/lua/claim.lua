@@ -13,7 +13,7 @@ for entry in each(holds) do says.holds[entry] = true end
 if state == 'launching' or state == 'starting' then
   local boot = now - tonumber(launched_at or now)
   says.boot = string.format('%.3f', boot)
-  if not known then measured(pool, read_pool(pool), 'boot_s', boot, 1) end
+  measured(pool, read_pool(pool), known and 'wake_s' or 'boot_s', boot, 1)
   if redis.call('HEXISTS', key('pool', pool), 'held_for') == 1 then
     look_at_pool(pool, now)  -- others waited for what becomes of this machine
     call_launcher('due')

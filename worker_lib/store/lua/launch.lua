@@ -38,7 +38,7 @@ end
 local is_granted = state == 'launching' or state == 'starting'
 if is_granted and asked == question then return granted(0) end  -- the answer was lost
 if state ~= 'owed' then return {'unneeded', '0', parked} end
-if not still_owed(pool, read_pool(pool)) then return unneeded() end
+if not still_owed(pool, read_pool(pool), machine) then return unneeded() end
 local hold_until, held_for = read(key('pool', pool), 'hold_until', 'held_for')
 local is_held = held_for == who or held_for == '*'
 local hold = tonumber(hold_until or '0') - now
