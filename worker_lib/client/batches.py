@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from worker_lib.client.reading import (
     batch_not_found,
     read,
 )
-from worker_lib.errors import JobError, PartlyStored
+from worker_lib.errors import JobError, PartlyStored, StoreError
 from worker_lib.store.keys import member_id, new_slot_id
 
 if TYPE_CHECKING:
@@ -196,10 +197,12 @@ class Batches:
         try:
             for seal in seals:
                 if writer.is_full:
-                    writer.store()
+                    writer.begin()
                 writer.add(seal)
             writer.store(writer.count)
         except BaseException as error:
+            with contextlib.suppress(StoreError):  # the first error counts
+                writer.wait()
             writer.abandon(error)
             if not writer.stored or not isinstance(error, Exception):
                 raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib import hooks
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from worker_lib.client.nesting import Nesting
     from worker_lib.launcher import Launcher
     from worker_lib.store.new_job import NewJob
+    from worker_lib.store.replies import Stored
     from worker_lib.store.store import Store
     from worker_lib.sweeper import Sweeper
     from worker_lib.task import Task
@@ -138,11 +141,13 @@ class Writer:
         self._admitted = 0
         self._events: list[Event] = []
         self._began = 0.0
+        self._sent: list[bytes] = []
+        self._sender: _Sender | None = None
 
     @property
     def count(self) -> int:
         """How many jobs were added, which is the index of the next one."""
-        return self.stored + len(self._calls)
+        return self.stored + len(self._sent) + len(self._calls)
 
     @property
     def is_full(self) -> bool:
@@ -178,14 +183,53 @@ class Writer:
         Raises:
             StoreUnavailable: nothing is known to be stored of it.
         """
-        calls, parts = self._calls, self._parts
-        parts.nesting.admit(self._task, len(calls) - self._admitted)
-        self._admitted = len(calls)
-        part = BatchPart(self.id, self.stored, total)
-        told = parts.store.enqueue_many(self._shared, calls, part)
-        self.stored += len(calls)
-        events, self._events = self._events, []
-        self._calls, self._bytes, self._admitted = [], 0, 0
+        self.wait()
+        self._admit()
+        events, part = self._events, BatchPart(self.id, self.stored, total)
+        told = self._parts.store.enqueue_many(self._shared, self._calls, part)
+        self._note(told, len(self._calls), events)
+        self._clear()
+
+    def begin(self) -> None:
+        """Store what was added while further jobs are; not to be done again.
+
+        Raises:
+            StoreUnavailable: what was begun before is not known to be stored.
+        """
+        self.wait()
+        self._admit()
+        part = BatchPart(self.id, self.stored)
+        store = partial(self._parts.store.enqueue_many, self._shared, self._calls, part)
+        self._sent, self._sender = self._calls, _Sender(store, self._events)
+        self._clear()
+
+    def wait(self) -> None:
+        """Wait for what was begun.
+
+        Raises:
+            StoreUnavailable: it is not known to be stored.
+        """
+        sender, self._sender = self._sender, None
+        if sender is None:
+            return
+        try:
+            self._note(sender.result(), len(self._sent), sender.events)
+        except BaseException as error:
+            self._after(sender.events, error)
+            raise
+        finally:
+            self._sent = []
+
+    def _admit(self) -> None:
+        self._parts.nesting.admit(self._task, len(self._calls) - self._admitted)
+        self._admitted = len(self._calls)
+
+    def _clear(self) -> None:
+        self._calls, self._bytes, self._admitted, self._events = [], 0, 0, []
+
+    def _note(self, told: Stored, count: int, events: Sequence[Event]) -> None:
+        parts = self._parts
+        self.stored += count
         self.has_trouble = bool(told.trouble)
         if parts.may_launch:
             for slot in told.slots:
@@ -214,6 +258,33 @@ class Writer:
             if error is not None:
                 event.fail(error)
             hooks.after_enqueue.fire(event)
+
+
+class _Sender:
+    """Runs one command in a thread, while the caller seals the next calls."""
+
+    def __init__(self, store: Callable[[], Stored], events: Sequence[Event]) -> None:
+        self.events = events
+        self._store = store
+        self._told: Stored | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="worker_lib-store")
+        self._thread.start()
+
+    def result(self) -> Stored:
+        """Wait, and return what Redis said, or raise what was raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        if self._told is None:
+            raise RuntimeError("the thread ended without an answer")
+        return self._told
+
+    def _run(self) -> None:
+        try:
+            self._told = self._store()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            self._error = error
 
 
 def length_of(things: Any) -> int | None:

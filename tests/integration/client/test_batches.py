@@ -323,15 +323,16 @@ def test_redis_that_goes_away_in_the_middle_is_told(
     make_client(emulator, redis_url=proxy.url, fly_api_token="")
 
     def calls() -> Iterator[tuple[int]]:
-        yield from ((number,) for number in range(BULK_JOBS + 1))
+        # The second part is on its way while the third is read.
+        yield from ((number,) for number in range(2 * BULK_JOBS + 1))
         proxy.swallow()
         yield from ((number,) for number in range(BULK_JOBS))
 
     with pytest.raises(PartlyStored) as caught:
         jobs.echo.delay_many(calls())
     assert isinstance(caught.value.__cause__, StoreUnavailable)
-    assert BULK_JOBS == caught.value.stored
-    assert caught.value.batch.stored in {BULK_JOBS, 2 * BULK_JOBS}
+    assert caught.value.stored in {BULK_JOBS, 2 * BULK_JOBS}
+    assert 0 <= caught.value.batch.stored - caught.value.stored <= BULK_JOBS
     assert caught.value.batch.cancel() == caught.value.batch.stored
     assert caught.value.batch.wait(timeout=5)
 
