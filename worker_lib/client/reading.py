@@ -239,6 +239,7 @@ class Reader:
             limit=_NEWS,
             waiter=self.waiter,
             at_least=at_least,
+            forget=self._forget,
         )
         if news is None:
             raise self._gone()
@@ -259,6 +260,20 @@ class Reader:
         elif self._is_partial:
             self._sources.store.close_batch(self.id, seen.stored)
             self.total = seen.stored
+        if seen.forgotten > self._position:
+            self._miss(seen.forgotten)
+
+    def _miss(self, forgotten: int) -> None:
+        """Go on where Redis no longer knows which jobs were the first to end.
+
+        Raises:
+            ResultExpired: their outcomes are wanted.
+        """
+        raise ResultExpired(
+            f"{forgotten} results of batch {self.id} were taken out by the map that "
+            "stored its calls: nobody else can read them",
+            job_id=self.id,
+        )
 
     def _note(self, ended: Sequence[int]) -> None:
         for index in ended:
@@ -345,12 +360,22 @@ class Reader:
 class Watcher(Reader):
     """Waits for the end of a batch, and reads no outcome."""
 
+    _knows_all = True
+
     def take(self) -> list[Item]:
         """Look how far the batch is; see `Reader.take`."""
         while self._ask() and not self._is_done():
             pass
         self._read = self._ended
         return []
+
+    def _miss(self, forgotten: int) -> None:
+        self._position = forgotten
+        self._knows_all = False
+
+    def _look(self, seen: BatchSeen) -> None:
+        if self._knows_all:
+            super()._look(seen)
 
     def _is_done(self) -> bool:
         return self.total is not None and self._ended >= self.total

@@ -81,6 +81,7 @@ class BatchSeen(NamedTuple):
         total: Jobs in all; None while more may come.
         stored: Jobs so far.
         counts: How many are in which status; without those that have none.
+        forgotten: Of how many that ended it is no longer known which they were.
         trouble: Why its pool can have no machine at present, as JSON, or "".
     """
 
@@ -91,6 +92,7 @@ class BatchSeen(NamedTuple):
     stored: int
     counts: dict[str, int]
     trouble: str
+    forgotten: int = 0
 
     @property
     def ended(self) -> int:
@@ -307,6 +309,7 @@ def batch_of_reply(batch_id: str, reply: Sequence[Any]) -> BatchNews:
         int(about["stored"]),
         counts,
         trouble.decode(),
+        int(about.get("forgotten", "0")),
     )
     return BatchNews(seen, [_ended_member(one) for one in ended])
 

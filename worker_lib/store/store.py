@@ -127,6 +127,7 @@ class Store:
         limit: int = 1000,
         waiter: str = "",
         at_least: int = 1,
+        forget: bool = False,
     ) -> BatchNews | None:
         """Return a batch and which of its jobs have ended; None if there is none.
 
@@ -136,6 +137,7 @@ class Store:
             waiter: An id for who waits (`new_slot_id`): if fewer than `position` +
                 `at_least` have ended, and not all, `wait_batch` wakes once they have.
             at_least: See there.
+            forget: Nobody asks again for those before `position`.
         """
         reply = self._connection.run(
             script("batch"),
@@ -144,6 +146,7 @@ class Store:
             limit=limit,
             waiter=waiter,
             at_least=at_least,
+            forget=int(forget),
         )
         return batch_of_reply(batch_id, reply) if reply else None
 

@@ -18,11 +18,13 @@ from waiting import until
 
 from worker_lib import (
     ArgumentsNotEncodable,
+    Batch,
     ConfigError,
     Crashed,
     JobFailed,
     MachineError,
     PayloadTooLarge,
+    ResultExpired,
     Retry,
 )
 from worker_lib.job import FINAL
@@ -129,11 +131,11 @@ def test_errors_are_collected_in_the_place_of_values(
 def test_short_calls_travel_together(client: Client) -> None:
     """What they take is measured, and decides on how many make a job."""
     assert list(range(20_000)) == list(jobs.add.map(range(20_000)))
-    assert 400 >= len(client.store.recent(10_000))
+    assert 4_000 >= len(client.store.recent(10_000))
     # The next map knows how long they take.
     known = client.batches.remembered(jobs.add.name)
     assert known
-    assert 0 < known < 0.05
+    assert 0 < known < 1
 
 
 def test_calls_of_a_given_chunk_are_one_job(client: Client) -> None:
@@ -264,6 +266,29 @@ def test_what_was_read_is_forgotten_by_redis(
 
     assert 3 == len(lives)
     assert all(0 < life <= 600_000 for life in lives)
+
+
+def test_what_has_ended_is_forgotten_by_redis(
+    client: Client, redis_keys: Callable[[str], list[str]]
+) -> None:
+    """The list of it does not grow, and nobody is told what he cannot read."""
+    import redis
+
+    values = jobs.add.map(range(500), chunksize=1, window=50)
+    assert 0 == next(values)
+    assert [*range(1, 400)] == list(itertools.islice(values, 399))
+    (done,) = redis_keys("done:*")
+    batch = Batch.get(done.partition(":")[2])
+    with redis.Redis.from_url(client.settings.redis_url) as connection:
+        length = connection.llen("{" + client.settings.namespace + "}:" + done)
+
+    assert 150 > length
+    with pytest.raises(ResultExpired, match="taken out by the map"):
+        next(batch.results(timeout=5))
+    assert not batch.wait(timeout=0.2)
+    assert [*range(400, 500)] == list(values)
+    assert batch.wait(timeout=5)
+    assert 500 == batch.counts["succeeded"] == batch.total
 
 
 def test_a_map_that_can_have_no_machine_says_so(

@@ -42,7 +42,8 @@ end
 local function settle_batches()
   for batch, told in pairs(tallies) do
     local about = key('batch', batch)
-    if redis.call('EXISTS', about) == 1 then
+    local stored, forgotten = read(about, 'stored', 'forgotten')
+    if stored then
       for status, change in pairs(told.change) do
         if change ~= 0 then redis.call('HINCRBY', about, status, change) end
       end
@@ -51,7 +52,7 @@ local function settle_batches()
         if ended == #told.ended then
           redis.call('PEXPIRE', key('done', batch), redis.call('PTTL', about))
         end
-        wake_waiters(batch, ended)
+        wake_waiters(batch, ended + (forgotten or 0))
       end
     end
   end

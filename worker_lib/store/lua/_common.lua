@@ -26,7 +26,8 @@
 --   pruned               hash   up to where these lists were freed of forgotten jobs
 --   unique:<task>:<key>  string the job that holds this key
 --   batch:<id>           hash   jobs stored together: how many are in which status
---   done:<batch>         list   those that ended: index, first letter of the status
+--   done:<batch>         list   those that ended: index, first letter of the status; the
+--                               first ones may be `forgotten`, as the batch tells
 --   waits:<batch>        zset   who waits for it, by how many jobs must have ended
 --   wake:<waiter>        list   what wakes it
 --   bucket, nested       hash   tokens for creates, and for jobs that jobs make
