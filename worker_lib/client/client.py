@@ -149,8 +149,8 @@ class Client:
         call = pickling.Call(
             args, kwargs, _policy_of(task), generation, task.spec.queue, headers
         )
-        new = self._encoder.encode(task, call, job_id, self._env_digest())
-        return self._stored(new)
+        template = self._encoder.template(task, self._env_digest())
+        return self._stored(template.new, job_id, template.seal(job_id, call))
 
     def plan_of(self, task: Task[..., Any]) -> Plan:
         """Return the pool that calls of a task belong to."""
@@ -196,9 +196,9 @@ class Client:
         if self._may_launch:
             self.sweeper.sweep()
 
-    def _stored(self, new: NewJob) -> Job[Any]:
+    def _stored(self, new: NewJob, job_id: str = "", call: bytes = b"") -> Job[Any]:
         """Store a call, and ask for the machine that is owed for it."""
-        stored = self.store.enqueue(new)
+        stored = self.store.enqueue(new, job_id, call)
         if stored.slot and self._may_launch:
             self.launcher.launch(stored.slot)
         next_in = stored.next_in

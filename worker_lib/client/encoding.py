@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from worker_lib.calls import codec, pickling
 from worker_lib.calls.plan import Plan
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from worker_lib.settings import Settings
     from worker_lib.task import Task
 
+    # By which name and environment it is known.
+    _Known = tuple[tuple[str, str], "Template"]
+
 __all__ = ["Encoder", "Template"]
 
 _MAX_NAME = 200
 _MAX_PLANS = 256
 # Options that stand in a job's record as they are.
 _OPTIONS = {field.name: field.option for field in FIELDS.values() if field.option}
+_NONE = None, None
 
 
 class Template(NamedTuple):
@@ -43,11 +48,6 @@ class Template(NamedTuple):
     place: str
     bound: int
     codec: Codec
-
-    def job(self, job_id: str, call: pickling.Call) -> NewJob:
-        """Return a call as a job to store; raises as `seal` does."""
-        record = {**self.new.record, "call": self.seal(job_id, call)}
-        return dataclasses.replace(self.new, id=job_id, record=record)
 
     def seal(self, job_id: str, call: pickling.Call) -> bytes:
         """Return a call pickled and signed; raises as `pickled` and `sealed` do."""
@@ -88,23 +88,7 @@ class Encoder:
         self._codec = codec_
         self._may_launch = bool(settings.fly_api_token)
         self.plan = functools.lru_cache(_MAX_PLANS)(self._plan_of)
-
-    def encode(
-        self, task: Task[..., Any], call: pickling.Call, job_id: str, local_env: str
-    ) -> NewJob:
-        """Return a call as a job to store.
-
-        Args:
-            task: With the options of this call.
-            call: Its arguments, and what travels with them.
-            job_id: Of the new job.
-            local_env: Digest of this process's environment, "" on Fly.
-
-        Raises:
-            ArgumentsNotEncodable: the function or an argument cannot be pickled.
-            PayloadTooLarge: they are over the limit; the message names the task.
-        """
-        return self.template(task, local_env).job(job_id, call)
+        self._templates: WeakKeyDictionary[Task[..., Any], _Known] = WeakKeyDictionary()
 
     def template(self, task: Task[..., Any], local_env: str) -> Template:
         """Return what all calls of a task with these options have in common.
@@ -117,11 +101,18 @@ class Encoder:
             ArgumentsNotEncodable: the function cannot be pickled.
             PayloadTooLarge: it is over the limit; the message names the task.
         """
+        name = pickling.reference(pickling.bare(task))[:_MAX_NAME]
+        known_by, template = self._templates.get(task, _NONE)
+        if template and known_by == (name, local_env):
+            return template
         plan = self.plan(task.spec.shared, local_env)
         try:
-            return self._template(task, plan)
+            template = self._template(task, plan, name)
         except PayloadTooLarge as error:
             raise error.of(task.name) from None
+        if name:  # by value, it travels as it is at each call
+            self._templates[task] = (name, local_env), template
+        return template
 
     def _plan_of(self, options: TaskOptions, local_env: str) -> Plan:
         settings = self._settings
@@ -129,9 +120,10 @@ class Encoder:
             settings = dataclasses.replace(settings, local_env=local_env)
         return Plan.of(options, settings, self._codec)
 
-    def _template(self, task: Task[..., Any], plan: Plan) -> Template:
-        options = task.spec
-        name, code_hash, code = self._function(task)
+    def _template(self, task: Task[..., Any], plan: Plan, name: str) -> Template:
+        options, code_hash, code = task.spec, "", b""
+        if not name:
+            name, code_hash, code = self._by_value(task)
         place = codec.call_place(
             code_hash or name,
             pool=plan.pool,
@@ -163,11 +155,8 @@ class Encoder:
         )
         return Template(new, task.name, place, len(task.first), self._codec)
 
-    def _function(self, task: Task[..., Any]) -> tuple[str, str, bytes]:
-        """Return its name, and hash and sealed code if it travels by value."""
-        name = pickling.reference(pickling.bare(task))
-        if name:
-            return name[:_MAX_NAME], "", b""
+    def _by_value(self, task: Task[..., Any]) -> tuple[str, str, bytes]:
+        """Return its name, and hash and sealed code."""
         body = pickling.dump_code(pickling.bare(task))
         code_hash = codec.content_hash(body)
         code = self._codec.seal(body, kind=codec.CODE, job_id=code_hash)

@@ -19,6 +19,7 @@ from worker_lib.store.wire import Broken, Wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from worker_lib.store.resp import Packed
     from worker_lib.store.scripts import Script, Word
 
 __all__ = ["ANSWER_TIMEOUT", "LONGEST_BLOCK", "MAX_BLOCK", "Connection"]
@@ -64,7 +65,7 @@ class Connection:
         return f"Connection({self._place!r})"
 
     def run(
-        self, script: Script, *rest: Word, patience: float = 0.0, **named: Word
+        self, script: Script, *rest: Word | Packed, patience: float = 0.0, **named: Word
     ) -> Any:
         """Run a script and return its reply; sent again once if the reply was lost.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,11 @@ if TYPE_CHECKING:
 
     from worker_lib.store.connection import Connection
     from worker_lib.store.new_job import NewJob
+    from worker_lib.store.resp import Packed
     from worker_lib.store.scripts import Word
 
 __all__ = ["MAX_CANDIDATES", "Enqueuer"]
 
-# A slot that its caller's process has not launched by then is anyone's to launch.
-_LAUNCH_GRACE = 10.0
 # Of slots that one command may take.
 MAX_CANDIDATES = 20
 _MAX_KNOWN = 1000
@@ -47,9 +45,20 @@ class Enqueuer:
         self._checked = False
 
     def store(
-        self, job: NewJob, calls: Sequence[Word], part: BatchPart = _NO_BATCH
+        self,
+        job: NewJob,
+        calls: Sequence[Word],
+        part: BatchPart = _NO_BATCH,
+        *,
+        job_id: str = "",
     ) -> Stored:
         """Store calls, all or none; idempotent.
+
+        Args:
+            job: What all of them have.
+            calls: Each signed for its own job.
+            part: Which jobs of a batch they are.
+            job_id: Of the one job that is of no batch.
 
         Raises:
             StoreUnavailable: nothing is known to be stored.
@@ -57,32 +66,35 @@ class Enqueuer:
             JobError: it runs a job again whose code or pool Redis has forgotten.
         """
         lacks: set[bytes] = set()
-        verdict, *reply = self._send(job, calls, part, lacks)
-        while verdict in {b"code", b"pool"} - lacks:
+        verdict, *reply = self._send(job, calls, part, job_id, lacks)
+        while verdict != b"stored":
+            if verdict == b"rights":
+                raise StoreError(refused_rights(reply, self._prefix))
+            if verdict in lacks:
+                raise JobError(
+                    f"job {job.retry_of} cannot be run again: Redis no longer has its "
+                    f"{verdict.decode()}; call the task again",
+                    job_id=job.retry_of,
+                )
             lacks.add(verdict)
-            verdict, *reply = self._send(job, calls, part, lacks)
-        if verdict in lacks:
-            raise JobError(
-                f"job {job.retry_of} cannot be run again: Redis no longer has its "
-                f"{verdict.decode()}; call the task again",
-                job_id=job.retry_of,
-            )
-        if verdict == b"rights":
-            raise StoreError(refused_rights(reply, self._prefix))
-        self._codes_known.add(job.of("code"))
+            verdict, *reply = self._send(job, calls, part, job_id, lacks)
+        self._codes_known.add(job.code_hash)
         self._pools_known.add(job.pool)
-        told: list[Any] = [part.decode() for part in reply]
-        job_id, status, trouble, next_in, policy, *slots = told
+        stored_id, status, trouble, next_in, policy, *slots = [
+            part.decode() for part in reply
+        ]
         if not self._checked:
             self._checked = True
             warn_of_eviction(policy)
-        return Stored(job_id, status, trouble, float(next_in), tuple(slots))
+        told: Any = status
+        return Stored(stored_id, told, trouble, float(next_in), tuple(slots))
 
     def _send(
         self,
         job: NewJob,
         calls: Sequence[Word],
         part: BatchPart,
+        job_id: str,
         lacks: set[bytes],
     ) -> list[bytes]:
         """Send calls, without what Redis has as far as this process knows.
@@ -90,29 +102,30 @@ class Enqueuer:
         Args:
             lacks: What Redis has said that it lacks.
         """
-        _, spec, fields = job.pool
-        pairs = list(job.pairs())
-        code_known = b"code" not in lacks and job.of("code") in self._codes_known
-        pool_known = b"pool" not in lacks and job.pool in self._pools_known
         wanted = min(len(calls), MAX_CANDIDATES)
         reply: list[bytes] = self._connection.run(
             script("enqueue"),
-            *pairs,
+            self._shared(job, lacks),
             *calls,
-            **job.named(),
-            job=job.id,
+            job=job_id,
+            slots=",".join([new_slot_id() for _ in range(wanted)]),
             batch=part.id,
             start=part.start,
             total="" if part.total is None else part.total,
-            code=b"" if code_known else job.code,
-            slots=",".join(new_slot_id() for _ in range(wanted)),
-            launch_grace=_LAUNCH_GRACE if job.may_launch else 0,
-            pool_fields="" if pool_known else json.dumps(dict(fields)),
-            spec=b"" if pool_known else spec,
-            check_rights=int(not self._checked),
-            shared=len(pairs) // 2,
         )
         return reply
+
+    def _shared(self, job: NewJob, lacks: set[bytes]) -> Packed:
+        """Return what all calls like this one have."""
+        code_known = b"code" not in lacks and job.code_hash in self._codes_known
+        pool_known = b"pool" not in lacks and job.pool in self._pools_known
+        if code_known and pool_known and self._checked:
+            return job.packed_where_known
+        return job.packed(
+            with_code=not code_known,
+            with_pool=not pool_known,
+            check_rights=not self._checked,
+        )
 
 
 class _Known:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib.job import FIELDS
+from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from worker_lib.store.resp import Packed
     from worker_lib.store.scripts import Word
 
 __all__ = ["BatchPart", "NewJob", "pairs_of"]
 
+# A slot that its caller's process has not launched by then is anyone's to launch.
+_LAUNCH_GRACE = 10.0
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class NewJob:
     """A call to store.
 
@@ -56,16 +62,30 @@ class NewJob:
     target_latency: float = 0.0
     may_launch: bool = True
 
-    def named(self) -> dict[str, Any]:
-        """Return what is said of the call beside its record."""
-        return {
-            "delay": self.delay,
-            "unique_for": self.unique_for,
-            "tags": "\n".join(f"{name}={value}" for name, value in self.tags.items()),
-            "retry_of": self.retry_of,
-        }
+    @functools.cached_property
+    def packed_where_known(self) -> Packed:
+        """What is told of it to a Redis that knows its code and its pool."""
+        return self.packed(with_code=False, with_pool=False, check_rights=False)
 
-    @property
+    def packed(self, *, with_code: bool, with_pool: bool, check_rights: bool) -> Packed:
+        """Return what is told of it, but for its id and its call."""
+        _, spec, fields = self.pool
+        pairs = list(self.pairs())
+        return script("enqueue").packed(
+            *pairs,
+            delay=self.delay,
+            unique_for=self.unique_for,
+            tags="\n".join(f"{name}={value}" for name, value in self.tags.items()),
+            retry_of=self.retry_of,
+            code=self.code if with_code else b"",
+            launch_grace=_LAUNCH_GRACE if self.may_launch else 0,
+            pool_fields=json.dumps(dict(fields)) if with_pool else "",
+            spec=spec if with_pool else b"",
+            check_rights=int(check_rights),
+            shared=len(pairs) // 2,
+        )
+
+    @functools.cached_property
     def pool(self) -> tuple[Word, bytes, tuple[tuple[str, Word], ...]]:
         """Id, sealed spec and fields of its pool, as Redis is to have them."""
         fields = (
@@ -76,6 +96,11 @@ class NewJob:
             ("target", self.target_latency),
         )
         return self.of("pool"), self.pool_spec, fields
+
+    @functools.cached_property
+    def code_hash(self) -> Word:
+        """Name of its code; "" if its function travels by name."""
+        return self.of("code")
 
     def of(self, name: str) -> Word:
         """Return a field of its record."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Reply: TypeAlias = "bytes | int | list[Reply] | None"
 
-__all__ = ["PENDING", "Reader", "Refused", "pack"]
+__all__ = ["PENDING", "Packed", "Reader", "Refused", "pack"]
 
 # From here on, a word is sent and a value received without copying it together with
 # what stands around it.
@@ -39,12 +39,44 @@ PENDING = _Pending()
 _OPENED = _Pending()
 
 
-def pack(command: Sequence[Word]) -> list[bytes]:
+class Packed:
+    """Words that many commands have in a row, packed once for all of them.
+
+    Args:
+        words: As `pack` takes them.
+        arguments: How many of them are arguments that a script names.
+    """
+
+    __slots__ = ("arguments", "count", "data")
+
+    def __init__(self, words: Sequence[Word], arguments: int = 0) -> None:
+        self.arguments = arguments
+        self.count, pieces = _pieces(words)
+        self.data = b"".join(pieces)
+
+
+def pack(command: Sequence[Word | Packed]) -> list[bytes]:
     """Return a command as pieces to be sent one after the other; mostly one."""
+    count, pieces = _pieces(command)
+    pieces[0] = b"*%d" % count + pieces[0]
+    pieces[-1] += b"\r\n"
+    return pieces
+
+
+def _pieces(words: Sequence[Word | Packed]) -> tuple[int, list[bytes]]:
+    """Return how many words there are, and each with its length before it."""
+    count = len(words)
     pieces: list[bytes] = []
-    parts = [b"*%d" % len(command)]
-    for word in command:
-        raw = word if isinstance(word, bytes) else str(word).encode()
+    parts: list[bytes] = []
+    for word in words:
+        if isinstance(word, bytes):
+            raw = word
+        elif isinstance(word, Packed):
+            parts.append(word.data)
+            count += word.count - 1
+            continue
+        else:
+            raw = str(word).encode()
         size = len(raw)
         if size < _MANY:
             parts.append(_HEADS[size])
@@ -55,9 +87,8 @@ def pack(command: Sequence[Word]) -> list[bytes]:
                 parts = []
                 continue
         parts.append(raw)
-    parts.append(b"\r\n")
     pieces.append(b"".join(parts))
-    return pieces
+    return count, pieces
 
 
 class Reader:

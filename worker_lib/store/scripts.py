@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 
 from worker_lib.job import FIELDS, MOVES
+from worker_lib.store.resp import Packed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,17 +85,37 @@ class Script:
             self._sha = digest.hexdigest().encode()
         return self._sha
 
-    def words(self, rest: tuple[Word, ...], named: dict[str, Word]) -> list[Word]:
+    def words(
+        self, rest: tuple[Word | Packed, ...], named: dict[str, Word]
+    ) -> list[Word | Packed]:
         """Return arguments in the order in which the script takes them.
+
+        Args:
+            rest: Begins with what `packed` returned, if that is used.
 
         Raises:
             TypeError: names are missing, or unknown.
         """
-        if len(named) != len(self.arguments):
-            wrong = set(named) ^ set(self.arguments)
+        names = self.arguments
+        if rest and isinstance(rest[0], Packed):
+            names = names[: len(names) - rest[0].arguments]
+        return [*self._in_order(names, named), *rest]
+
+    def packed(self, *rest: Word, **named: Word) -> Packed:
+        """Return its last arguments, and what follows them, for use in many runs.
+
+        Raises:
+            TypeError: these are not its last ones.
+        """
+        names = self.arguments[len(self.arguments) - len(named) :]
+        return Packed([*self._in_order(names, named), *rest], len(names))
+
+    def _in_order(self, names: tuple[str, ...], named: dict[str, Word]) -> list[Word]:
+        if len(named) != len(names):
+            wrong = set(named) ^ set(names)
             raise TypeError(f"{self.name}: missing or unknown: {sorted(wrong)}")
         try:
-            return [*(named[name] for name in self.arguments), *rest]
+            return [named[name] for name in names]
         except KeyError as error:
             raise TypeError(f"{self.name}: missing argument {error}") from None
 

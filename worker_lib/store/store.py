@@ -81,7 +81,7 @@ class Store:
         self._prefix = key_prefix(namespace)
         self._enqueuer = Enqueuer(connection, self._prefix)
 
-    def enqueue(self, job: NewJob) -> Stored:
+    def enqueue(self, job: NewJob, job_id: str = "", call: bytes = b"") -> Stored:
         """Store a call and decide whether a machine is owed; idempotent.
 
         Stores nothing where a job holds its key: what that one is, is returned.
@@ -89,12 +89,18 @@ class Store:
         The first call of a process also checks what this user of Redis may do, and
         warns once if the server evicts.
 
+        Args:
+            job: The call; or, with the next two, what many calls have in common.
+            job_id: Instead of its own.
+            call: Signed for that id.
+
         Raises:
             StoreUnavailable: nothing is known to be stored.
             StoreError: the user lacks a right that jobs need; nothing was stored.
             JobError: it runs a job again whose code or pool Redis has forgotten.
         """
-        return self._enqueuer.store(job, (job.record["call"],))
+        calls = (call or job.record["call"],)
+        return self._enqueuer.store(job, calls, job_id=job_id or job.id)
 
     def enqueue_many(
         self, shared: NewJob, calls: Sequence[bytes], part: BatchPart

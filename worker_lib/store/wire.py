@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from worker_lib.store.address import Address
-    from worker_lib.store.resp import Reply
+    from worker_lib.store.resp import Packed, Reply
     from worker_lib.store.scripts import Script, Word
 
 __all__ = ["Broken", "NoScript", "Wire"]
@@ -85,7 +85,7 @@ class Wire:
         self._prefix = prefix.encode()
         self._who = who
         self._known = set() if known is None else known
-        self._begun: tuple[Script, list[Word]]
+        self._begun: tuple[Script, list[Word | Packed]]
         self._reader = Reader()
         # A reply that `has_reply` found.
         self._ready: list[Reply] = []
@@ -145,7 +145,7 @@ class Wire:
     def run(
         self,
         script: Script,
-        *rest: Word,
+        *rest: Word | Packed,
         patience: float = _ANSWER_TIMEOUT,
         **named: Word,
     ) -> Reply:
@@ -161,7 +161,7 @@ class Wire:
         self.connect(min(_CONNECT_TIMEOUT, patience))
         return self.evaluate(script, script.words(rest, named), patience)
 
-    def begin(self, script: Script, *rest: Word, **named: Word) -> None:
+    def begin(self, script: Script, *rest: Word | Packed, **named: Word) -> None:
         """Send a script without waiting for its reply, which `end` returns.
 
         Raises:
@@ -184,7 +184,9 @@ class Wire:
         self._known.add(script.name)
         return reply
 
-    def evaluate(self, script: Script, words: list[Word], patience: float) -> Reply:
+    def evaluate(
+        self, script: Script, words: list[Word | Packed], patience: float
+    ) -> Reply:
         """Do as `run` does, over a connection that is open.
 
         Args:
@@ -196,13 +198,15 @@ class Wire:
         return self.end(patience)
 
     def evaluate_whole(
-        self, script: Script, words: list[Word], patience: float
+        self, script: Script, words: list[Word | Packed], patience: float
     ) -> Reply:
         """Do as `evaluate` does, with a server that may have forgotten the script."""
         self._known.discard(script.name)
         return self.evaluate(script, words, patience)
 
-    def _begin(self, script: Script, words: list[Word], patience: float) -> None:
+    def _begin(
+        self, script: Script, words: list[Word | Packed], patience: float
+    ) -> None:
         self._begun = (script, words)
         self.used = True
         if script.name in self._known:
@@ -211,7 +215,7 @@ class Wire:
             head = (b"EVAL", script.source)
         self._send((*head, b"1", self._prefix, *words), patience)
 
-    def ask(self, command: Sequence[Word], patience: float) -> Reply:
+    def ask(self, command: Sequence[Word | Packed], patience: float) -> Reply:
         """Send a command and return its reply, which may take `patience` seconds."""
         self.used = True
         self._send(command, _ANSWER_TIMEOUT)
@@ -222,7 +226,7 @@ class Wire:
         self.used = True
         self._send(command, _ANSWER_TIMEOUT)
 
-    def _send(self, command: Sequence[Word], timeout: float) -> None:
+    def _send(self, command: Sequence[Word | Packed], timeout: float) -> None:
         connection = self._open_socket()
         try:
             self._set_timeout(min(timeout, self.longest))

@@ -1,4 +1,4 @@
-local job, batch, start, total, delay, unique_for, tags, retry_of, code, slots, launch_grace,
+local job, slots, batch, start, total, delay, unique_for, tags, retry_of, code, launch_grace,
   pool_fields, spec, check_rights, shared = unpack(ARGV)
 local words = {unpack(ARGV, 16)}
 -- Store calls, put them in line, and decide whether more machines are owed for them. First
