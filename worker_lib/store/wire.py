@@ -85,7 +85,7 @@ class Wire:
         self._prefix = prefix.encode()
         self._who = who
         self._known = set() if known is None else known
-        self._begun: tuple[Script, list[Word | Packed]]
+        self._begun: tuple[Script, Sequence[Word | Packed]]
         self._reader = Reader()
         # A reply that `has_reply` found.
         self._ready: list[Reply] = []
@@ -185,7 +185,7 @@ class Wire:
         return reply
 
     def evaluate(
-        self, script: Script, words: list[Word | Packed], patience: float
+        self, script: Script, words: Sequence[Word | Packed], patience: float
     ) -> Reply:
         """Do as `run` does, over a connection that is open.
 
@@ -198,14 +198,14 @@ class Wire:
         return self.end(patience)
 
     def evaluate_whole(
-        self, script: Script, words: list[Word | Packed], patience: float
+        self, script: Script, words: Sequence[Word | Packed], patience: float
     ) -> Reply:
         """Do as `evaluate` does, with a server that may have forgotten the script."""
         self._known.discard(script.name)
         return self.evaluate(script, words, patience)
 
     def _begin(
-        self, script: Script, words: list[Word | Packed], patience: float
+        self, script: Script, words: Sequence[Word | Packed], patience: float
     ) -> None:
         self._begun = (script, words)
         self.used = True
