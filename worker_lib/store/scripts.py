@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Word: TypeAlias = bytes | str | float
+    # The names that it defines, the words in it, its text.
+    _Definition: TypeAlias = tuple[set[bytes], set[bytes], bytes]
 
 __all__ = ["Script", "script"]
 
@@ -53,7 +55,9 @@ return reply"""
 _WRITTEN = frozenset(
     {"status", "ended", "cause", "error", "tail", "exit_code", "peak_mb", "cpu_s"}
 )
+_WORDS = bytes(at if chr(at).isalnum() or chr(at) == "_" else 32 for at in range(256))
 _loaded: dict[str, Script] = {}
+_defined: dict[str, list[_Definition]] = {}
 
 
 class Script:
@@ -124,10 +128,53 @@ def script(name: str) -> Script:
     """Return the script of this verb; read from disk once."""
     if name not in _loaded:
         parts = _PARTS.get(name, ("_common",))
-        shared = b"".join(_table() if one == "_table" else _read(one) for one in parts)
-        verb = _SETTLED if "_moves" in parts else b"%b"
-        _loaded[name] = Script(name, shared, _read(name), verb)
+        frame = _SETTLED if "_moves" in parts else b"%b"
+        verb = _read(name)
+        shared = _needed([one for part in parts for one in _definitions(part)], verb)
+        _loaded[name] = Script(name, shared, verb, frame)
     return _loaded[name]
+
+
+def _needed(definitions: list[_Definition], verb: bytes) -> bytes:
+    """Return what a verb uses of what it shares with others.
+
+    All of it is made anew whenever a script runs: half of what a call cost the server.
+    """
+    words, found = _words(verb) | _words(_SETTLED), set[int]()
+    while more := {
+        at
+        for at, (names, _, _) in enumerate(definitions)
+        if at not in found and names & words
+    }:
+        found |= more
+        words = words.union(*(definitions[at][1] for at in more))
+    return b"".join(definitions[at][2] for at in sorted(found))
+
+
+def _definitions(part: str) -> list[_Definition]:
+    """Return the names, words and text of each definition in a file, in order."""
+    if part not in _defined:
+        text = _table() if part == "_table" else _read(part)
+        blocks: list[bytes] = []
+        for line in text.splitlines(keepends=True):
+            if line[:1].isalpha() and not line.startswith(b"end"):
+                blocks.append(line)
+            elif not line.startswith((b"--", b"\n")):
+                blocks[-1] += line
+        _defined[part] = [(_names(one), _words(one), one) for one in blocks]
+    return _defined[part]
+
+
+def _names(definition: bytes) -> set[bytes]:
+    if b"function" in definition.partition(b"(")[0]:
+        head = definition.partition(b"(")[0]
+    else:
+        head = definition.partition(b"=")[0]
+    return _words(head) - {b"local", b"function"}
+
+
+def _words(text: bytes) -> set[bytes]:
+    return set(text.translate(_WORDS).split())
 
 
 def _read(part: str) -> bytes:

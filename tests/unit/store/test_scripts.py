@@ -72,3 +72,26 @@ def test_what_a_job_keeps_is_what_the_list_says() -> None:
     assert {"task", "pool", "queue", "tags", "created", "attempt"} <= names
     assert not {"call", "policy", "slot", "order", "due"} & names
     assert names <= FIELDS.keys()
+
+
+def test_a_verb_carries_what_it_uses_and_no_more() -> None:
+    """Each definition that is shared costs every run of the script."""
+    source = script("heartbeat").source
+
+    assert b"local function key(" in source
+    assert b"local function keep_batch(" not in source
+    assert b"\n--" not in source.partition(b"unpack(ARGV)")[0]
+
+
+def test_what_is_used_brings_what_it_uses_itself() -> None:
+    """In the order of the files, also what is declared first and defined later."""
+    source = script("finish").source
+    places = [
+        source.index(text)
+        for text in (b"local P = ", b"local function key(", b"local serve_idle", *LATER)
+    ]
+
+    assert sorted(places) == places
+
+
+LATER = (b"local function promote(", b"\nserve_idle = function(")
