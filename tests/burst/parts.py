@@ -78,6 +78,7 @@ def virtual_time(timeline: Timeline) -> Iterator[None]:
 
         patch(scripts, "_read", read_part)
         patch(scripts, "_loaded", {})
+        patch(scripts, "_defined", {})
         for module in _ON_THE_TIMELINE:
             for name, stand_in in timeline.modules().items():
                 if hasattr(module, name):

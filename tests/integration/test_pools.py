@@ -105,6 +105,48 @@ def test_different_sizes_never_share_a_machine(client: Client, ledger: Ledger) -
     assert 2 == len({entry.machine for entry in ledger.starts})
 
 
+def test_isolated_calls_never_share_a_machine(
+    client: Client, emulator: Emulator, ledger: Ledger
+) -> None:
+    """Each gets one of its own, which ends, though further calls wait."""
+    works = jobs.works.options(isolate=True, max_machines=2)
+    for job in [works.delay(str(ledger)) for _ in range(5)]:
+        job.result(timeout=30)
+
+    assert 5 == len({entry.machine for entry in ledger.starts})
+    assert 5 == len(emulator.billing()["machines"])
+    assert ledger.most_at_once() <= 2
+
+
+def test_short_calls_share_few_machines_once_it_is_known_that_they_are_short(
+    client: Client, emulator: Emulator, ledger: Ledger
+) -> None:
+    """A boot costs more than they do."""
+    works = jobs.works.options(max_machines=8)
+    works.delay(str(ledger)).result(timeout=20)
+    until(lambda: not any(one["running"] for one in emulator.billing()["machines"]))
+    for job in [works.delay(str(ledger)) for _ in range(12)]:
+        job.result(timeout=30)
+
+    assert len(emulator.billing()["machines"]) <= 3
+
+
+def test_long_calls_get_machines_although_those_before_were_short(
+    client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Nobody waits for ever behind a call that takes long."""
+    works = jobs.works.options(max_machines=3)
+    works.delay(str(ledger)).result(timeout=20)
+    gate = tmp_path / "gate"
+    running = [works.delay(str(ledger), gate=str(gate)) for _ in range(3)]
+    until(lambda: len(ledger.starts) == 4, within=30)
+    gate.touch()
+    for job in running:
+        job.result(timeout=20)
+
+    assert 3 == ledger.most_at_once()
+
+
 def test_a_lingering_machine_takes_the_next_call(
     client: Client, emulator: Emulator, ledger: Ledger
 ) -> None:

@@ -1,12 +1,14 @@
 """What a fan-out will take, told before it is made: machines, seconds and dollars.
 
-`forecast` does what `lua/_pools.lua` decides, on paper: machines come one after another
-as Fly creates them, and one more is made as long as it is worth it. It takes every call
-to last as long, and the pool to be empty. `make burst` plays the same with real parts.
+`forecast` does what `lua/_pools.lua` decides, on paper: machines that are parked start,
+others come one after another as Fly creates them, and one more is taken as long as it
+is worth it. It takes every call to last as long, and the pool to have no others. `make
+burst` plays the same with real parts.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,7 +32,7 @@ Basis = Literal["given", "measured", "assumed"]
 __all__ = ["Forecast", "Pool", "forecast", "plan"]
 
 # As in `lua/_pools.lua`.
-WORTH, BILLED_BOOT, FIRST_BOOT = 5, 0.5, 3.0
+WORTH, BILLED_BOOT, FIRST_BOOT, FIRST_WAKE = 5, 0.5, 3.0, 1.0
 _ASSUMED = {"run": 1.0, "boot": FIRST_BOOT}
 # Calls that one command stores, outcomes that one command reads.
 _STORED_AT_ONCE, _READ_AT_ONCE = 250, 250
@@ -50,6 +52,8 @@ class Pool:
         most: Machines at the same time.
         target_latency: Seconds that a call may wait; 0 if that was not said.
         isolate: Each machine runs one call.
+        parked: Machines that can be started instead of created.
+        wake: Seconds from the start of one of them to its first call.
         usd_per_second: Of one machine.
         lease_ttl: Seconds; a call's lease is renewed after a third of it.
     """
@@ -59,6 +63,8 @@ class Pool:
     most: int
     target_latency: float = 0.0
     isolate: bool = False
+    parked: int = 0
+    wake: float = FIRST_WAKE
     usd_per_second: float = 0.0
     lease_ttl: float = checks.LEASE_TTL
 
@@ -73,7 +79,8 @@ class Forecast:
         boot: Seconds from a machine's launch to its first call, likewise.
         basis: Where those two are from: `given`, `measured` or `assumed`.
         machines: At the same time.
-        creates: Of machines; as many as machines, but for isolated calls.
+        creates: Of machines; fewer than machines where some are parked, more where
+            calls are isolated.
         seconds: Until the last call has ended.
         machine_seconds: That are billed.
         usd: For these, in US dollars.
@@ -121,7 +128,7 @@ def plan(
     most = known.max_machines
     if machines is not None:
         most = min(most, checks.whole(1)(machines, "machines"))
-    seen = client.store.measured(known.pool) if None in told.values() else {}
+    seen = client.store.measured(known.pool)
     found = {name: _known(told[name], seen.get(name), name) for name in told}
     regions = task.spec.region or (client.settings.region,)
     pool = Pool(
@@ -130,6 +137,8 @@ def plan(
         most=most,
         target_latency=known.target_latency,
         isolate=known.isolate,
+        parked=int(seen["parked"]),
+        wake=seen.get("wake", FIRST_WAKE),
         usd_per_second=usd_per_second(task.spec.guest, regions[0]),
         lease_ttl=client.settings.lease_ttl,
     )
@@ -151,10 +160,12 @@ def forecast(
         creates = calls
     else:
         arrivals = _machines(calls, pool)
-        machines = creates = len(arrivals)
+        machines = len(arrivals)
+        creates = max(0, machines - pool.parked)
         seconds = _drained(arrivals, calls, pool.run)
-    billed = calls * pool.run + creates * min(pool.boot, BILLED_BOOT)
-    commands = _commands(calls, creates, pool)
+    begun = max(machines, creates)
+    billed = calls * pool.run + begun * min(pool.boot, BILLED_BOOT)
+    commands = _commands(calls, begun, pool)
     return Forecast(
         calls=calls,
         run=pool.run,
@@ -170,19 +181,19 @@ def forecast(
     )
 
 
-def _arrivals(boot: float) -> Iterator[float]:
+def _arrivals(pool: Pool) -> Iterator[float]:
     """Yield when one machine after the other takes its first call, in seconds."""
-    number = 0
-    while True:
-        yield boot + max(0, number - CREATE_BURST + 1) / CREATES_PER_SECOND
-        number += 1
+    yield from itertools.repeat(pool.wake, pool.parked)
+    for number in itertools.count():
+        line = max(0, number - CREATE_BURST + 1)
+        yield pool.boot + line / CREATES_PER_SECOND
 
 
 def _machines(calls: int, pool: Pool) -> list[float]:
     """Return when each machine comes that is worth it, as `worth_it` decides."""
     found: list[float] = []
     work = calls * pool.run
-    for arrives in _arrivals(pool.boot):
+    for arrives in _arrivals(pool):
         count = len(found)
         if count == min(pool.most, calls):
             break
@@ -191,7 +202,8 @@ def _machines(calls: int, pool: Pool) -> list[float]:
             wanted = last_start > pool.target_latency and last_start > arrives
         else:
             drained = (work + sum(found) + arrives) / (count + 1)
-            wanted = drained - arrives >= WORTH * min(pool.boot, BILLED_BOOT)
+            takes = pool.wake if count < pool.parked else pool.boot
+            wanted = drained - arrives >= WORTH * min(takes, BILLED_BOOT)
         if count and not wanted:
             break
         found.append(arrives)
@@ -222,12 +234,12 @@ def _isolated(calls: int, pool: Pool) -> tuple[int, float]:
     return at_once, life + max(0, calls - min(CREATE_BURST, pool.most)) / rate
 
 
-def _commands(calls: int, creates: int, pool: Pool) -> int:
+def _commands(calls: int, machines: int, pool: Pool) -> int:
     held = max(1, min(_HELD_CALLS, int(_HELD_SECONDS / pool.run)))
     renewed = int(pool.run / (pool.lease_ttl / 3))
     reports = math.ceil(calls / held) + calls * renewed
     stored = math.ceil(calls / _STORED_AT_ONCE) + math.ceil(calls / _READ_AT_ONCE)
-    return stored + reports + creates * _COMMANDS_OF_A_MACHINE
+    return stored + reports + machines * _COMMANDS_OF_A_MACHINE
 
 
 def _count(items: int | Sized) -> int:

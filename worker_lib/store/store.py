@@ -446,14 +446,17 @@ class Store:
         return list_queues(self._connection)
 
     def measured(self, pool: str) -> dict[str, float]:
-        """Return what a pool's jobs (`run`) and boots (`boot`) took of late, if known.
+        """Return what a pool's jobs, boots and wake-ups took of late, in seconds.
 
-        In seconds; a boot lasts from the launch of a machine to its first claim.
+        By the names `run`, `boot` (from a machine's launch to its first claim) and
+        `wake`, as far as they are known; and how many of its machines are `parked`.
         """
         found = self._connection.run(script("measured"), pool=pool)
         return {
             name: float(value)
-            for name, value in zip(("run", "boot"), found, strict=True)
+            for name, value in zip(
+                ("run", "boot", "wake", "parked"), found, strict=True
+            )
             if value
         }
 

@@ -21,9 +21,11 @@ def test_the_script_decides_by_the_same_figures() -> None:
     worth, billed = re.findall(r"WORTH, BILLED_BOOT = (\S+), (\S+)", text)[0]
     (boot,) = re.findall(r"FIRST_MACHINES, FIRST_BOOT = \S+, (\S+)", text)
     (burst,) = re.findall(r"CREATE_BURST = (\S+)", text)
+    (wake,) = re.findall(r"FIRST_WAKE = (\S+)", text)
 
     assert (planning.WORTH, planning.BILLED_BOOT) == (int(worth), float(billed))
-    assert (planning.FIRST_BOOT, store.CREATE_BURST) == (float(boot), int(burst))
+    assert (planning.FIRST_BOOT, planning.FIRST_WAKE) == (float(boot), float(wake))
+    assert store.CREATE_BURST == int(burst)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,15 @@ def test_a_latency_that_is_asked_for_takes_as_few_machines_as_meet_it() -> None:
         return forecast(10, pool).machines
 
     assert [1, 2, 5, 10] == [machines(target) for target in (300.0, 60.0, 20.0, 0.1)]
+
+
+def test_parked_machines_come_at_once_and_take_no_creates() -> None:
+    """Ten of them, and others if there is work enough for those too."""
+    few = forecast(40, Pool(run=1.0, boot=6.0, most=50, parked=10))
+    many = forecast(10_000, Pool(run=1.0, boot=6.0, most=50, parked=10))
+
+    assert (10, 0, 5.0) == (few.machines, few.creates, round(few.seconds, 2))
+    assert (50, 40) == (many.machines, many.creates)
 
 
 def test_isolated_calls_take_a_create_each() -> None:
