@@ -202,8 +202,7 @@ def _machines(calls: int, pool: Pool) -> list[float]:
             wanted = last_start > pool.target_latency and last_start > arrives
         else:
             drained = (work + sum(found) + arrives) / (count + 1)
-            takes = pool.wake if count < pool.parked else pool.boot
-            wanted = drained - arrives >= WORTH * min(takes, BILLED_BOOT)
+            wanted = drained - arrives >= WORTH * min(pool.boot, BILLED_BOOT)
         if count and not wanted:
             break
         found.append(arrives)

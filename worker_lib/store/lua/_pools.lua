@@ -92,7 +92,8 @@ end
 -- on their way, and `arrives` the seconds until one more would. With it the pool drains in
 --     drained = (work + lost + arrives) / (count + 1)
 -- so it works for `drained - arrives`. That must be WORTH times the part of a boot that
--- is billed, which keeps the bill below 1 + 1 / WORTH of the pure run time.
+-- is billed, which keeps the bill below 1 + 1 / WORTH of the pure run time. To wake up and
+-- be parked again costs as much.
 local WORTH, BILLED_BOOT = 5, 0.5
 -- Fly lets an app create a machine a second, and so many at once.
 local CREATE_BURST = 3
@@ -124,6 +125,7 @@ local function needs_of(about)
   return {run = math.max(tonumber(about.run_s or '0'), about.running_for or 0),
     boot = tonumber(about.boot_s or FIRST_BOOT),
     wake = tonumber(about.wake_s or FIRST_WAKE), target = tonumber(about.target or '0'),
+    billed = math.min(tonumber(about.boot_s or FIRST_BOOT), BILLED_BOOT),
     is_measured = about.run_s and true}
 end
 
@@ -139,7 +141,7 @@ local function worth_it(pool, needs, ready, busy, count, lost, arrives)
     yes = last_start > needs.target and last_start > arrives
   else
     yes = (loaded + arrives) / (count + 1) - arrives
-      >= WORTH * math.min(needs.boot, BILLED_BOOT)
+      >= WORTH * needs.billed
   end
   if not yes then
     local pause = math.max(SOONEST_LOOK, loaded / count / 2)
