@@ -11,7 +11,7 @@ from typing import Any
 from worker_lib import fly_task
 
 NOTE = "machines are processes of the emulator, asked for by the launcher; linger=60s"
-BULK = ""
+BULK = "delay_many"
 
 
 @fly_task(max_machines=1, linger="60s")
@@ -40,9 +40,19 @@ def result(handle: Any) -> Any:
     return handle.result(60)
 
 
-def left(handles: list[Any]) -> int:
-    """Return whether the last one has ended."""
-    return 0 if handles[-1].status == "succeeded" else 1
+def bulk(task: str, arguments: list[tuple[Any, ...]]) -> Any:
+    """Store many as a batch."""
+    return tasks[task].delay_many(arguments)
+
+
+def gather(handle: Any) -> list[Any]:
+    """Wait for the results of all."""
+    return list(handle.results(timeout=120))
+
+
+def left(handle: Any) -> int:
+    """Return how many have not ended."""
+    return len(handle) - int(handle.counts["succeeded"])
 
 
 class Workers:
