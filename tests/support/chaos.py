@@ -7,7 +7,10 @@ the answer to itself: the fault that random kills do not find.
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
+import struct
 import threading
 from collections import Counter, deque
 from typing import TYPE_CHECKING
@@ -26,6 +29,7 @@ class ChaosProxy:
     Attributes:
         seen: How often each verb passed, lost or not.
         lost: How often something of each verb was lost.
+        killed: How many machines were killed at such a moment.
     """
 
     def __init__(self, listen: Path, target: Path) -> None:
@@ -35,9 +39,11 @@ class ChaosProxy:
         self._open = threading.Event()
         self._open.set()
         self._rules: dict[tuple[str, str], Iterator[bool]] = {}
+        self._deadly: set[tuple[str, str]] = set()
         self._links: set[_Link] = set()
         self.seen: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
+        self.killed = 0
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(listen))
         self._listener.listen(128)
@@ -53,11 +59,27 @@ class ChaosProxy:
         """
         with self._lock:
             self._rules["reply", verb] = _pattern(times, every)
+            self._deadly.discard(("reply", verb))
 
     def lose_requests(self, verb: str, times: int = 1) -> None:
         """Cut instead of passing on the next scripts of this verb."""
         with self._lock:
             self._rules["request", verb] = _pattern(times, 1)
+            self._deadly.discard(("request", verb))
+
+    def kill_machines(self, part: str, verb: str, *, times: int, every: int) -> None:
+        """Kill who sends the next scripts of this verb, at once.
+
+        Args:
+            part: `request`, before the script is passed on, or `reply`, when it has
+                committed and its answer is on the way.
+            verb: Which scripts.
+            times: How many are killed.
+            every: Kill one of so many, and let the others through.
+        """
+        with self._lock:
+            self._rules[part, verb] = _pattern(times, every)
+            self._deadly.add((part, verb))
 
     def cut(self) -> None:
         """Close every connection there is; new ones are taken."""
@@ -86,13 +108,22 @@ class ChaosProxy:
         self.release()
         self.cut()
 
-    def strikes(self, part: str, verb: str) -> bool:
-        """Say whether this part of a script is to be lost; counts it."""
+    def strikes(self, part: str, verb: str, sender: int) -> bool:
+        """Say whether this part of a script is to be lost; counts it.
+
+        Args:
+            sender: Process id of who sent it.
+        """
         self._open.wait()
         with self._lock:
             lost = next(self._rules.get((part, verb), iter(())), False)
             self.lost[verb] += lost
-            return lost
+            deadly = lost and (part, verb) in self._deadly
+            self.killed += deadly
+        if deadly:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(sender, signal.SIGKILL)
+        return lost
 
     def forget(self, link: _Link) -> None:
         """Drop a connection that was cut."""
@@ -130,6 +161,7 @@ class _Link:
         self._client = client
         self._server = server
         self._asked: deque[str] = deque()
+        self._sender = _peer(client)
         self.dead = False
 
     def start(self) -> None:
@@ -155,7 +187,7 @@ class _Link:
                 continue
             verb = _verb(command)
             self._proxy.seen[verb] += 1
-            if self._proxy.strikes("request", verb):
+            if self._proxy.strikes("request", verb, self._sender):
                 return
             self._asked.append(verb)
             self._server.sendall(raw)
@@ -165,9 +197,17 @@ class _Link:
             if self.dead:
                 continue
             verb = self._asked.popleft() if self._asked else ""
-            if not raw.startswith(b"-NOSCRIPT") and self._proxy.strikes("reply", verb):
+            if not raw.startswith(b"-NOSCRIPT") and self._proxy.strikes(
+                "reply", verb, self._sender
+            ):
                 return
             self._client.sendall(raw)
+
+
+def _peer(connection: socket.socket) -> int:
+    """Return the process id of who connected."""
+    told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("3i", told)[0])
 
 
 def _messages(source: socket.socket) -> Iterator[tuple[bytes, object]]:

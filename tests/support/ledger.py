@@ -38,6 +38,15 @@ class Ledger:
         found = [Entry(*json.loads(line)) for line in lines]
         return [entry for entry in found if entry.what == what]
 
+    def newest(self, count: int) -> list[Entry]:
+        """Return so many of the latest lines, of both kinds; reads little more."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(max(0, self.path.stat().st_size - 200 * count))
+            lines = file.read().splitlines()[1:]
+        return [Entry(*json.loads(line)) for line in lines[-count:]]
+
     @property
     def starts(self) -> list[Entry]:
         """Every run that began."""
