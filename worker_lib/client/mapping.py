@@ -6,7 +6,9 @@ Short calls travel in chunks. Input is read in the caller's thread, between resu
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["MapKeywords", "MapOptions", "Mapping", "amap_calls", "map_calls"]
 
 log = get_logger("map")
+
+_open_maps: list[Mapping] = []
 
 # Jobs under way before anything is known of how long one runs.
 _PROBES = 16
@@ -163,6 +167,12 @@ class Mapping:
         self._items = self._bytes = 0
         self._ended = self._closed = False
         self._running_since = 0.0
+        self._pid = os.getpid()
+        _open_maps.append(self)
+        if len(_open_maps) == 1:
+            # After the client's own, so that it is called before that.
+            atexit.unregister(_leave_all)
+            atexit.register(_leave_all)
 
     @property
     def name(self) -> str:
@@ -243,7 +253,10 @@ class Mapping:
         return Mapping(self._batches, self._task, options)
 
     def finish(self) -> None:
-        """Cancel what is under way, if anything; never raises."""
+        """Cancel what is under way, if anything; never raises. Once is enough."""
+        if self._pid != os.getpid() or self not in _open_maps:
+            return  # a fork's copy of it: the map goes on elsewhere
+        _open_maps.remove(self)
         if self._sizes.seconds is not None:
             self._batches.remember(self._task.name, self._sizes.seconds)
         if not self.is_over:
@@ -417,6 +430,12 @@ async def _aoutcomes(
         await feed.close()
         # Cancelled in the middle, the task may still await this.
         await in_thread(mapping.finish)
+
+
+def _leave_all() -> None:
+    """Leave maps that the program did not read to their end, while that is possible."""
+    for mapping in tuple(_open_maps):
+        mapping.finish()
 
 
 def _shortest(lengths: Sequence[int | None]) -> int | None:

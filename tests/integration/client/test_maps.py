@@ -375,19 +375,12 @@ def test_leaving_an_awaited_map_cancels_the_rest(client: Client) -> None:
     until(lambda: open_jobs(client) == [], within=10)
 
 
-def test_ctrl_c_in_the_middle_of_a_map_cancels_the_rest(
-    client: Client, tmp_path: Path
-) -> None:
-    """The program is a real one, and gets a real signal."""
-    ready = tmp_path / "ready"
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import itertools, pathlib\n"
-        "from jobs import add\n"
-        "if __name__ == '__main__':\n"
-        "    for value in add.map(itertools.count(), window=100):\n"
-        f"        pathlib.Path({str(ready)!r}).touch()\n"
-    )
+def program(client: Client, folder: Path, *lines: str) -> subprocess.Popen[bytes]:
+    """Start a program that uses the same Redis and the same machines."""
+    script = folder / "script.py"
+    main = "".join(f"    {line}\n" for line in lines)
+    head = "import itertools, os, pathlib\nfrom jobs import add\n"
+    script.write_text(f"{head}if __name__ == '__main__':\n{main}")
     settings = client.settings
     env = {
         **os.environ,
@@ -401,12 +394,45 @@ def test_ctrl_c_in_the_middle_of_a_map_cancels_the_rest(
         "FLY_TASKS_APP": settings.fly_app,
         "FLY_API_HOSTNAME": settings.api_hostname,
     }
-    program = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, str(script)], env=env, stderr=subprocess.PIPE
     )
+
+
+def test_ctrl_c_in_the_middle_of_a_map_cancels_the_rest(
+    client: Client, tmp_path: Path
+) -> None:
+    """The program is a real one, and gets a real signal."""
+    ready = tmp_path / "ready"
+    running = program(
+        client,
+        tmp_path,
+        "for value in add.map(itertools.count(), window=100):",
+        f"    pathlib.Path({str(ready)!r}).touch()",
+    )
     until(ready.exists, within=30)
-    program.send_signal(2)
-    _, told = program.communicate(timeout=30)
+    running.send_signal(2)
+    _, told = running.communicate(timeout=30)
 
     assert b"KeyboardInterrupt" in told
+    assert [] == open_jobs(client)
+
+
+def test_a_program_that_ends_cancels_what_it_has_not_read(
+    client: Client, tmp_path: Path
+) -> None:
+    """A fork of it does not: the map is not its own."""
+    running = program(
+        client,
+        tmp_path,
+        "values = add.map(itertools.count(), window=100)",
+        "next(values)",
+        "if os.fork() == 0:",
+        "    raise SystemExit",
+        "os.wait()",
+        "assert list(range(1, 300)) == list(itertools.islice(values, 299))",
+    )
+    _, told = running.communicate(timeout=50)
+
+    assert (b"", 0) == (told, running.returncode)
     assert [] == open_jobs(client)
