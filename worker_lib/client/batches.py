@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -166,13 +167,13 @@ class Batches:
         if not failed:
             raise JobError(f"no job of batch {batch_id} has failed", job_id=batch_id)
         again = partial(self._client.edits.again, may_launch=self.parts.may_launch)
-        first = again(member_id(batch_id, failed[0]))
-        shared = dataclasses.replace(first, retry_of="")
-        alike = partial(_resealed, again, shared)
-        seals = (partial(alike, member_id(batch_id, index)) for index in failed)
-        writer = Writer(self.parts, shared)
+        records = self._records([member_id(batch_id, index) for index in failed])
+        first_id, record = next(records)
+        shared = dataclasses.replace(again(first_id, record=record), retry_of="")
+        every = itertools.chain([(first_id, record)], records)
+        seals = (partial(_resealed, again, shared, *one) for one in every)
         self.parts.nesting.admit(str(shared.of("task")), 0)
-        return self._stored(writer, seals, len(failed))
+        return self._stored(Writer(self.parts, shared), seals, len(failed))
 
     def call(self, job_id: str) -> pickling.Call:
         """Return what a job that failed was called with."""
@@ -222,6 +223,13 @@ class Batches:
             total=total,
         )
 
+    def _records(self, job_ids: list[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """Yield each of these jobs with its record."""
+        while job_ids:
+            found = self._store.records(job_ids)
+            yield from zip(job_ids, found, strict=False)
+            job_ids = job_ids[len(found) :]
+
     def _ended(self, batch_id: str, position: int = 0) -> Iterator[tuple[int, str]]:
         """Yield index and status of the jobs that have ended since a position."""
         while news := self._store.batch_news(batch_id, position):
@@ -250,10 +258,15 @@ def _seal(sealer: Calls, args: Sequence[Any], job_id: str, headers: Headers) -> 
 
 
 def _resealed(
-    again: Callable[..., NewJob], shared: NewJob, old_id: str, job_id: str, _: Headers
+    again: Callable[..., NewJob],
+    shared: NewJob,
+    old_id: str,
+    record: dict[str, bytes],
+    job_id: str,
+    _: Headers,
 ) -> bytes:
     """Return the call of a job signed for a new one that has all else of `shared`."""
-    new = again(old_id, new_id=job_id)
+    new = again(old_id, new_id=job_id, record=record)
     if {**new.record, "call": b""} != {**shared.record, "call": b""}:
         raise JobError(
             f"job {old_id} is of another task than the first that failed, or has other "

@@ -92,19 +92,28 @@ class Edits:
         self._store = store
         self._codec = codec_
 
-    def again(self, job_id: str, *, may_launch: bool, new_id: str = "") -> NewJob:
+    def again(
+        self,
+        job_id: str,
+        *,
+        may_launch: bool,
+        new_id: str = "",
+        record: Mapping[str, bytes] | None = None,
+    ) -> NewJob:
         """Return a call like that of a job that ended without success.
 
         Args:
             job_id: The job.
             may_launch: As `NewJob.may_launch`.
             new_id: Of the new job; "" for any.
+            record: Of the job; None to look it up.
 
         Raises:
             JobError: it is not final, or succeeded.
             SignatureMismatch: its call is not signed with our secret.
         """
-        record = self._store.record(job_id)
+        if record is None:
+            record = self._store.record(job_id)
         status = _text(record, "status")
         if status not in FINAL - {"succeeded"}:
             raise JobError(

@@ -62,6 +62,7 @@ __all__ = ["Store"]
 _SWEEP_LATCH = 10.0
 # Each takes some tens of microseconds, and nobody else is served meanwhile.
 _CANCEL_AT_ONCE = 40
+_RECORDS_AT_ONCE, _RECORD_BYTES = 250, 1_000_000
 # A little under the 1 per second that Fly allows, since its clock is not ours.
 CREATES_PER_SECOND = 0.95
 CREATE_BURST = 3
@@ -372,11 +373,23 @@ class Store:
 
     def record(self, job_id: str) -> dict[str, bytes]:
         """Return the whole record of a job, its sealed call included; {} if none."""
-        pairs = self._connection.run(script("record"), job=job_id)
-        return {
-            name.decode(): value
-            for name, value in zip(pairs[::2], pairs[1::2], strict=True)
-        }
+        return self.records([job_id])[0]
+
+    def records(self, job_ids: Sequence[str]) -> list[dict[str, bytes]]:
+        """Return the whole records of the first of these jobs: of one at least.
+
+        Redis stops at about a megabyte; `{}` where there is no such job.
+        """
+        found = self._connection.run(
+            script("record"), *job_ids[:_RECORDS_AT_ONCE], max_bytes=_RECORD_BYTES
+        )
+        return [
+            {
+                name.decode(): value
+                for name, value in zip(pairs[::2], pairs[1::2], strict=True)
+            }
+            for pairs in found
+        ]
 
     def edit(
         self,

@@ -160,19 +160,37 @@ def test_errors_are_collected_in_the_place_of_values(client: Client) -> None:
     assert list(batch.jobs())[1].id in str(failed.__cause__)
 
 
-def test_what_failed_is_run_again_as_a_batch_of_its_own(client: Client) -> None:
-    """In the order of the calls; those that succeeded are left alone."""
-    batch = jobs.boom.delay_many([("a",), ("b",)])
+def test_what_failed_is_run_again_as_a_batch_of_its_own(
+    client: Client, sent: list[str]
+) -> None:
+    """In the order of the calls, and in few commands."""
+    texts = [str(number) for number in range(300)]
+    batch = jobs.boom.delay_many([(text,) for text in texts])
     batch.wait(timeout=30)
+    before = len(sent)
     again = batch.retry_failed()
+    assert 20 >= len(sent) - before
     errors = list(again.results(errors="collect", timeout=30))
 
-    assert ["a", "b"] == [str(error) for error in errors]
+    assert texts == [str(error) for error in errors]
     assert again != batch
     done = jobs.add.delay_many([(1,)])
     assert done.wait(timeout=30)
     with pytest.raises(JobError, match="has failed"):
         done.retry_failed()
+
+
+def test_only_what_failed_is_run_again(client: Client, tmp_path: Path) -> None:
+    """Those that succeeded are left alone."""
+    path = str(tmp_path / "tries")
+    batch = jobs.succeeds_at_last.options(retry=1, max_machines=1).delay_many(
+        [(path, 2), (path, 1), (path, 4)]
+    )
+    assert batch.wait(timeout=30)
+    assert 2 == batch.counts["failed"]
+    again = batch.retry_failed()
+
+    assert 2 == len(list(again.results(errors="collect", timeout=30))) == len(again)
 
 
 def test_a_cancelled_batch_ends_at_once(idle: Client) -> None:
