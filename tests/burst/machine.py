@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.emulator.runtimes import Exit
 from worker_lib.fly.protocol import PARKING_VARIABLE
+from worker_lib.runtime.budget import Pace
 from worker_lib.runtime.park import Parking
 from worker_lib.store.machine import MachineStore, Report
 
@@ -150,8 +151,9 @@ class _Model:
 class Worker:
     """What a machine of ours does: `life` is its supervisor, without a child.
 
-    It claims and reports by the machine's real verbs, one job at a time, as the real
-    one does with jobs of 50 ms and more.
+    It claims and reports by the machine's real verbs, and asks for as many jobs at once
+    as the real one. Unlike that one it fetches no jobs while others run, which makes a
+    difference only for calls below 50 ms.
 
     Attributes:
         times: From now on.
@@ -192,13 +194,16 @@ class Worker:
             if PARKING_VARIABLE in env
             else (0, 0.0),
         )
+        pace = Pace()
         claim = self._say(store.claim, want=1)
         yield self.times.round_trip
         if claim.jobs and self.times.run > _LISTEN_AFTER:
             self.commands += 1
         while claim.jobs:
             reports = yield from self._run(store, claim.jobs, lease_ttl / 3)
-            finished = self._say(store.finish, reports, want=1)
+            for _ in reports:
+                pace.note(self.times.run)
+            finished = self._say(store.finish, reports, want=max(1, pace.want(0)))
             self.done += sum(finished.accepted)
             claim = finished.claim
             yield self.times.round_trip
