@@ -137,6 +137,20 @@ def test_a_pool_that_is_refused_one_more_is_looked_at_again(rig: StoreRig) -> No
     assert 59 < rig.timers()["p:pool"] <= 60
 
 
+def test_an_empty_pool_is_not_looked_at_again(rig: StoreRig) -> None:
+    """Whatever moment was noted while jobs waited in it."""
+    waiting(rig, 100, run_s=0.03, boot_s=3.0)
+    look(rig)
+    assert "p:pool" in rig.timers()
+    machine = rig.machine(*rig.slots())
+    job = claimed(machine)
+    rig.redis.delete(rig.key("ready", "pool", "default"))  # others took them
+    verdict = machine.report(job, "succeeded")[1].verdict
+
+    assert "empty" == verdict
+    assert {} == rig.timers()
+
+
 def test_a_job_is_never_left_without_any_machine(rig: StoreRig) -> None:
     """However short it is, and however long a boot takes."""
     waiting(rig, 1, run_s=0.0001, boot_s=1e6, target=1e6)

@@ -190,7 +190,7 @@ local function wait_idle(slot, pool, about, says)
   end
   if about.is_cut_short then wait = math.max(wait, 0.001) end
   if wait == 0 then
-    if due_in then call_launcher('due') end
+    if due_in then call_launcher('due') else redis.call('ZREM', TIMERS, 'p:' .. pool) end
     if park(pool, slot) then return {'park'} end
     let_go(pool, slot)
     return {'empty'}
