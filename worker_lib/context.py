@@ -28,6 +28,8 @@ __all__ = [
     "generation",
     "in_machine",
     "loading",
+    "on_wake",
+    "woken",
 ]
 
 # Tells the programs that a job starts which generation it is.
@@ -37,6 +39,7 @@ _present: CurrentJob | None = None
 _latest_generation = 0
 _machine = False
 _loading = ""
+_on_wake: list[Callable[[], None]] = []
 
 
 class CurrentJob:
@@ -114,6 +117,27 @@ def enter_machine() -> None:
     """Mark this process as a machine's, until it ends."""
     global _machine  # noqa: PLW0603 - as above
     _machine = True
+
+
+def on_wake(function: Callable[[], None]) -> None:
+    """Have a function called when this machine was suspended, and runs again."""
+    _on_wake.append(function)
+
+
+def woken() -> None:
+    """Forget what does not survive the sleep of a machine: connections, and luck.
+
+    Whoever resumes the same memory twice must not draw the same random numbers.
+    """
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    numpy = sys.modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed()
+    if "ssl" in sys.modules:
+        sys.modules["ssl"].RAND_add(os.urandom(32), 32.0)
+    for function in _on_wake:
+        function()
 
 
 def in_machine() -> bool:

@@ -488,14 +488,16 @@ def _print_unfinished(client: Client) -> None:
         local.print_unfinished(client.settings, client.store)
 
 
-def _forget_after_fork() -> None:
-    # Threads and sockets do not survive a fork: the child makes a client of its own.
+def _forget() -> None:
+    # Threads and sockets do not survive a fork, nor connections the sleep of a machine:
+    # the next call makes another client.
     global _default, _default_lock  # noqa: PLW0603 - as above
     _default = None
     _default_lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_after_fork)
+os.register_at_fork(after_in_child=_forget)
+context.on_wake(_forget)
 
 
 def _left(deadline: float | None) -> float:

@@ -18,7 +18,7 @@ from worker_lib.runtime.fresh import Sources
 from worker_lib.runtime.functions import Functions
 from worker_lib.runtime.meter import Meter
 from worker_lib.runtime.permits import GO
-from worker_lib.runtime.process import CHANNEL_LOST, KNOWN
+from worker_lib.runtime.process import AWAKE, CHANNEL_LOST, KNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ class Child:
     def _next(self) -> list[bytes] | None:
         """Return the next job that may begin; None once the supervisor is gone."""
         while (frame := self._frames.receive()) is not None:
+            if frame == [AWAKE]:
+                context.woken()
+                continue
             permit = self._channels.permits.recv(1)
             if permit == GO:
                 return frame

@@ -7,7 +7,7 @@ from collections import deque
 
 from worker_lib.runtime.ended import died, told
 from worker_lib.runtime.frames import pack
-from worker_lib.runtime.process import CLOSED, KNOWN
+from worker_lib.runtime.process import AWAKE, CLOSED, KNOWN
 from worker_lib.runtime.usage import Baseline, Usage
 
 TYPE_CHECKING = False
@@ -72,6 +72,11 @@ class ChildLink:
             self.progress[job.id, job.fence] = ""
         self.process.permits.give(len(jobs))
         self._post(b"".join(pack(*self._parts(job)) for job in jobs))
+
+    def wake(self) -> None:
+        """Tell the child that the machine was suspended, before its next job."""
+        if self.death is None:
+            self._post(pack(AWAKE))
 
     def take_back(self, *, but_one: bool = False) -> list[ClaimedJob]:
         """Return the jobs that have not begun, and now never will.

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 
 from worker_lib.errors import ConfigError, Problem
 from worker_lib.fly.protocol import PARKING_VARIABLE
@@ -116,7 +115,6 @@ class Parking:
             awake += _LOOK_EVERY
             if stop.asked:
                 return False
-        _reseed()
         return True
 
     def _is_awake(self, before: Any) -> bool:
@@ -140,11 +138,3 @@ def _about_me() -> dict[str, Any]:
 def _latest(seen: dict[str, Any]) -> Any:
     """Return what tells the latest event of a machine from others; newest first."""
     return (seen.get("events") or [{}])[0].get("id")
-
-
-def _reseed() -> None:
-    """Draw random numbers that no other wake-up of the same memory draws."""
-    if "random" in sys.modules:
-        sys.modules["random"].seed()
-    if "ssl" in sys.modules:
-        sys.modules["ssl"].RAND_add(time.time_ns().to_bytes(8, "big"), 0.0)

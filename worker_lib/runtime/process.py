@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 else:
     from worker_lib.records import NamedTuple
 
-__all__ = ["CHANNEL_LOST", "CLOSED", "KNOWN", "ChildProcess", "Death"]
+__all__ = ["AWAKE", "CHANNEL_LOST", "CLOSED", "KNOWN", "ChildProcess", "Death"]
 
 # Exit code of a child that could not answer: EX_PROTOCOL of sysexits.h.
 CHANNEL_LOST = 76
 # Stands for the code of a function that the child should have.
 KNOWN = b"known"
+# Tells the child, as a frame of its own, that the machine was suspended.
+AWAKE = b"awake"
 
 _NEAR_LIMIT = 0.8
 

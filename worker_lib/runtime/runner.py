@@ -114,6 +114,10 @@ class Runner:
             return
         self._link.send(waiting)
 
+    def wake(self) -> None:
+        """Note that the machine was suspended."""
+        self._link.wake()
+
     def concluded(self) -> Iterator[tuple[ClaimedJob, Ended]]:
         """Yield the jobs that have ended since the last time, and how."""
         link = self._link

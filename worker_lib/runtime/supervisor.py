@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 
+from worker_lib import context
 from worker_lib.runtime.budget import BUDGET, MOST_REPORTS, Pace
 from worker_lib.runtime.control import ControlChannel
 from worker_lib.runtime.ended import Ended
@@ -283,6 +284,8 @@ class Supervisor:
         if self._parking is None or not self._parking.park(self._stop):
             self._has_left = True
             return
+        context.woken()
+        self._runner.wake()
         self._control.forget()
         self._store.wake()
         self._leave_at = time.monotonic() + self._max_lifetime
