@@ -227,7 +227,7 @@ def _messages(source: socket.socket) -> Iterator[tuple[bytes, object]]:
 
 _VERBS = (
     *("enqueue", "launch", "claim", "heartbeat", "finish", "release", "cancel"),
-    *("batch", "outcomes", "cancel_waiting"),
+    *("batch", "outcomes", "cancel_waiting", "replace"),
 )
 
 
