@@ -119,9 +119,9 @@ class Exchange:
 
     def drop(self, job: ClaimedJob) -> None:
         """Report an outcome no more: the job is somebody else's."""
-        self._waiting = deque(one for one in self._waiting if one[0] is not job)
+        self._waiting = deque(one for one in self._waiting if one[0] != job)
         if self._command is not None:
-            left = [one for one in self._command.reports if one[0] is not job]
+            left = [one for one in self._command.reports if one[0] != job]
             self._command = self._command._replace(reports=left)
 
     def start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 
@@ -214,6 +215,8 @@ class ChildLink:
             process.end,
         ):
             self._poller.forget(descriptor)
+        for file in process.progress.files:  # of a child that died before it told why
+            os.close(file)
         return self.take_back()
 
     def _end(self, death: Death, not_begun: list[ClaimedJob]) -> None:
