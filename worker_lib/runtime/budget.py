@@ -18,9 +18,9 @@ _MOST_HELD = 64
 _STEP = 4
 # Of the last job in the mean.
 _WEIGHT = 0.2
-# Reports of jobs that are shorter wait for each other, so many seconds at most.
-_SHORT = 0.002
-_GATHER = 0.004
+# Reports of shorter jobs wait for each other, as long as more jobs wait behind them.
+_SHORT = 0.01
+_GATHER = 0.01
 
 
 class Pace:

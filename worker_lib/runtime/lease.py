@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["Lease"]
 
 _PROGRESS_EVERY = 0.25
-# While Redis is away, or a command is under way.
+# While Redis is away, and while a command is under way.
 _AGAIN_IN = 1.0
+_SOON = 0.05
 # A job that was handed over with a word counts as taken only once it is renewed.
 _HANDED_OVER = 2.0
 
@@ -49,16 +50,16 @@ class Lease:
         """Renew at once: the reply says whether the job is still ours."""
         self._due_at = 0.0
 
-    def postpone(self) -> None:
-        """Try again in a second."""
-        self._due_at = self._progress_at = time.monotonic() + _AGAIN_IN
+    def postpone(self, seconds: float = _SOON) -> None:
+        """Wait a moment: a command is under way."""
+        self._due_at = self._progress_at = time.monotonic() + seconds
 
     def renew(self, job: ClaimedJob, progress: str) -> bool | None:
         """Renew it; return whether the job is still ours, None if nobody knows."""
         try:
             is_ours = self._store.heartbeat(job, progress)
         except StoreError:
-            self.postpone()
+            self.postpone(min(_AGAIN_IN, self._every))
             return None
         now = time.monotonic()
         self._due_at, self._progress_at = now + self._every, now + _PROGRESS_EVERY
