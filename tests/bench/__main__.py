@@ -29,9 +29,12 @@ def main() -> int:
         if not arguments.server:
             with Rig.on(path) as rig:
                 libraries = list(install(arguments.peers))
-                size = QUICK if arguments.quick else Size()
+                rounds = arguments.rounds
+                size = QUICK if arguments.quick else Size(rounds=rounds)
                 found = measure(rig, libraries, size)
-    figures = [] if arguments.markdown else list(_own(arguments))
+    figures: list[Figure | Note] = [*found.figures]
+    if not arguments.markdown:
+        figures += _own(arguments)
     if arguments.json:
         print(_as_json(about, found, figures))
     else:
@@ -52,6 +55,9 @@ def _arguments() -> argparse.Namespace:
         help=f"measure these libraries, too: {','.join(PEERS)}",
     )
     parser.add_argument("--quick", action="store_true", help="little of each, to try")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="of all libraries (%(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--server", action="store_true", help="only what a job costs the Redis server"

@@ -69,7 +69,13 @@ def markdown(about: dict[str, str], found: Measured) -> str:
         for name, one in found.about.items()
     ]
     failed = [f"- could not be measured: {one}" for one in found.failures]
-    return "\n".join([*facts, "", *lines, "", *used, *failed, ""])
+    own = [f"- {_in_words(figure)}" for figure in found.figures]
+    return "\n".join([*facts, "", *lines, "", *used, *own, *failed, ""])
+
+
+def _in_words(figure: Figure) -> str:
+    ratio = "" if figure.ratio is None else f", {figure.ratio:.2f} times {figure.limit}"
+    return f"{figure.name}: {_number(figure.median)}{_spaced(figure.unit)}{ratio}"
 
 
 def written_into(page: str, text: str) -> str:

@@ -16,6 +16,7 @@ import redis
 
 from .bare import BareRedis, run_python
 from .counting import relay
+from .crowds import crowds
 from .libraries import OURS, Caller
 from .rig import ROOT, Rig
 from .rows import BARE
@@ -23,6 +24,7 @@ from .rows import BARE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .figures import Figure
     from .libraries import Library
 
 __all__ = ["QUICK", "Measured", "Size", "measure"]
@@ -48,6 +50,7 @@ class Size:
     naps: int = 1000
     large: int = 20_000_000
     many: int = 20_000
+    crowd: float = 1.0
 
 
 QUICK = Size(
@@ -60,6 +63,7 @@ QUICK = Size(
     naps=20,
     large=100_000,
     many=200,
+    crowd=0.01,
 )
 
 
@@ -70,6 +74,7 @@ class Measured:
     Attributes:
         samples: For each row and library, in the order of the rounds.
         failures: What could not be measured, and why.
+        figures: Of this library alone.
         about: For each library, its version and how it was used.
     """
 
@@ -77,6 +82,7 @@ class Measured:
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
     failures: list[str] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
     about: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -99,6 +105,7 @@ def measure(rig: Rig, libraries: Sequence[Library], size: Size) -> Measured:
         for number in range(size.rounds):
             first = number % len(callers)
             run.round(callers[first:] + callers[:first], number)
+        run.try_(OURS, partial(_crowds, run, callers[0]))
     for library in libraries:
         run.try_(library.name, partial(_commands, run, library))
     return found
@@ -144,8 +151,10 @@ class _Run:
             self.found.samples[row][name].append(value)
 
     def _store(self, caller: Caller) -> None:
-        name = caller.library.name
+        name, before = caller.library.name, self._used_memory()
         self.note("accepted", name, caller.ask("accepted", calls=self.size.calls))
+        used = self._used_memory() - before
+        self.note("waiting", name, used / (self.size.calls + 1))
         self._flush(caller.library)
         self.note("bulk", name, caller.ask("bulk", calls=self.size.bulk))
 
@@ -187,11 +196,23 @@ class _Run:
         elif step == self._start:
             self.note("first", BARE, run_python("pass"))
 
+    def _used_memory(self) -> float:
+        with redis.Redis(unix_socket_path=self.rig.socket_path) as connection:
+            return float(connection.info("memory")["used_memory"])
+
     def _flush(self, library: Library) -> None:
         with redis.Redis(
             unix_socket_path=self.rig.socket_path, db=library.database
         ) as connection:
             connection.flushdb()
+
+
+def _crowds(run: _Run, caller: Caller) -> None:
+    """Measure this library among many jobs and pools."""
+    _progress("100,000 jobs, 1,000 pools")
+    size = run.size
+    found = crowds(caller, rounds=size.long_rounds, jobs=size.jobs, scale=size.crowd)
+    run.found.figures.extend(found)
 
 
 def _commands(run: _Run, library: Library) -> None:

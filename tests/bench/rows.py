@@ -131,6 +131,7 @@ ROWS = (
         unit="MB",
         goal=Goal(sign="<=", factor=16),
     ),
+    Row(key="waiting", name="Redis memory of a waiting job", unit="bytes"),
     Row(key="commands_warm", name="Redis commands a job, warm", unit=""),
     Row(key="commands_drained", name="Redis commands a job, bulk and drained", unit=""),
 )

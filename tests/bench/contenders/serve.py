@@ -175,6 +175,10 @@ class Caller:
             )
         return max(samples)
 
+    def own(self, name: str, **arguments: Any) -> Any:
+        """Measure what only this library has, by a function of its module."""
+        return getattr(self._library, name)(**arguments)
+
     def _finish(
         self,
         handle: Any,

@@ -55,6 +55,27 @@ def left(handle: Any) -> int:
     return len(handle) - int(handle.counts["succeeded"])
 
 
+def drained_among(jobs: int, behind: int, pools: int) -> float:
+    """Return jobs done a second, while others wait behind them or in other pools."""
+    from worker_lib import Queue
+
+    main, aside = Queue("default"), Queue("aside")
+    main.pause()
+    aside.pause()
+    for number in range(pools):
+        echo.options(queue="aside", env={"POOL": str(number)}).delay("")
+    first = bulk("echo", [("x" * 100,)] * jobs)
+    if behind:
+        bulk("echo", [("x" * 100,)] * behind)
+    main.resume()
+    while not (done := jobs - left(first)):
+        time.sleep(0.005)
+    began = time.perf_counter()
+    while left(first):
+        time.sleep(0.005)
+    return (jobs - done) / (time.perf_counter() - began)
+
+
 class Workers:
     """Machines of a namespace that is new each time, as are pool and limits then."""
 
