@@ -72,6 +72,17 @@ print(*({"redis", "requests", "urllib3", "cloudpickle", "flask", "asyncio",
     assert "" == run_python(code)
 
 
+def test_the_calling_side_leaves_alone_what_a_first_call_does_not_need() -> None:
+    """A script, or a web worker's start, pays for it with each new process."""
+    code = """
+import worker_lib.client.client
+print(*({"redis", "requests", "urllib3", "cloudpickle", "flask", "asyncio", "ssl",
+         "subprocess", "concurrent.futures"} & set(sys.modules)))
+"""
+
+    assert "" == run_python(code)
+
+
 def test_importing_starts_no_thread_and_reads_no_environment() -> None:
     """Importing has no side effects: what is set later still counts."""
     code = """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jobs
 import pytest
 
-from worker_lib import JobExpired
+from worker_lib import JobExpired, fly_task
 from worker_lib.client.encoding import _MAX_PLANS
 from worker_lib.store import enqueuer
 
@@ -33,6 +33,31 @@ def test_plans_of_calls_do_not_pile_up(client: Client) -> None:
     for number in range(_MAX_PLANS + 20):
         client._encoder.plan(jobs.add.options(env={"N": str(number)}).spec, "")
     assert _MAX_PLANS == client._encoder.plan.cache_info().currsize
+
+
+def test_what_calls_have_in_common_is_made_once(client: Client) -> None:
+    """For as long as there is their task; other options are another task."""
+    encoder, other = client._encoder, jobs.add.options(queue="low")
+    template = encoder.template(jobs.add, "")
+
+    assert template is encoder.template(jobs.add, "")
+    assert "low" == encoder.template(other, "").new.of("queue")
+    assert template.new.pool != encoder.template(jobs.add, "another").new.pool
+    for number in range(20):
+        jobs.add.options(tags={"n": str(number)}).delay(1, 2)
+    assert len(encoder._templates) <= 3
+
+
+def test_a_function_by_value_is_taken_as_it_is_at_each_call(client: Client) -> None:
+    """What it refers to may have changed since the call before."""
+    offset = 1
+    task = fly_task(lambda number: number + offset)
+    before = client._encoder.template(task, "").new
+    offset = 2
+    after = client._encoder.template(task, "").new
+
+    assert before.code_hash != after.code_hash
+    assert len({before.code, after.code, b""}) == 3
 
 
 def test_functions_known_to_be_stored_do_not_pile_up(

@@ -8,6 +8,7 @@ import pytest
 from scripts import ROOT
 
 from worker_lib.job import FIELDS
+from worker_lib.store.resp import pack
 from worker_lib.store.scripts import Script, script
 
 FOLDER = ROOT / "worker_lib" / "store" / "lua"
@@ -33,6 +34,19 @@ def test_arguments_are_put_in_the_scripts_own_order() -> None:
 
     assert ("a", "b", "c") == made.arguments
     assert [1, 2, 3, "x", "y"] == made.words(("x", "y"), {"c": 3, "a": 1, "b": 2})
+
+
+def test_last_arguments_can_be_packed_once() -> None:
+    """They are sent in their place, with all that follows them."""
+    made = Script("verb", b"", b"local a, b, c = unpack(ARGV)\n")
+    packed = made.packed("x", "y", c=3, b=2)
+
+    words = made.words((packed, "z"), {"a": 1})
+    assert pack(["1", "2", "3", "x", "y", "z"]) == pack(words)
+    with pytest.raises(TypeError, match="verb: missing or unknown"):
+        made.words((packed,), {"a": 1, "b": 2, "c": 3})
+    with pytest.raises(TypeError, match="verb: missing argument"):
+        made.packed(a=1)
 
 
 @pytest.mark.parametrize(
