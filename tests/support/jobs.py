@@ -213,6 +213,32 @@ def measures(data: bytes) -> int:
 
 
 @fly_task
+def adds_many(count: int) -> tuple[int, int]:
+    """Make many calls, and return the sum of their values and their generation."""
+    batch = generation.delay_many([()] * count)
+    found = list(batch.results(timeout=40))
+    return len(found), max(found)
+
+
+@fly_task(max_machines=3)
+def generation() -> int:
+    """Return how many jobs led to this one."""
+    return current_job().generation
+
+
+class Scale:
+    """Has a method that is a task."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    @fly_task
+    def times(self, value: int) -> int:
+        """Multiply."""
+        return self.factor * value
+
+
+@fly_task
 def gives_a_lock() -> object:
     """Return what cannot be pickled."""
     return threading.Lock()

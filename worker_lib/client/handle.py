@@ -23,7 +23,8 @@ class Job(Generic[R_co]):
     """One call of a task. Cheap: holds an id; all else is asked of Redis.
 
     Attributes:
-        id: 20 hexadecimal digits; `Job.get(id)` opens it again anywhere.
+        id: 20 hexadecimal digits, 24 for one of a batch; `Job.get(id)` opens it again
+            anywhere.
     """
 
     def __init__(self, job_id: str, client: Client, *, fresh: bool = False) -> None:

@@ -26,6 +26,7 @@ from worker_lib import (
     PayloadTooLarge,
     StoreUnavailable,
     WaitTimeout,
+    fly_task,
     hooks,
 )
 from worker_lib.store.connection import Connection
@@ -438,6 +439,50 @@ def test_cancelled_jobs_are_told_to_hooks_once(idle: Client) -> None:
         list(batch.results(errors="collect", timeout=5))
 
     assert [(job.id, "cancelled") for job in batch.jobs()] == heard
+
+
+def test_a_method_and_a_lambda_are_called_many_times(client: Client) -> None:
+    """The instance travels with each call, the code once for all."""
+    scale = jobs.Scale(3)
+    batch = scale.times.delay_many([(1,), (2,)])
+    double = fly_task(lambda value: 2 * value).delay_many([(1,), (2,)])
+
+    assert [3, 6] == list(batch.results(timeout=30))
+    assert [2, 4] == list(double.results(timeout=30))
+    assert [3, 6] == list(scale.times.map([1, 2]))
+
+
+def test_a_job_may_make_many_calls(client: Client) -> None:
+    """Each is of the next generation."""
+    assert (30, 2) == jobs.adds_many.delay(30).result(timeout=50)
+
+
+def test_calls_of_a_job_are_admitted_one_by_one(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond what may come at once they wait for their turn."""
+    told: list[int] = []
+
+    def admit(_task: str, count: int = 1) -> int:
+        told.append(count)
+        return 2
+
+    monkeypatch.setattr(client._nesting, "admit", admit)
+    jobs.add.options(delay="1h").delay_many([(1,)] * (BULK_JOBS + 5)).cancel()
+
+    assert [0, BULK_JOBS, 5] == told
+
+
+def test_a_batch_is_looked_after_as_one(client: Client) -> None:
+    """The sweeper remembers it, not each of its jobs; until its end was seen."""
+    batch = jobs.add.delay_many([(number,) for number in range(300)])
+    assert {batch.id} == client.sweeper._open_jobs
+    for _ in batch.results(timeout=30):
+        assert client.has_open_jobs
+
+    assert not client.has_open_jobs
+    assert list(range(20)) == list(jobs.add.map(range(20)))
+    assert not client.has_open_jobs
 
 
 def test_values_are_awaited(client: Client) -> None:
