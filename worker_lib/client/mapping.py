@@ -167,12 +167,7 @@ class Mapping:
         self._items = self._bytes = 0
         self._ended = self._closed = False
         self._running_since = 0.0
-        self._pid = os.getpid()
-        _open_maps.append(self)
-        if len(_open_maps) == 1:
-            # After the client's own, so that it is called before that.
-            atexit.unregister(_leave_all)
-            atexit.register(_leave_all)
+        self._pid = 0
 
     @property
     def name(self) -> str:
@@ -214,6 +209,15 @@ class Mapping:
         """Seconds to wait for a wake-up after a step without a find."""
         pause = self._reader.pause
         return pause if self._sizes.is_known else min(pause, _SLOW)
+
+    def start(self) -> None:
+        """Have it be left, at the latest, when the program ends."""
+        self._pid = os.getpid()
+        _open_maps.append(self)
+        if len(_open_maps) == 1:
+            # After the client's own, so that it is called before that.
+            atexit.unregister(_leave_all)
+            atexit.register(_leave_all)
 
     def put(self, args: Args) -> None:
         """Take a call.
@@ -401,6 +405,7 @@ async def amap_calls(mapping: Mapping, feed: Feed) -> AsyncGenerator[Any, None]:
 def _outcomes(
     mapping: Mapping, calls: Iterator[Args]
 ) -> Generator[tuple[bool, Any], None, None]:
+    mapping.start()
     try:
         for found in read(mapping.store, Fed(mapping, calls), Limit()):
             for one in found:
@@ -416,6 +421,7 @@ def _outcomes(
 async def _aoutcomes(
     mapping: Mapping, feed: Feed
 ) -> AsyncGenerator[tuple[bool, Any], None]:
+    mapping.start()
     try:
         async for found in aread(mapping.waits, mapping, Limit(), feed):
             for one in found:

@@ -173,7 +173,7 @@ class Reader:
         self._holds = False
         self._wait = _FIRST_LOOK
         self._look_at = time.monotonic() + (_FIRST_LOOK if is_fresh else 0.0)
-        sources.sweeper.attend(batch_id, _FIRST_LOOK)
+        self._has_asked = False
 
     @property
     def is_over(self) -> bool:
@@ -232,6 +232,10 @@ class Reader:
 
         If it is not, the reader is woken once it is.
         """
+        if not self._has_asked:
+            self._has_asked = True
+            # Who stored the jobs may be gone, so who waits for them looks after them.
+            self._sources.sweeper.attend(self.id, _FIRST_LOOK)
         store, at_least = self._sources.store, self._at_least()
         news = store.batch_news(
             self.id,

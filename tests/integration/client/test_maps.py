@@ -27,6 +27,7 @@ from worker_lib import (
     ResultExpired,
     Retry,
 )
+from worker_lib.client import mapping
 from worker_lib.job import FINAL
 
 if TYPE_CHECKING:
@@ -90,11 +91,15 @@ def test_an_endless_iterable_works(client: Client) -> None:
 
 
 def test_nothing_is_stored_before_the_first_value_is_asked_for(client: Client) -> None:
-    """A map is an iterator."""
+    """A map is an iterator; one that is not used leaves nothing behind."""
     values = jobs.add.map([1, 2])
+    jobs.add.map([3])
+    jobs.add.amap([3])
 
     assert [] == client.store.recent(10)
+    assert not client.has_open_jobs
     assert [1, 2] == list(values)
+    assert [] == mapping._open_maps
 
 
 def test_a_map_over_nothing_is_empty(client: Client) -> None:
