@@ -13,6 +13,8 @@ import jobs
 import pytest
 from waiting import is_running, until
 
+from worker_lib import StoreUnavailable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -122,3 +124,23 @@ def test_a_map_rides_through_a_restart_of_redis(
 
     assert 400 > here
     assert list(range(400)) == found
+
+
+def test_a_full_redis_is_told_and_not_waited_for(
+    make_emulator: Callable[..., Emulator],
+    make_client: Callable[..., Client],
+    own_server: OwnServer,
+) -> None:
+    """Only who takes results out, or a person, can make room."""
+    emulator = make_emulator(redis_url=own_server.url)
+    make_client(emulator, redis_url=own_server.url, fly_api_token="")
+    jobs.add.options(delay="1h").delay(1)
+    own_server.ask("CONFIG", "SET", "maxmemory", "1")
+
+    for store in (
+        lambda: jobs.add.delay_many([(1,)]),
+        lambda: next(jobs.add.map([1])),
+    ):
+        with pytest.raises(StoreUnavailable) as caught:
+            store()
+        assert "full" == caught.value.reason
