@@ -34,6 +34,7 @@ class Plan(NamedTuple):
         queues: The order in which the pool's machines serve queues.
         max_machines: Of this pool at the same time, as many as its price allows.
         isolate: Each machine runs one job.
+        park: How many machines stay parked when there are no more jobs.
         target_latency: Seconds that a job is to wait at most; 0 if that is not said.
         record: What the options say in the record of each job.
     """
@@ -44,6 +45,7 @@ class Plan(NamedTuple):
     queues: str
     max_machines: int
     isolate: bool
+    park: int
     target_latency: float
     record: dict[str, str | float]
 
@@ -65,6 +67,7 @@ class Plan(NamedTuple):
             queues=spec["queues"],
             max_machines=spec["max"],
             isolate=options.isolate,
+            park=spec.get("park", 0),
             target_latency=spec["target"],
             record={
                 "pool": pool,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from worker_lib import checks
 from worker_lib.errors import ConfigError
-from worker_lib.fly.prices import USD_PER_COMMAND, usd_per_second
+from worker_lib.fly.prices import USD_PER_COMMAND, USD_PER_PARKED_GB, usd_per_second
 from worker_lib.store.store import CREATE_BURST, CREATES_PER_SECOND
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Pool:
         isolate: Each machine runs one call.
         parked: Machines that can be started instead of created.
         wake: Seconds from the start of one of them to its first call.
+        park: How many may stay parked when there are no more calls.
+        park_for: Seconds until these are destroyed.
         usd_per_second: Of one machine.
         lease_ttl: Seconds; a call's lease is renewed after a third of it.
     """
@@ -65,6 +67,8 @@ class Pool:
     isolate: bool = False
     parked: int = 0
     wake: float = FIRST_WAKE
+    park: int = 0
+    park_for: float = 0.0
     usd_per_second: float = 0.0
     lease_ttl: float = checks.LEASE_TTL
 
@@ -86,6 +90,8 @@ class Forecast:
         usd: For these, in US dollars.
         commands: To Redis.
         redis_usd: For these, if Redis is billed by the command.
+        parked: How many machines stay parked afterwards.
+        parked_usd: What these cost, if nobody calls them, for each GB of their image.
     """
 
     calls: int
@@ -99,9 +105,11 @@ class Forecast:
     usd: float
     commands: int
     redis_usd: float
+    parked: int = 0
+    parked_usd: float = 0.0
 
     def __str__(self) -> str:
-        """Return two lines for people."""
+        """Return two lines for people, or three if machines stay parked."""
         run, boot = self.basis
         return (
             f"{_many(self.calls, 'call')} of {self.run:.3g} s ({run}), boots of "
@@ -110,6 +118,15 @@ class Forecast:
             f"{_many(round(self.machine_seconds), 'machine second')} for "
             f"{_dollars(self.usd)}, {_many(self.creates, 'create')}, about "
             f"{_many(self.commands, 'Redis command')} for {_dollars(self.redis_usd)}"
+            + self._left()
+        )
+
+    def _left(self) -> str:
+        if not self.parked:
+            return ""
+        return (
+            f"\n{_many(self.parked, 'machine')} stay parked, for at most "
+            f"{_dollars(self.parked_usd)} for each GB of the image"
         )
 
 
@@ -139,6 +156,8 @@ def plan(
         isolate=known.isolate,
         parked=int(seen["parked"]),
         wake=seen.get("wake", FIRST_WAKE),
+        park=known.park,
+        park_for=task.spec.park_for,
         usd_per_second=usd_per_second(task.spec.guest, regions[0]),
         lease_ttl=client.settings.lease_ttl,
     )
@@ -178,6 +197,8 @@ def forecast(
         usd=billed * pool.usd_per_second,
         commands=commands,
         redis_usd=commands * USD_PER_COMMAND,
+        parked=min(pool.park, machines),
+        parked_usd=min(pool.park, machines) * pool.park_for * USD_PER_PARKED_GB,
     )
 
 

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
     from worker_lib.fly.guest import Guest
 
-__all__ = ["CHEAPEST", "MARKUPS", "USD_PER_COMMAND", "affordable", "usd_per_second"]
+__all__ = [
+    "CHEAPEST",
+    "MARKUPS",
+    "USD_PER_COMMAND",
+    "USD_PER_PARKED_GB",
+    "affordable",
+    "usd_per_second",
+]
 
 _MONTH: Final = 30 * 24 * 3600
 _USD_PER_CPU_MONTH: Final = {"shared": 0.695, "performance": 21.0}
@@ -30,6 +37,13 @@ USD_PER_COMMAND: Final = 0.2 / 100_000
 """What one command costs on Fly's Redis.
 
 Source: "Upstash for Redis", pay as you go: $0.20 for 100,000 commands.
+"""
+
+USD_PER_PARKED_GB: Final = 0.15 / _MONTH
+"""What a second of a stopped or suspended machine costs, for each GB of its image.
+
+Source: "Fly.io Resource Pricing", stopped machines: $0.15 for a GB and 30 days;
+"Machine Suspend and Resume", "Billing": suspended ones cost the same.
 """
 
 MARKUPS: Final[Mapping[str, float]] = {
@@ -60,7 +74,7 @@ def usd_per_second(
 ) -> float:
     """Return what one second in state `started` costs, in US dollars.
 
-    Traffic and the disk of a stopped machine are not included.
+    Traffic and the disk of a parked machine (`USD_PER_PARKED_GB`) are not included.
 
     Args:
         guest: The machine's size.

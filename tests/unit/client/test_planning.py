@@ -125,3 +125,16 @@ def test_it_is_printed_in_two_lines() -> None:
     assert "2.9 h" in str(
         forecast(10_000, Pool(run=1.0, boot=3.0, most=9999, isolate=True))
     )
+
+
+def test_what_parked_machines_cost_is_told() -> None:
+    """By the GB of the image, whose size Fly does not tell."""
+    pool = Pool(run=1.0, boot=1.0, most=10, park=2, park_for=30 * 86400.0)
+    found = forecast(100, pool)
+
+    assert 2 == found.parked
+    assert pytest.approx(0.3) == found.parked_usd
+    assert str(found).endswith(
+        "2 machines stay parked, for at most $0.3000 for each GB of the image"
+    )
+    assert 1 == forecast(1, pool).parked
