@@ -131,6 +131,28 @@ def test_many_machines_are_started_in_the_same_second(
     assert started < created / 2
 
 
+def test_a_start_does_not_wait_for_the_creates_of_others(
+    client: Client, emulator: Emulator, ledger: Ledger, tmp_path: Path
+) -> None:
+    """These wait for their turn, a second each, in the same process."""
+    gate = tmp_path / "gate"
+    works = jobs.works.options(park=1)
+    works.delay(str(ledger)).result(timeout=20)
+    parked(emulator)
+    others = [
+        jobs.works.options(env={"POOL": str(n)}).delay(str(ledger), gate=str(gate))
+        for n in range(6)
+    ]
+    assert 7 == works.delay(str(ledger), value=7).result(timeout=20)
+    created = asked(emulator, "create")
+    gate.touch()
+    for job in others:
+        job.result(timeout=20)
+
+    assert created < 7
+    assert 7 == asked(emulator, "create")
+
+
 def spread(emulator: Emulator, event: str) -> float:
     """Return the seconds between the first and the last machine's latest event."""
     at = [
