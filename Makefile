@@ -13,6 +13,9 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock"
 
+# CPython's own tests of executors; left out where they cannot be had.
+CPYTHON_TESTS := $(VENV)/cpython-tests/test_concurrent_futures.py
+
 LINT := .style .mypy .pyright .layers
 
 .DEFAULT_GOAL := help
@@ -48,7 +51,7 @@ lock: $(VENV)/.lock  ## Pin anew what the image installs: versions and hashes
 	@$(BIN)/python tools/requirements.py | $(COMPILE) --output-file worker/requirements.lock -
 	@$(BIN)/python tools/requirements.py --build | $(COMPILE) --output-file worker/build.lock -
 
-test: $(VENV)/.dev  ## Run all tests (RUNTIME=docker: with machines that are containers)
+test: $(VENV)/.dev $(CPYTHON_TESTS)  ## Run all tests (RUNTIME=docker: with machines that are containers)
 	@WORKER_LIB_TEST_RUNTIME=$(RUNTIME) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-image: $(VENV)/.dev  ## Test the image that make image made (IMAGE=)
@@ -107,6 +110,9 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what the tests need into $(VENV) (once)"
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(CPYTHON_TESTS): | $(VENV)/bin/python
+	@$(BIN)/python tools/cpython_tests.py $(dir $@)
 
 $(VENV)/.lock: | $(VENV)/bin/python
 	@$(PIP) 'uv>=0.8'
