@@ -13,6 +13,7 @@ TYPE_CHECKING = False  # typing itself would cost more than this whole package
 
 if TYPE_CHECKING:
     from worker_lib.client.batch import Batch
+    from worker_lib.client.executor import FlyExecutor
     from worker_lib.client.handle import Job
     from worker_lib.client.inspection import iter_jobs, jobs
     from worker_lib.client.queues import Queue, queues
@@ -72,6 +73,7 @@ __all__ = [
     "CallRefused",
     "ConfigError",
     "Crashed",
+    "FlyExecutor",
     "Guest",
     "InvalidRequest",
     "Job",
@@ -125,6 +127,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "context": ("current_job",),
     "client.batch": ("Batch",),
+    "client.executor": ("FlyExecutor",),
     "client.handle": ("Job",),
     "client.inspection": ("iter_jobs", "jobs"),
     "client.queues": ("Queue", "queues"),

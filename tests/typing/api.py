@@ -14,7 +14,7 @@ from collections.abc import (
     Mapping,
 )
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 
 import worker_lib
 from worker_lib import (
@@ -26,6 +26,7 @@ from worker_lib import (
     CallRefused,
     ConfigError,
     Crashed,
+    FlyExecutor,
     Guest,
     InvalidRequest,
     Job,
@@ -75,6 +76,9 @@ from worker_lib import (
 from worker_lib.context import CurrentJob
 from worker_lib.errors import FailureKind, Problem
 from worker_lib.job import JobStatus
+
+if TYPE_CHECKING:
+    import concurrent.futures
 
 
 @fly_task
@@ -389,3 +393,18 @@ assert_type(count(hooks.Event("caller", "j1")), int)
 assert_type(add.plan([1, 2], run="1s", boot=2.5, machines=4).machines, int)
 add.plan(iter([1, 2]))  # type: ignore[arg-type]  # it would be used up
 assert_type(current_job().headers, dict[str, str])
+
+
+def executing() -> None:
+    with FlyExecutor(4, machine="performance-2x", timeout="1h") as pool:
+        assert_type(pool.submit(add, 1, 2).result(), int)
+        assert_type(pool.submit(len, "x").result(timeout=1), int)
+        assert_type(pool.submit(report.fn, 7, pages=2).job_id, str)
+        pool.submit(len, 5)  # type: ignore[arg-type]
+        pool.submit(add, 1, 2, 3)  # type: ignore[call-arg]
+        assert_type(pool.map(len, ["a", "b"], chunksize=2), Iterator[int])
+        assert_type(pool.map(len, ["a"], timeout=1.0, buffersize=5), Iterator[int])
+    executors: list[concurrent.futures.Executor] = [FlyExecutor(max_machines=2)]
+    executors[0].shutdown(cancel_futures=True)
+    FlyExecutor(machine=5)  # type: ignore[arg-type]
+    FlyExecutor(initializer=print)  # type: ignore[call-arg]
