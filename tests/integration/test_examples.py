@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from worker_lib.client.client import Client
 
 LAST_LINES = {
+    "batch": "run again, 1 of 1 failed",
     "executor": "an error comes back: TypeError(",
+    "fan_out": "errors in their places: ['True', 'TypeError', 'False']",
 }
 
 
