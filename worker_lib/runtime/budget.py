@@ -62,3 +62,16 @@ class Pace:
     def gather(self) -> float:
         """Return for how many seconds a report may wait for others."""
         return _GATHER if 0 < self._mean < _SHORT else 0.0
+
+    def is_due(self, reports: int, waited: float, unfinished: int, want: int) -> bool:
+        """Whether to report now what has ended.
+
+        Args:
+            reports: How many outcomes there are to report, at least one.
+            waited: Seconds since the first of them.
+            unfinished: Jobs that have not ended.
+            want: How many more this machine asks for.
+        """
+        if not unfinished or reports >= MOST_REPORTS or waited >= self.gather():
+            return True
+        return want > 0 and self.is_low(unfinished)

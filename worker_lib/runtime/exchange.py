@@ -165,7 +165,8 @@ class Exchange:
     def hurry(self) -> None:
         """Wait for no answer longer than two seconds from now on."""
         self._store.hurry()
-        self._answer_by = min(self._answer_by, time.monotonic() + _HURRIED)
+        if self.awaits_answer:
+            self._answer_by = min(self._answer_by, time.monotonic() + _HURRIED)
 
     def give_up(self) -> None:
         """Wait for no answer any more, so that other verbs can be called."""

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Poller"]
 
+_LONGEST = 3600.0
+
 
 class Poller:
     """Descriptors, and what is called when one of them is readable."""
@@ -34,8 +36,9 @@ class Poller:
             self._poll.unregister(descriptor)
 
     def wait(self, seconds: float) -> list[int]:
-        """Return what is ready, after so many seconds at most."""
-        return [one for one, _ in self._poll.poll(max(0.0, seconds) * 1000)]
+        """Return what is ready, after so many seconds at most, or an hour."""
+        most = min(max(0.0, seconds), _LONGEST)
+        return [one for one, _ in self._poll.poll(most * 1000)]
 
     def handle(self, ready: list[int]) -> None:
         """Call the handlers; one that was forgotten meanwhile is left out."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 
 from worker_lib import context
-from worker_lib.runtime.budget import BUDGET, MOST_REPORTS, Pace
+from worker_lib.runtime.budget import BUDGET, Pace
 from worker_lib.runtime.control import ControlChannel
 from worker_lib.runtime.ended import Ended
 from worker_lib.runtime.exchange import Exchange
@@ -195,9 +195,9 @@ class Supervisor:
     def _renew(self, now: float) -> None:
         runner, lease = self._runner, self._lease
         job, progress = runner.running or self._exchange.first(), runner.progress()
-        if job is None or now < lease.due_at(progress):
+        if now < lease.due_at(progress):
             return
-        if self._exchange.awaits_answer:
+        if job is None or self._exchange.awaits_answer:
             lease.postpone()
             return
         is_ours = lease.renew(job, progress)
@@ -227,15 +227,12 @@ class Supervisor:
         exchange.start(holds, back=back, want=want, intent=intent)
 
     def _is_due(self, unfinished: int, want: int) -> bool:
-        reports = len(self._exchange)
-        if not reports:
-            has_nothing = not unfinished and self._idle_until == _NEVER
-            return has_nothing and not (self._has_left or self._stop.asked)
-        if not unfinished or reports >= MOST_REPORTS:
-            return True
-        if want and self._pace.is_low(unfinished):
-            return True
-        return time.monotonic() >= self._exchange.oldest_at + self._pace.gather()
+        exchange = self._exchange
+        if len(exchange):
+            waited = time.monotonic() - exchange.oldest_at
+            return self._pace.is_due(len(exchange), waited, unfinished, want)
+        has_nothing = not unfinished and self._idle_until == _NEVER
+        return has_nothing and not (self._has_left or self._stop.asked)
 
     def _want(self, unfinished: int) -> int:
         now = time.monotonic()

@@ -74,3 +74,23 @@ def test_more_are_fetched_before_the_last_has_ended() -> None:
     pace = paced(*[0.01] * 20)
 
     assert [True, True, True, False] == [pace.is_low(held) for held in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("expected", "reports", "waited", "unfinished", "want"),
+    [
+        (False, 1, 0.001, 60, 4),
+        (True, 1, 0.02, 60, 4),
+        (True, 32, 0.001, 60, 4),
+        (True, 1, 0.001, 0, 64),
+        (True, 1, 0.001, 32, 32),
+        (False, 1, 0.001, 32, 0),
+    ],
+)
+def test_outcomes_of_short_jobs_are_reported_several_at_once(
+    expected: bool, reports: int, waited: float, unfinished: int, want: int
+) -> None:
+    """But at once when nothing waits behind them, or more should be fetched."""
+    pace = paced(*[1e-4] * 100)
+
+    assert expected == pace.is_due(reports, waited, unfinished, want)

@@ -237,3 +237,12 @@ def test_a_machine_in_a_hurry_waits_for_no_answer(
     exchange.give_up()
 
     assert (1, None) == (redis.closed, redis.handler)
+
+
+def test_a_machine_in_a_hurry_that_asked_nothing_waits_for_nothing(
+    exchange: Exchange,
+) -> None:
+    """It would take the silence for an outage."""
+    exchange.hurry()
+
+    assert float("inf") == exchange.due_at()
