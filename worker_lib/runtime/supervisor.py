@@ -52,8 +52,7 @@ class Supervisor:
         stop: Whether the machine was asked to stop.
         outage: Says how long to go on trying while Redis is away.
         lease_ttl: Seconds.
-        max_lifetime: Seconds after which no further job is taken; from a wake-up on, if
-            the machine was parked.
+        max_lifetime: Seconds from its start, or wake-up, until it takes no further job.
         parking: How it parks; None if it may not.
     """
 
@@ -111,8 +110,7 @@ class Supervisor:
     def _turn(self) -> None:
         self._runner.feed()
         self._talk()
-        ready = self._poller.wait(self._due_at() - time.monotonic())
-        self._poller.handle(ready)
+        self._poller.handle(self._poller.wait(self._due_at() - time.monotonic()))
         if self._stop.asked and not self._is_stopping:
             self._begin_to_stop()
         self._act_on_time(time.monotonic())
@@ -137,19 +135,12 @@ class Supervisor:
             self._claim("leave")
 
     def _due_at(self) -> float:
-        runner, exchange = self._runner, self._exchange
-        moments = [runner.due_at(), exchange.due_at()]
-        if runner.unfinished:
-            began_at = time.monotonic() - runner.ran_for(time.monotonic())
-            moments.append(self._control.listen_from(began_at + _LISTEN_AFTER))
-        elif self._idle_until < _NEVER:
-            moments += (
-                self._idle_until,
-                self._leave_at,
-                self._control.listen_from(0.0),
-            )
+        runner, exchange, now = self._runner, self._exchange, time.monotonic()
+        moments = [runner.due_at(), exchange.due_at(), self._listen_at(now)]
         if runner.unfinished or not exchange.is_done:
             moments.append(self._lease.due_at(runner.progress()))
+        elif self._idle_until < _NEVER:
+            moments += (self._idle_until, self._leave_at)
         if exchange.is_free:
             moments.append(exchange.oldest_at + self._pace.gather())
         if self._stop.asked_at is not None:
@@ -162,24 +153,19 @@ class Supervisor:
         runner.act(now)
         exchange.act(now)
         self._renew(now)
-        if runner.unfinished:
-            listen_at = now - runner.ran_for(now) + _LISTEN_AFTER
-            if now >= self._control.listen_from(listen_at):
-                self._control.act()
-        elif self._idle_until < _NEVER:
-            self._idle(now)
-
-    def _idle(self, now: float) -> None:
-        """Listen for work; leave if there was none for long enough.
-
-        However often it is woken for nothing, or its connection is cut: it waits no
-        longer than Redis said after the last job.
-        """
-        if now >= min(self._idle_until, self._leave_at):
+        # However often it is woken for nothing, or its connection is cut: it waits no
+        # longer than Redis said after the last job.
+        if self._idle_until < _NEVER and now >= min(self._idle_until, self._leave_at):
             self._idle_until = _NEVER
             self._claim("leave_if_idle")
-        elif now >= self._control.listen_from(0.0):
+        elif now >= self._listen_at(now):
             self._control.act()
+
+    def _listen_at(self, now: float) -> float:
+        if self._runner.unfinished:
+            began_at = now - self._runner.ran_for(now)
+            return self._control.listen_from(began_at + _LISTEN_AFTER)
+        return self._control.listen_from(0.0) if self._idle_until < _NEVER else _NEVER
 
     def _hear_word(self, word: Word) -> None:
         if word.job is not None:
@@ -310,5 +296,4 @@ class Supervisor:
             self._exchange.add(job, self._reports.of(job, ended))
 
     def _fork(self) -> ChildProcess:
-        ours = (*self._store.descriptors(), *self._stop.descriptors())
-        return self._make_child(ours)
+        return self._make_child((*self._store.descriptors(), *self._stop.descriptors()))
