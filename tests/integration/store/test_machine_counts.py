@@ -161,6 +161,17 @@ def test_a_job_is_never_left_without_any_machine(rig: StoreRig) -> None:
     assert 1 == len(rig.slots())
 
 
+def test_slots_that_were_evicted_do_not_count_as_machines(rig: StoreRig) -> None:
+    """Else a few short calls would wait for them for ever."""
+    waiting(rig, 10, run_s=0.1, boot_s=3.0)
+    (slot,) = rig.slots()
+    rig.redis.delete(rig.key("slot", slot))
+    look(rig)
+
+    assert slot not in rig.slots()
+    assert 1 == len(rig.slots())
+
+
 def test_a_slot_is_given_back_that_is_no_longer_worth_a_machine(rig: StoreRig) -> None:
     """Creates take their time, and others have done the work meanwhile."""
     waiting(rig, 1000, run_s=1.0, boot_s=1.0)

@@ -108,8 +108,11 @@ local MOST_COMING, SAMPLE = 200, 100
 local SOONEST_LOOK, LATEST_LOOK = 1, 60
 
 -- How long the jobs that run have taken up to now: longer than those before, it may be.
--- A sample is enough.
+-- A sample is enough. Slots that vanished are no machines.
 local function observe(pool, about)
+  for _, slot in ipairs(redis.call('SRANDMEMBER', key('slots', pool), 5)) do
+    drop_vanished(pool, slot)
+  end
   local sum, count = 0, 0
   for _, slot in ipairs(redis.call('SRANDMEMBER', key('busy', pool), 5)) do
     local holds = redis.call('HGET', key('slot', slot), 'holds') or ''
