@@ -13,6 +13,7 @@ import jobs
 import pytest
 from waiting import is_running, until
 
+from worker_lib.errors import StoreUnavailable
 from worker_lib.store.limits import MAX_LOST
 
 if TYPE_CHECKING:
@@ -139,7 +140,10 @@ def _strike_until_done(havoc: Havoc, batches: list[Batch[int]]) -> None:
 
 
 def _ended(batch: Batch[int]) -> int:
-    counts = batch.counts
+    try:
+        counts = batch.counts
+    except StoreUnavailable:  # a busy computer's disk holds Redis up for seconds
+        return 0
     return counts["succeeded"] + counts["failed"]
 
 
