@@ -61,7 +61,8 @@ def pool(fly: Client) -> Iterator[FlyExecutor]:
 def alone(fly: Client, tmp_path: Path) -> Iterator[FlyExecutor]:
     """Yield an executor whose only machine is busy until the file `gate` is there."""
     started = tmp_path / "started"
-    with FlyExecutor(1) as made:
+    # A machine that may run several takes the next ones a moment ahead.
+    with FlyExecutor(1, isolate=True) as made:
         running = made.submit(jobs.waits_for, str(tmp_path / "gate"), str(started))
         until(started.exists)
         yield made
@@ -132,11 +133,11 @@ def test_shutdown_closes_the_batch(fly: Client) -> None:
 
 
 def test_a_call_that_waits_is_cancelled_in_redis(
-    alone: FlyExecutor, ledger: Ledger
+    alone: FlyExecutor, fly: Client, ledger: Ledger
 ) -> None:
     """It never runs."""
     waiting = alone.submit(jobs.works, str(ledger))
-    until(lambda: waiting.job_id and Job.get(waiting.job_id).status == "queued")
+    until(lambda: waiting.job_id and fly.store.look(waiting.job_id)[0])
 
     assert waiting.cancel()
     assert waiting.cancel(), "and it says so again"
@@ -164,11 +165,12 @@ def test_a_call_that_runs_cannot_be_cancelled(fly: Client, tmp_path: Path) -> No
 
 
 def test_a_job_that_somebody_else_cancels_is_a_cancelled_future(
-    alone: FlyExecutor,
+    alone: FlyExecutor, fly: Client
 ) -> None:
     """By the command line, or another process."""
     waiting = alone.submit(abs, -1)
-    until(lambda: waiting.job_id and Job.get(waiting.job_id).cancel())
+    until(lambda: waiting.job_id and fly.store.look(waiting.job_id)[0])
+    assert Job.get(waiting.job_id).cancel()
 
     with pytest.raises(futures.CancelledError):
         waiting.result(20)
@@ -384,6 +386,12 @@ def test_options_of_tasks_hold_for_the_calls(fly: Client, tmp_path: Path) -> Non
         with pytest.raises(JobTimeout):
             late.result(20)
     assert 2 == len(Job.get(again.job_id).attempts)
+
+
+def test_each_call_may_have_a_machine_of_its_own(fly: Client) -> None:
+    """As `max_tasks_per_child=1` does with processes."""
+    with FlyExecutor(2, isolate=True) as made:
+        assert 3 == len(set(made.map(lambda _: os.getpid(), range(3))))
 
 
 @pytest.mark.parametrize(("options", "longest"), [({}, 601), ({"result_ttl": "1h"}, 0)])

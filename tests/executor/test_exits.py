@@ -119,7 +119,7 @@ _INTERRUPTED = """
 import jobs
 from worker_lib import FlyExecutor
 gate, started, batch = {paths!r}
-with FlyExecutor(1) as pool:
+with FlyExecutor(1, isolate=True) as pool:
     running = pool.submit(jobs.waits_for, gate, started)
     waiting = [pool.submit(abs, -n) for n in range(5)]
     open(batch, "w").write(pool.batch_id)

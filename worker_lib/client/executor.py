@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 log = get_logger("executor")
 
-_DEFAULTS = {"linger": "5s"}
+_LINGER = "5s"
 # After so many a person wants to be out, whatever goes on.
 _MOST_INTERRUPTS = 2
 _ONE_CALL = "that is of one call: use .options(...).delay(...) of a task for it"
@@ -281,7 +281,9 @@ def _checked(max_workers: int | None, options: Mapping[str, Any]) -> dict[str, A
                 "max_workers= and max_machines= say the same: leave one out"
             )
         chosen["max_machines"] = max_workers
-    return {**_DEFAULTS, **chosen}
+    if not chosen.get("isolate"):  # else there is no next call for a machine
+        chosen.setdefault("linger", _LINGER)
+    return chosen
 
 
 def _call_of(

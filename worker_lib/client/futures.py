@@ -38,7 +38,8 @@ class FlyFuture(Future[T]):
     def cancel(self) -> bool:
         """End the job if it has not started; False if it runs, or is done.
 
-        Redis decides, unless the job is not stored yet.
+        Redis decides, unless the job is not stored yet. A job counts as running once a
+        machine has it, which may be some hundredths of a second before it begins.
 
         Raises:
             StoreUnavailable: Redis cannot be reached.
