@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from store_rig import claimed, new_job
+from store_rig import claimed
 from waiting import until
 
 if TYPE_CHECKING:
@@ -187,19 +187,6 @@ class TestWaking:
         assert (True, "") == loss
         assert "w" == until(lambda: second.heard().kind)
         assert job.id == claimed(second).id
-
-    @pytest.mark.parametrize(("word", "size"), [("j", 60_000), ("w", 70_000)])
-    def test_one_that_is_stored_now(self, rig: StoreRig, word: str, size: int) -> None:
-        """Sent along with the word; a large one is fetched, so it is copied less."""
-        machine, job = rig.running(linger=60.0)
-        machine.report(job, "succeeded")
-        machine.listen()
-        new = new_job(linger=60.0)
-        rig.store.enqueue(new, new.id, b"x" * size)
-
-        assert word == until(lambda: machine.heard().kind)
-        got = claimed(machine)
-        assert (new.id, size) == (got.id, len(got.call))
 
     def test_one_whose_retry_is_due(self, rig: StoreRig) -> None:
         """Whoever moves it to the line also wakes a machine."""

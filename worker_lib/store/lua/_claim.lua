@@ -283,12 +283,9 @@ local function packed(parts)
   return table.concat(parts)
 end
 
--- A larger call would be copied several times on its way through the list of a machine.
-local MOST_SENT_ALONG = 65536
-
 -- Begin a job for a machine that waits, and send it along with the word that wakes it; a
--- job that goes alone is fetched by its machine, which may be dead, and so is a large one.
--- False if no job is ready.
+-- job that goes alone is fetched by its machine, which may be dead. False if no job is
+-- ready.
 local function hand_over(slot, pool, about)
   local state, machine, region, lease, known_code = read(key('slot', slot), 'state',
     'machine', 'region', 'lease', 'known_code')
@@ -296,7 +293,7 @@ local function hand_over(slot, pool, about)
   local held, alone = {pool = pool, state = state, machine = machine, region = region,
     jobs = {}}, false
   local taken = take(slot, held, about, 1, lease, '', function(got)
-    alone = goes_alone(got) or #(got.call or '') > MOST_SENT_ALONG
+    alone = goes_alone(got)
     return not alone
   end)
   if alone then
