@@ -30,7 +30,7 @@ def main() -> int:
             with Rig.on(path) as rig:
                 libraries = list(install(arguments.peers))
                 rounds = arguments.rounds
-                size = QUICK if arguments.quick else Size(rounds=rounds)
+                size = QUICK if arguments.quick else Size.of(rounds)
                 found = measure(rig, libraries, size)
     figures: list[Figure | Note] = [*found.figures]
     if not arguments.markdown:

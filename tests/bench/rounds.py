@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["QUICK", "Measured", "Size", "measure"]
 
 _NAP = 0.01
+_LONG_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Size:
     """
 
     rounds: int = 7
-    long_rounds: int = 3
+    long_rounds: int = _LONG_ROUNDS
     calls: int = 2000
     bulk: int = 5000
     trips: int = 300
@@ -51,6 +52,11 @@ class Size:
     large: int = 20_000_000
     many: int = 20_000
     crowd: float = 1.0
+
+    @classmethod
+    def of(cls, rounds: int) -> Size:
+        """Return the usual size, with so many rounds."""
+        return cls(rounds=rounds, long_rounds=min(rounds, _LONG_ROUNDS))
 
 
 QUICK = Size(
