@@ -377,7 +377,7 @@ def test_options_that_cannot_be_are_refused_where_they_are_written(
 def test_options_of_tasks_hold_for_the_calls(fly: Client, tmp_path: Path) -> None:
     """Those of time and of retries, as an example."""
     with FlyExecutor(
-        1, timeout="0.3s", retry=Retry(max_attempts=2, backoff="10ms")
+        1, timeout="3s", retry=Retry(max_attempts=2, backoff="10ms")
     ) as made:
         late = made.submit(time.sleep, 30)
         again = made.submit(jobs.succeeds_at_last, str(tmp_path / "tries"), 2)
