@@ -78,6 +78,7 @@ class Supervisor:
         self._held = Held()
         self._runner = Runner(child, self._fork, self._held, self._poller)
         self._exchange = Exchange(store, outage, reports, self._poller, self._take)
+        self._is_called = False
         self._control = ControlChannel(store, self._poller, self._hear_word)
         self._lease = Lease(store, lease_ttl)
         self._release = Release(store, outage, reports)
@@ -174,7 +175,9 @@ class Supervisor:
             self._hold([word.job])
         elif self._idle_until < _NEVER:
             self._claim("stay")
-        elif self._runner.unfinished and word.kind != "w":
+        elif not self._runner.unfinished:
+            self._is_called = True  # before the answer came that it is to wait
+        elif word.kind != "w":
             self._runner.give_back()  # it may be one of those that has not begun
             self._lease.ask()
 
@@ -242,8 +245,11 @@ class Supervisor:
     def _take(self, claim: Claim) -> None:
         self._lease.renewed()
         if claim.verdict == "jobs":
-            self._idle_until = _NEVER
+            self._idle_until, self._is_called = _NEVER, False
             self._hold(claim.jobs)
+        elif claim.verdict == "idle" and self._is_called:
+            self._is_called = False
+            self._claim("stay")
         elif claim.verdict == "idle":
             self._idle_until = min(self._idle_until, time.monotonic() + claim.wait)
         elif claim.verdict == "interrupted":
