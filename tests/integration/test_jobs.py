@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import jobs
 
+from worker_lib import fly_task
+
 if TYPE_CHECKING:
     from worker_lib.client.client import Client
 
@@ -16,3 +18,12 @@ def test_a_call_runs_on_a_machine_and_its_value_comes_back(client: Client) -> No
 
     assert job.result(timeout=10) == 3
     assert job.status == "succeeded"
+
+
+def test_a_call_that_may_run_once_is_fetched_at_once_by_a_machine_that_waits(
+    client: Client,
+) -> None:
+    """Its word may come before the answer that the machine is to wait."""
+    once = fly_task(linger="30s", on_lost="fail")(jobs.add.fn)
+
+    assert list(range(25)) == [once.delay(n, 0).result(timeout=9) for n in range(25)]
