@@ -379,7 +379,7 @@ def test_a_call_that_cannot_be_stored_is_told_too(client: Client, notes: Path) -
 
     assert [
         ("before_enqueue", ""),
-        ("after_enqueue", "worker_lib.errors.ArgumentsNotEncodable"),
+        ("after_enqueue", "worker_lib.calls.pickling.NotPicklable"),
     ] == told(notes, "caller", "error_type")
 
 
