@@ -107,6 +107,16 @@ class TestClaims:
         assert [once] == ids(alone.jobs)
         assert [last] == ids(machine.finish([(alone.jobs[0], DONE)]).claim.jobs)
 
+    def test_each_of_them_is_thrown_for_by_weight(self, rig: StoreRig) -> None:
+        """Not the queue that all of them come from."""
+        for queue in ("heavy", "light"):
+            stored(rig, 60, queue=queue, queues="heavy=4,light=1", max_machines=1)
+        jobs = first_machine(rig).claim(want=60).jobs
+        heavy = sum(rig.record(job.id)["queue"] == "heavy" for job in jobs)
+
+        # 48 are expected, with a standard deviation of 3.1.
+        assert 33 <= heavy <= 59
+
     def test_an_isolated_pool_has_a_machine_for_each(self, rig: StoreRig) -> None:
         """However many it wants."""
         stored(rig, 3, isolate=True)

@@ -54,8 +54,9 @@ local function begin(slot, held, got, lease, boot)
 end
 
 -- By weights: any of the queues comes first, the more often the heavier it is.
+local dice = clock[2]
 local function by_weight(entries)
-  local order, dice = {}, clock[2]
+  local order = {}
   while #entries > 0 do
     local sum, at = 0, 1
     for _, entry in ipairs(entries) do sum = sum + entry.weight end
@@ -71,7 +72,8 @@ local function by_weight(entries)
 end
 
 -- The queues of a pool in the order in which a machine looks into them: those of the
--- rule ('high,default,low', or 'high=5,low=1' by weights), then the others by name.
+-- rule ('high,default,low', or 'high=5,low=1' by weights), then the others by name. And
+-- whether they have weights, and so another order each time.
 local function in_order(about)
   if not string.find(about.queues, ',', 1, true) then return {about.queues} end
   local listed, order = {}, {}
@@ -81,7 +83,8 @@ local function in_order(about)
       listed[name], order[#order + 1] = true, {name = name, weight = tonumber(weight)}
     end
   end
-  if order[1] and order[1].weight then
+  local has_weights = order[1] and order[1].weight
+  if has_weights then
     order = by_weight(order)
   else
     for i, entry in ipairs(order) do order[i] = entry.name end
@@ -92,19 +95,19 @@ local function in_order(about)
   end
   table.sort(others)
   for _, name in ipairs(others) do order[#order + 1] = name end
-  return order
+  return order, has_weights
 end
 
 -- Take up to `most` jobs that are next, of one queue: {job, order ...}; {} if none may
--- run. Queues found empty are forgotten.
+-- run. By weights each job has its own throw. Queues found empty are forgotten.
 local function pop_ready(pool, about, most)
   if not about.queues or about.queues == '' then return {} end
-  local paused = {}
-  for _, queue in ipairs(in_order(about)) do
+  local paused, order, has_weights = {}, in_order(about)
+  for _, queue in ipairs(order) do
     if is_in(about.paused, queue) then
       paused[#paused + 1] = queue
     else
-      local found = redis.call('ZPOPMIN', ready_key(pool, queue), most)
+      local found = redis.call('ZPOPMIN', ready_key(pool, queue), has_weights and 1 or most)
       if found[1] then return found, queue end
     end
   end
