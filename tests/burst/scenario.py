@@ -290,7 +290,7 @@ class _Library(_Played):
                 for index in range(start, min(calls, start + BULK_JOBS))
             ]
             part = BatchPart(batch_id, start, calls)
-            stored = self._store.enqueue_many(self._template.new, sealed, part)
+            stored = self._store.batches.enqueue(self._template.new, sealed, part)
             for slot in stored.slots:
                 self._launcher.launch(slot)
             self._sweeper.attend(stored.job_id, stored.next_in)
@@ -298,10 +298,10 @@ class _Library(_Played):
 
     def _read(self, batch_id: str) -> int:
         """Read all outcomes, as their caller does; return how many succeeded."""
-        news = self._store.batch_news(batch_id, limit=0)
+        news = self._store.batches.news(batch_id, limit=0)
         for start in range(0, self.calls, BULK_JOBS):
             some = range(start, min(self.calls, start + BULK_JOBS))
-            self._store.outcomes([member_id(batch_id, index) for index in some])
+            self._store.batches.outcomes([member_id(batch_id, index) for index in some])
         return news.seen.counts["succeeded"] if news else 0
 
 

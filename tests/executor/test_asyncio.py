@@ -71,7 +71,7 @@ def test_cancelling_what_is_awaited_cancels_the_job(
     # A machine that may run several takes the next ones a moment ahead.
     with FlyExecutor(1, isolate=True) as pool:
         asyncio.run(main(pool))
-    news = fly.store.batch_news(pool.batch_id)
+    news = fly.store.batches.news(pool.batch_id)
     assert news is not None
     assert 1 == news.seen.counts["succeeded"]
     assert news.seen.counts.keys() <= {"succeeded", "cancelled"}

@@ -127,7 +127,7 @@ def test_shutdown_closes_the_batch(fly: Client) -> None:
     with FlyExecutor(2) as made:
         list(made.map(abs, range(7)))
 
-    news = fly.store.batch_news(made.batch_id)
+    news = fly.store.batches.news(made.batch_id)
     assert news is not None
     assert (7, True) == (news.seen.total, news.seen.is_over)
 
@@ -434,7 +434,7 @@ def test_map_that_is_left_cancels_what_has_not_started(
     with pytest.raises(TimeoutError):
         next(found)
 
-    news = fly.store.batch_news(alone.batch_id)
+    news = fly.store.batches.news(alone.batch_id)
     assert news is not None
     assert news.seen.counts.keys() <= {"running", "cancelled"}
 

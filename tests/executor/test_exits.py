@@ -128,7 +128,7 @@ with FlyExecutor(1, isolate=True) as pool:
 
 
 def _counts(client: Client, batch_id: str) -> BatchSeen:
-    news = client.store.batch_news(batch_id)
+    news = client.store.batches.news(batch_id)
     assert news is not None
     return news.seen
 

@@ -189,7 +189,7 @@ def test_calls_fail_where_no_machine_can_be_had(
             with pytest.raises(MachineError, match="token"):
                 one.result(30)
 
-        news = client.store.batch_news(pool.batch_id)
+        news = client.store.batches.news(pool.batch_id)
         assert news is not None
         assert {"cancelled": 3} == news.seen.counts
 

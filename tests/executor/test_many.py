@@ -22,8 +22,8 @@ class Stalled:
     def __init__(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
         self.gate = threading.Event()
-        self._real = client.store.enqueue_many
-        monkeypatch.setattr(client.store, "enqueue_many", self._store)
+        self._real = client.store.batches.enqueue
+        monkeypatch.setattr(client.store.batches, "enqueue", self._store)
 
     def _store(self, shared: Any, calls: Any, part: Any) -> Any:
         self.sizes.append(len(calls))
@@ -104,13 +104,13 @@ def test_five_thousand_calls_take_a_handful_of_commands(
 ) -> None:
     """To store them; and no more wake-ups than results come at once."""
     stored: list[int] = []
-    real = fly.store.enqueue_many
+    real = fly.store.batches.enqueue
 
     def counted(shared: Any, calls: Any, part: Any) -> Any:
         stored.append(len(calls))
         return real(shared, calls, part)
 
-    monkeypatch.setattr(fly.store, "enqueue_many", counted)
+    monkeypatch.setattr(fly.store.batches, "enqueue", counted)
     with FlyExecutor(2) as pool:
         found = [pool.submit(operator.neg, n) for n in range(5000)]
         assert [-n for n in range(5000)] == [one.result(50) for one in found]

@@ -149,7 +149,7 @@ def _ended(batch: Batch[int]) -> int:
 
 def _assert_one_outcome_each(client: Client, batch: Batch[int]) -> None:
     """Its end is told once of each job, and each value is that of its own call."""
-    news = client.store.batch_news(batch.id, limit=2 * len(batch))
+    news = client.store.batches.news(batch.id, limit=2 * len(batch))
     assert news is not None
     assert list(range(len(batch))) == sorted(index for index, _ in news.ended)
     assert len(batch) == sum(batch.counts.values()) == _ended(batch)

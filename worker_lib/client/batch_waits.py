@@ -111,7 +111,7 @@ class Waits:
         outage, block = Outage(self.store, None), _FIRST_BLOCK
         while not self._may_end():
             try:
-                self.store.wait_batch(self._waiter, block)
+                self.store.batches.wait(self._waiter, block)
                 block = min(MAX_BLOCK, 2 * block)
                 outage.is_over()
             except StoreError as error:

@@ -93,7 +93,7 @@ class Batches:
         Raises:
             BatchNotFound: Redis has none of this id.
         """
-        news = self._store.batch_news(batch_id, limit=0)
+        news = self._store.batches.news(batch_id, limit=0)
         if news is None:
             raise batch_not_found(batch_id)
         return news.seen
@@ -140,7 +140,7 @@ class Batches:
         canceller, count = new_slot_id(), 0
         start: int | None = 0
         while start is not None:
-            done = self._store.cancel_batch(batch_id, start, canceller)
+            done = self._store.batches.cancel(batch_id, start, canceller)
             if done is None:
                 raise batch_not_found(batch_id)
             cancelled, start = done
@@ -156,7 +156,7 @@ class Batches:
 
     def close(self, batch_id: str) -> None:
         """Have a batch be complete with what is stored of it."""
-        self._store.close_batch(batch_id, self.look(batch_id).stored)
+        self._store.batches.close(batch_id, self.look(batch_id).stored)
 
     def retry_failed(self, batch_id: str) -> Batch[Any]:
         """Run again what failed or expired; see `Batch.retry_failed`."""
@@ -232,7 +232,7 @@ class Batches:
 
     def _ended(self, batch_id: str, position: int = 0) -> Iterator[tuple[int, str]]:
         """Yield index and status of the jobs that have ended since a position."""
-        while news := self._store.batch_news(batch_id, position):
+        while news := self._store.batches.news(batch_id, position):
             if not news.ended:
                 return
             position += len(news.ended)

@@ -186,7 +186,7 @@ class Writer:
         self.wait()
         self._admit()
         events, part = self._events, BatchPart(self.id, self.stored, total)
-        told = self._parts.store.enqueue_many(self._shared, self._calls, part)
+        told = self._parts.store.batches.enqueue(self._shared, self._calls, part)
         self._note(told, len(self._calls), events)
         self._clear()
 
@@ -199,7 +199,9 @@ class Writer:
         self.wait()
         self._admit()
         part = BatchPart(self.id, self.stored)
-        store = partial(self._parts.store.enqueue_many, self._shared, self._calls, part)
+        store = partial(
+            self._parts.store.batches.enqueue, self._shared, self._calls, part
+        )
         self._sent, self._sender = self._calls, _Sender(store, self._events)
         self._clear()
 

@@ -290,7 +290,7 @@ class Mapping:
         if self._ended:
             self._reader.total = writer.stored
             if not self._closed and writer.stored:
-                self._batches.parts.store.close_batch(writer.id, writer.stored)
+                self._batches.parts.store.batches.close(writer.id, writer.stored)
             self._closed = True
 
     def _seal(self) -> None:

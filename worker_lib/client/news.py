@@ -56,7 +56,7 @@ class News:
         """Settle what has ended, or wait until something has; never raises."""
         try:
             if not self._settle_ended():
-                self._store.wait_batch(
+                self._store.batches.wait(
                     self._reader.waiter, min(_LONGEST_WAIT, self._reader.pause)
                 )
             self._outage.is_over()
@@ -117,5 +117,5 @@ class News:
                 return
 
     def _cancelled(self, futures: list[FlyFuture[Any]]) -> list[FlyFuture[Any]]:
-        verdicts = self._store.cancel_waiting([one.job_id for one in futures])
+        verdicts = self._store.batches.cancel_waiting([one.job_id for one in futures])
         return [one for one, done in zip(futures, verdicts, strict=True) if done]

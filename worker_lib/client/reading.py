@@ -237,7 +237,7 @@ class Reader:
             # Who stored the jobs may be gone, so who waits for them looks after them.
             self._sources.sweeper.attend(self.id, _FIRST_LOOK)
         store, at_least = self._sources.store, self._at_least()
-        news = store.batch_news(
+        news = store.batches.news(
             self.id,
             self._position,
             limit=_NEWS,
@@ -262,7 +262,7 @@ class Reader:
         if seen.total is not None:
             self.total = seen.total
         elif self._is_partial:
-            self._sources.store.close_batch(self.id, seen.stored)
+            self._sources.store.batches.close(self.id, seen.stored)
             self.total = seen.stored
         if seen.forgotten > self._position:
             self._miss(seen.forgotten)
@@ -321,7 +321,7 @@ class Reader:
 
     def _fetch(self, indexes: Sequence[int]) -> list[Item]:
         ids = [member_id(self.id, index) for index in indexes]
-        ended = self._sources.store.outcomes(ids, forget=self._forget)
+        ended = self._sources.store.batches.outcomes(ids, forget=self._forget)
         found = [
             self._opened(index, job_id, one)
             for index, job_id, one in zip(indexes, ids, ended, strict=False)
@@ -420,7 +420,7 @@ def read(store: Store, steps: Steps, limit: Limit) -> Iterator[Sequence[Any]]:
             found = steps.take()
             outage.is_over()
             if found is not None and not found and not steps.is_over:
-                store.wait_batch(steps.waiter, _pause(steps, limit))
+                store.batches.wait(steps.waiter, _pause(steps, limit))
         except StoreUnavailable as error:
             outage.pause(_unless_full(error))
             continue

@@ -166,7 +166,7 @@ class Submissions:
         start = 0 if running and self._open else None
         canceller = new_slot_id()
         while start is not None:
-            part = self.parts.store.cancel_batch(self.batch_id, start, canceller)
+            part = self.parts.store.batches.cancel(self.batch_id, start, canceller)
             start = part[1] if part else None
 
     def is_running(self, future: FlyFuture[Any]) -> bool:
@@ -250,7 +250,7 @@ class Submissions:
         outage = Outage(self.parts.store, time.monotonic() + _PATIENCE)
         while True:
             try:
-                stored = self.parts.store.enqueue_many(template.new, sealed, part)
+                stored = self.parts.store.batches.enqueue(template.new, sealed, part)
             except StoreUnavailable as error:
                 outage.pause(error)
             else:
@@ -281,7 +281,9 @@ class Submissions:
             return unsent, [one for one in known if one.job_id]
 
     def _cancel_stored(self, futures: Sequence[FlyFuture[Any]]) -> int:
-        verdicts = self.parts.store.cancel_waiting([one.job_id for one in futures])
+        verdicts = self.parts.store.batches.cancel_waiting(
+            [one.job_id for one in futures]
+        )
         done = [one for one, verdict in zip(futures, verdicts, strict=True) if verdict]
         for future in done:
             if self._open.take(future):
@@ -298,7 +300,7 @@ class Submissions:
         if self._next == 0 or self.error is not None:
             return
         try:
-            self.parts.store.close_batch(self.batch_id, self._next)
+            self.parts.store.batches.close(self.batch_id, self._next)
         except StoreError as error:
             log.warning("batch_left_open", extra={"error": str(error)})
 

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from worker_lib.job import FINAL
+from worker_lib.store.batch_store import BatchStore
 from worker_lib.store.calls import Calls
 from worker_lib.store.changes import Changes
 from worker_lib.store.enqueuer import MAX_CANDIDATES, Enqueuer
@@ -15,7 +16,6 @@ from worker_lib.store.keys import (
     key_prefix,
     new_slot_id,
     outcome_key,
-    wake_key,
 )
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.parts import (
@@ -33,9 +33,7 @@ from worker_lib.store.replies import (
     Stray,
     Sweep,
     Unfinished,
-    batch_of_reply,
     check_of,
-    ended_of,
     launch_of,
     outcome_of,
 )
@@ -45,23 +43,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from worker_lib.store.connection import Connection
-    from worker_lib.store.new_job import BatchPart, NewJob
-    from worker_lib.store.replies import (
-        BatchNews,
-        Check,
-        Ended,
-        Outcome,
-        QueueSeen,
-        Seen,
-    )
+    from worker_lib.store.new_job import NewJob
+    from worker_lib.store.replies import Check, Outcome, QueueSeen, Seen
     from worker_lib.store.scripts import Word
 
 __all__ = ["Store"]
 
 # How long another sweep leaves alone what one has taken up.
 _SWEEP_LATCH = 10.0
-# Each takes some tens of microseconds, and nobody else is served meanwhile.
-_CANCEL_AT_ONCE = 40
 _RECORDS_AT_ONCE, _RECORD_BYTES = 250, 1_000_000
 # A little under the 1 per second that Fly allows, since its clock is not ours.
 CREATES_PER_SECOND = 0.95
@@ -74,6 +63,9 @@ class Store:
     Args:
         connection: Runs the scripts.
         namespace: First part of every key.
+
+    Attributes:
+        batches: The verbs for jobs that are stored together.
     """
 
     def __init__(self, connection: Connection, namespace: str) -> None:
@@ -81,6 +73,7 @@ class Store:
         self._namespace = namespace
         self._prefix = key_prefix(namespace)
         self._enqueuer = Enqueuer(connection, self._prefix)
+        self.batches = BatchStore(connection, namespace, self._enqueuer)
 
     def enqueue(self, job: NewJob, job_id: str = "", call: bytes = b"") -> Stored:
         """Store a call and decide whether a machine is owed; idempotent.
@@ -102,108 +95,6 @@ class Store:
         """
         calls = (call or job.record["call"],)
         return self._enqueuer.store(job, calls, job_id=job_id or job.id)
-
-    def enqueue_many(
-        self, shared: NewJob, calls: Sequence[bytes], part: BatchPart
-    ) -> Stored:
-        """Store jobs of a batch in one command, all or none; idempotent.
-
-        Args:
-            shared: What all of them have; its id counts for nothing, and its record has
-                no call.
-            calls: The signed call of each, the first for index `part.start`; no more
-                than `limits.BULK_JOBS`, and `limits.BULK_BYTES` in all.
-            part: Which of the batch they are.
-
-        Raises:
-            StoreUnavailable: nothing is known to be stored.
-            StoreError: as with `enqueue`.
-        """
-        return self._enqueuer.store(shared, calls, part)
-
-    def close_batch(self, batch_id: str, total: int) -> bool:
-        """Note that a batch has all its jobs; False if there is none."""
-        done = self._connection.run(script("close_batch"), batch=batch_id, total=total)
-        return bool(done)
-
-    def batch_news(
-        self,
-        batch_id: str,
-        position: int = 0,
-        *,
-        limit: int = 1000,
-        waiter: str = "",
-        at_least: int = 1,
-        forget: bool = False,
-    ) -> BatchNews | None:
-        """Return a batch and which of its jobs have ended; None if there is none.
-
-        Args:
-            position: How many of those that ended are known, in the order of their end.
-            limit: Of how many further ones to tell; 0: none.
-            waiter: An id for who waits (`new_slot_id`): if fewer than `position` +
-                `at_least` have ended, and not all, `wait_batch` wakes once they have.
-            at_least: See there.
-            forget: Nobody asks again for those before `position`.
-        """
-        reply = self._connection.run(
-            script("batch"),
-            batch=batch_id,
-            position=position,
-            limit=limit,
-            waiter=waiter,
-            at_least=at_least,
-            forget=int(forget),
-        )
-        return batch_of_reply(batch_id, reply) if reply else None
-
-    def wait_batch(self, waiter: str, timeout: float) -> bool:
-        """Block until a waiter that `batch_news` noted is woken; False if late."""
-        key = wake_key(self._namespace, waiter)
-        return self._connection.block("BLPOP", key, timeout) is not None
-
-    def outcomes(
-        self,
-        job_ids: Sequence[str],
-        *,
-        max_bytes: int = 1_000_000,
-        forget: bool = False,
-    ) -> list[Ended | None]:
-        """Return how jobs ended, of the first ones in `max_bytes`: of one at least.
-
-        Args:
-            forget: Nobody will ask for them again: those that succeeded are kept ten
-                more minutes.
-        """
-        replies = self._connection.run(
-            script("outcomes"), *job_ids, max_bytes=max_bytes, forget=int(forget)
-        )
-        return [ended_of(reply) for reply in replies]
-
-    def cancel_batch(
-        self, batch_id: str, start: int, canceller: str
-    ) -> tuple[int, int | None] | None:
-        """Cancel jobs of a batch that are not final, a part of it at a time.
-
-        Args:
-            start: Index to begin with.
-            canceller: An id for who cancels (`new_slot_id`).
-
-        Returns:
-            How many this canceller has cancelled of that part, and the index to go on
-            with (None: that was all); None if there is no such batch.
-        """
-        reply = self._connection.run(
-            script("cancel_batch"),
-            batch=batch_id,
-            start=start,
-            most=_CANCEL_AT_ONCE,
-            canceller=canceller,
-        )
-        if not reply:
-            return None
-        cancelled, further = reply
-        return cancelled, int(further) if further != b"" else None
 
     def launch(
         self,
@@ -303,16 +194,6 @@ class Store:
             script("cancel"), job=job_id, canceller=new_slot_id()
         )
         return None if done < 0 else bool(done)
-
-    def cancel_waiting(self, job_ids: Sequence[str]) -> list[bool]:
-        """End those of some jobs that do not run; say for each whether that was done.
-
-        Some hundred at most, as nobody else is served meanwhile.
-        """
-        verdicts = self._connection.run(
-            script("cancel_waiting"), *job_ids, canceller=new_slot_id()
-        )
-        return [one == 1 for one in verdicts]
 
     @property
     def reached(self) -> bool:

@@ -227,13 +227,13 @@ def test_one_who_waits_is_woken_once(client: Client, tmp_path: Path) -> None:
     batch.wait(timeout=0.1)
     until(lambda: batch.counts["running"] == 3, within=30)
     waits: list[float] = []
-    real = client.store.wait_batch
+    real = client.store.batches.wait
 
     def counted(waiter: str, timeout: float) -> bool:
         waits.append(timeout)
         return real(waiter, timeout)
 
-    client.store.wait_batch = counted  # type: ignore[method-assign]
+    client.store.batches.wait = counted  # type: ignore[method-assign]
     thread = threading.Thread(target=batch.wait, args=(30,))
     thread.start()
     until(lambda: bool(waits))

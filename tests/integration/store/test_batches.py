@@ -31,7 +31,7 @@ class Batch:
         assert total is None or isinstance(total, int)
         calls = [b"call %d" % (start + number) for number in range(count)]
         shared = replace(new_job(**told), id="")
-        return self.rig.store.enqueue_many(
+        return self.rig.store.batches.enqueue(
             shared, calls, BatchPart(self.id, start, total)
         )
 
@@ -41,7 +41,7 @@ class Batch:
 
     def seen(self) -> BatchSeen:
         """Return what Redis says of it."""
-        news = self.rig.store.batch_news(self.id)
+        news = self.rig.store.batches.news(self.id)
         assert news is not None
         return news.seen
 
@@ -53,7 +53,7 @@ def batch(rig: StoreRig) -> Batch:
 
 
 class TestStored:
-    """`enqueue_many`."""
+    """`BatchStore.enqueue`."""
 
     def test_its_jobs_are_jobs_like_others(self, rig: StoreRig, batch: Batch) -> None:
         """Each has its own id and call, and they run in their order."""
@@ -95,14 +95,14 @@ class TestStored:
         batch.store(2, total=None)
         assert (None, 2) == (batch.seen().total, batch.seen().stored)
         batch.store(1, start=2, total=None)
-        assert rig.store.close_batch(batch.id, 3)
+        assert rig.store.batches.close(batch.id, 3)
 
         assert (3, 3, False) == (
             batch.seen().total,
             batch.seen().stored,
             batch.seen().is_over,
         )
-        assert not rig.store.close_batch(new_batch_id(), 1)
+        assert not rig.store.batches.close(new_batch_id(), 1)
 
     def test_those_of_a_paused_queue_wait(self, rig: StoreRig, batch: Batch) -> None:
         """No machine is owed for them."""
@@ -153,7 +153,7 @@ class TestCounts:
         rig.redis.delete(rig.key("batch", batch.id))
         machine.report(job, "succeeded")
 
-        assert rig.store.batch_news(batch.id) is None
+        assert rig.store.batches.news(batch.id) is None
         assert not [name for name in rig.names() if batch.id in name and "done" in name]
 
     def test_it_lives_as_long_as_its_jobs(self, rig: StoreRig, batch: Batch) -> None:
@@ -174,15 +174,15 @@ class TestCounts:
 
 
 class TestNews:
-    """`batch_news`, `wait_batch` and `outcomes`."""
+    """`news`, `wait` and `outcomes`."""
 
     def test_ends_are_told_in_their_order(self, rig: StoreRig, batch: Batch) -> None:
         """From a position on, as many as asked for."""
         batch.store(4)
         for index in (2, 0, 3):
             rig.store.cancel(batch.job(index))
-        news = rig.store.batch_news(batch.id, 1, limit=1)
-        rest = rig.store.batch_news(batch.id, 2)
+        news = rig.store.batches.news(batch.id, 1, limit=1)
+        rest = rig.store.batches.news(batch.id, 2)
 
         assert news is not None
         assert rest is not None
@@ -193,15 +193,15 @@ class TestNews:
         """When as many have ended as it waits for; not for each."""
         batch.store(5)
         waiter = new_slot_id()
-        rig.store.batch_news(batch.id, waiter=waiter, at_least=3)
+        rig.store.batches.news(batch.id, waiter=waiter, at_least=3)
         for index in range(2):
             rig.store.cancel(batch.job(index))
-        assert not rig.store.wait_batch(waiter, 0.1)
+        assert not rig.store.batches.wait(waiter, 0.1)
         for index in range(2, 5):
             rig.store.cancel(batch.job(index))
 
-        assert rig.store.wait_batch(waiter, 5)
-        assert not rig.store.wait_batch(waiter, 0.1)
+        assert rig.store.batches.wait(waiter, 5)
+        assert not rig.store.batches.wait(waiter, 0.1)
 
     def test_one_who_waits_for_more_than_come_is_woken_at_the_end(
         self, rig: StoreRig, batch: Batch
@@ -209,20 +209,20 @@ class TestNews:
         """Also if the end is only told when all have ended."""
         batch.store(2, total=None)
         waiter, later = new_slot_id(), new_slot_id()
-        rig.store.batch_news(batch.id, waiter=waiter, at_least=10)
-        rig.store.close_batch(batch.id, 2)
-        assert rig.store.wait_batch(waiter, 5)
-        rig.store.batch_news(batch.id, waiter=later, at_least=10)
+        rig.store.batches.news(batch.id, waiter=waiter, at_least=10)
+        rig.store.batches.close(batch.id, 2)
+        assert rig.store.batches.wait(waiter, 5)
+        rig.store.batches.news(batch.id, waiter=later, at_least=10)
         for index in range(2):
             rig.store.cancel(batch.job(index))
 
-        assert rig.store.wait_batch(later, 5)
+        assert rig.store.batches.wait(later, 5)
 
     def test_who_comes_late_is_not_noted(self, rig: StoreRig, batch: Batch) -> None:
         """There is nothing left to wake it for."""
         batch.store(1)
         rig.store.cancel(batch.job(0))
-        news = rig.store.batch_news(batch.id, waiter="w1", at_least=5)
+        news = rig.store.batches.news(batch.id, waiter="w1", at_least=5)
 
         assert news is not None
         assert news.seen.is_over
@@ -238,7 +238,7 @@ class TestNews:
         report = Report("succeeded", outcome=b"sealed", ran=0.25)
         machine.finish([(job, report)], want=0)
         ids = [*map(batch.job, range(2)), "0" * 20]
-        done, waits, none = rig.store.outcomes(ids)
+        done, waits, none = rig.store.batches.outcomes(ids)
 
         assert done is not None
         assert done.outcome == ("succeeded", "1", b"sealed")
@@ -257,7 +257,7 @@ class TestNews:
         ids = [*map(batch.job, range(3))]
 
         assert [1, 1, 2, 3] == [
-            len(rig.store.outcomes(ids, max_bytes=most))
+            len(rig.store.batches.outcomes(ids, max_bytes=most))
             for most in (1, 1000, 1500, 10_000)
         ]
 
@@ -269,7 +269,7 @@ class TestNews:
         machine = rig.machine(stored.slot)
         _, claim = machine.report(claimed(machine), "succeeded", outcome=b"x")
         machine.report(claim.jobs[0], "failed", outcome=b"y", error="no", kind="error")
-        rig.store.outcomes([batch.job(0), batch.job(1)], forget=True)
+        rig.store.batches.outcomes([batch.job(0), batch.job(1)], forget=True)
 
         assert 590_000 < rig.redis.pttl(rig.key("job", batch.job(0))) <= 600_000
         assert 600_000 < rig.redis.pttl(rig.key("out", batch.job(1)))
@@ -279,13 +279,13 @@ def test_cancelling_it_goes_on_where_it_stopped(
     rig: StoreRig, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part at a time, so that nobody is held up; asked twice it says the same."""
-    monkeypatch.setattr("worker_lib.store.store._CANCEL_AT_ONCE", 4)
+    monkeypatch.setattr("worker_lib.store.batch_store._CANCEL_AT_ONCE", 4)
     batch.store(10)
     rig.store.cancel(batch.job(1))
     canceller, start, parts = new_slot_id(), 0, []
     while True:
-        part = rig.store.cancel_batch(batch.id, start, canceller)
-        assert part == rig.store.cancel_batch(batch.id, start, canceller)
+        part = rig.store.batches.cancel(batch.id, start, canceller)
+        assert part == rig.store.batches.cancel(batch.id, start, canceller)
         assert part is not None
         parts.append(part)
         if part[1] is None:
@@ -294,7 +294,7 @@ def test_cancelling_it_goes_on_where_it_stopped(
 
     assert [(3, 4), (4, 8), (2, None)] == parts
     assert {"cancelled": 10} == batch.seen().counts
-    assert rig.store.cancel_batch(new_batch_id(), 0, canceller) is None
+    assert rig.store.batches.cancel(new_batch_id(), 0, canceller) is None
 
 
 def test_only_what_waits_can_be_cancelled_alone(rig: StoreRig, batch: Batch) -> None:
@@ -305,5 +305,5 @@ def test_only_what_waits_can_be_cancelled_alone(rig: StoreRig, batch: Batch) -> 
     rig.store.cancel(ended)
 
     ids = [batch.job(0), batch.job(1), ended, batch.job(7)]
-    assert [False, True, False, False] == rig.store.cancel_waiting(ids)
+    assert [False, True, False, False] == rig.store.batches.cancel_waiting(ids)
     assert {"running": 1, "cancelled": 2} == batch.seen().counts

@@ -64,7 +64,7 @@ class Crowd:
         batch, shared = new_batch_id(), replace(new_job(**told), id="")
         for start in range(0, count, BULK_JOBS):
             calls = [b"x" * 200] * min(BULK_JOBS, count - start)
-            self.store.enqueue_many(shared, calls, BatchPart(batch, start, count))
+            self.store.batches.enqueue(shared, calls, BatchPart(batch, start, count))
         return batch
 
     def job(self) -> str:
@@ -170,13 +170,13 @@ STEPS: dict[str, Callable[[Crowd], object]] = {
     "list jobs with a tag": lambda c: c.store.find(tag="of=crowd"),
     "search jobs": lambda c: c.store.find(status="running", queue="mail"),
     "cancel a job": lambda c: c.store.cancel(c.job()),
-    "cancel a batch": lambda c: c.store.cancel_batch(c.batch, next(c._next), "me"),
+    "cancel a batch": lambda c: c.store.batches.cancel(c.batch, next(c._next), "me"),
     "delete a job": lambda c: c.store.delete(c.job()),
     "edit a job": lambda c: c.store.edit(c.job(), fence="0", queue="low", priority=9),
-    "news of a batch": lambda c: c.store.batch_news(
+    "news of a batch": lambda c: c.store.batches.news(
         c.batch, waiter=new_slot_id(), at_least=JOBS
     ),
-    "outcomes": lambda c: c.store.outcomes(c.jobs(250)),
+    "outcomes": lambda c: c.store.batches.outcomes(c.jobs(250)),
     "sweep": lambda c: c.store.sweep(),
     "queues": lambda c: c.store.queues(),
     "pause": lambda c: c.store.pause("mail"),
@@ -264,7 +264,7 @@ def test_expired_jobs_are_swept_a_part_at_a_time(crowd: Crowd) -> None:
 
     def all_expired() -> bool:
         costs.append(crowd.cost(crowd.store.sweep)["sweep"])
-        news = crowd.store.batch_news(batch)
+        news = crowd.store.batches.news(batch)
         return news is not None and news.seen.ended == 1000
 
     until(all_expired, 60)

@@ -166,7 +166,7 @@ def test_calls_of_a_batch(full: Callable[..., Any], rig: StoreRig) -> None:
     rig.enqueue()
     calls, part = [b"one", b"two"], BatchPart("ab" * 8, 0, 2)
 
-    assert full(rig, lambda: rig.store.enqueue_many(new_job(), calls, part))
+    assert full(rig, lambda: rig.store.batches.enqueue(new_job(), calls, part))
 
 
 def test_a_call(full: Callable[..., Any], rig: StoreRig) -> None:

@@ -56,7 +56,7 @@ def on_store(rig: StoreRig) -> Echo:
     store: Any = rig.store
     store._connection = Echo(store._connection, rig)
     echo: Echo = store._connection
-    store._enqueuer._connection = echo
+    store._enqueuer._connection = store.batches._connection = echo
     return echo
 
 
@@ -322,7 +322,7 @@ def cancel_waiting(rig: StoreRig) -> Echo:
     _, running = rig.running()
     waiting, _ = rig.enqueue()
     echo = on_store(rig)
-    rig.store.cancel_waiting([running.id, waiting, "00"])
+    rig.store.batches.cancel_waiting([running.id, waiting, "00"])
     return echo
 
 
