@@ -11,6 +11,7 @@ import pytest
 from waiting import result_of, until
 
 from worker_lib import sweep as sweep_module
+from worker_lib.client.handle import Job
 from worker_lib.emulator import FaultRule
 from worker_lib.fly.latencies import Latencies
 
@@ -78,15 +79,15 @@ def test_a_launcher_that_dies_before_the_start_is_made_good(
     works = jobs.works.options(park=1)
     works.delay(str(ledger)).result(timeout=20)
     parked(emulator)
-    monkeypatch.setattr(client.launcher, "launch", lambda _slot: None)
+    monkeypatch.setattr(client.launcher, "launch", lambda *_: None)
+    client.sweeper.stop()
     job = works.delay(str(ledger), value=7)
     found = _slots(client).items()
     (slot,) = [name for name, one in found if one.get("state") == "owed"]
     assert "start" == client.store.launch(slot, 0.5, client.launcher.who).verdict
 
     other = make_client(emulator, lease_ttl=0.5)
-    other.sweeper.attend(job.id, 0.5)
-    assert 7 == job.result(timeout=20)
+    assert 7 == Job(job.id, other).result(timeout=20)
     until(lambda: 1 == len(states(emulator)))
 
 
