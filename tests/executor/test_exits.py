@@ -116,8 +116,11 @@ def test_parent_and_child_of_a_fork_go_their_own_ways(fly: Client) -> None:
 
 
 _INTERRUPTED = """
+import signal
 import jobs
 from worker_lib import FlyExecutor
+# What a shell starts in its background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 gate, started, batch = {paths!r}
 with FlyExecutor(1, isolate=True) as pool:
     running = pool.submit(jobs.waits_for, gate, started)
