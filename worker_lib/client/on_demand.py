@@ -49,7 +49,7 @@ class OnDemand:
     def wake(self) -> None:
         """Have the work done that there is now. The caller holds the lock."""
         if self._current is not None:
-            self._changed.notify()
+            self._changed.notify_all()
             return
         self._current = threading.Thread(target=self._run, name=self._name)
         self._current.start()
@@ -58,19 +58,18 @@ class OnDemand:
         """Stay no longer for more to do."""
         with self._changed:
             self._is_closing = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def join(self) -> None:
         """Wait until there is no thread, unless this is it."""
-        while True:
-            with self._changed:
-                thread = self._current or self._ending
-            if thread is None or thread is threading.current_thread():
-                return
-            thread.join()
-            with self._changed:
-                if self._ending is thread:
-                    self._ending = None
+        me = threading.current_thread()
+        with self._changed:
+            # Not by joining a thread that works: Ctrl-C in the middle of that has
+            # Python take the thread for ended (bpo-45274).
+            self._changed.wait_for(lambda: self._current in {None, me})
+            ending, self._ending = self._ending, None
+        if ending is not None and ending is not me:
+            ending.join()
 
     def _run(self) -> None:
         while self._wait():
@@ -84,6 +83,7 @@ class OnDemand:
             if self._has_work():
                 return True
             self._ending, self._current = self._current, None
+            self._changed.notify_all()
             return False
 
     def _is_wanted(self) -> bool:
