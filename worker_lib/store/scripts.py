@@ -36,7 +36,7 @@ _PARTS = {
     "close_batch": (*_POOLS, "_batches"),
     **dict.fromkeys(("launch", "refuse", "replace", "retire"), _SLOTS),
     **dict.fromkeys(("created", "stray"), (*_POOLS, "_machines")),
-    "enqueue": (*_MOVES, "_rights"),
+    "enqueue": (*_MOVES, "_rights", "_enqueue"),
     **dict.fromkeys(("cancel", "cancel_batch", "cancel_waiting"), _MOVES),
     **dict.fromkeys(("delete", "edit"), _MOVES),
     **dict.fromkeys(("claim", "finish", "look", "outcomes", "release"), _MOVES),
@@ -49,7 +49,7 @@ local function verb()
 %b
 end
 local reply = verb()
-settle_batches()
+if next(tallies) then settle_batches() end
 return reply"""
 # Of a job's end: the script has them at hand.
 _WRITTEN = frozenset(
@@ -128,27 +128,85 @@ def script(name: str) -> Script:
     """Return the script of this verb; read from disk once."""
     if name not in _loaded:
         parts = _PARTS.get(name, ("_common",))
-        frame = _SETTLED if "_moves" in parts else b"%b"
-        verb = _read(name)
-        shared = _needed([one for part in parts for one in _definitions(part)], verb)
+        verb = _read_verb(name)
+        is_framed = "_moves" in parts and b"settle_batches" not in verb
+        frame = _SETTLED if is_framed else b"%b"
+        words = _words(frame % verb)
+        shared = _needed([one for part in parts for one in _definitions(part)], words)
         _loaded[name] = Script(name, shared, verb, frame)
     return _loaded[name]
 
 
-def _needed(definitions: list[_Definition], verb: bytes) -> bytes:
-    """Return what a verb uses of what it shares with others.
+def _needed(definitions: list[_Definition], words: set[bytes]) -> bytes:
+    """Return what a verb of these words uses of what it shares with others.
 
     All of it is made anew whenever a script runs: half of what a call cost the server.
+    So a function that was only declared, and is given by `name = function(...)`, is
+    made when it is first called, with what nothing else uses.
     """
-    words, found = _words(verb) | _words(_SETTLED), set[int]()
-    while more := {
-        at
-        for at, (names, _, _) in enumerate(definitions)
-        if at not in found and names & words
-    }:
-        found |= more
-        words = words.union(*(definitions[at][1] for at in more))
-    return b"".join(definitions[at][2] for at in sorted(found))
+    uses = _Uses(definitions)
+    first = uses.reached(words, set())
+    own = uses.alone(first)
+    while shared := uses.shared(own):
+        first |= shared
+        own = uses.alone(first)
+    return b"".join(
+        _made_late(definitions, at, own[at]) if at in own else definitions[at][2]
+        for at in sorted(first)
+    )
+
+
+class _Uses:
+    """Which definitions use which, by their places in a list.
+
+    Args:
+        definitions: The list.
+    """
+
+    def __init__(self, definitions: list[_Definition]) -> None:
+        self._words = [words for _, words, _ in definitions]
+        self._places: dict[bytes, set[int]] = {}
+        self._late = set[int]()
+        # Places of what is made late, and of its declarations.
+        self._declared = set[int]()
+        for at, (names, _, text) in enumerate(definitions):
+            for name in names:
+                self._places.setdefault(name, set()).add(at)
+            if not text.startswith(b"local"):
+                self._late.add(at)
+                self._declared.update(*(self._places[name] for name in names))
+
+    def reached(self, words: set[bytes], known: set[int]) -> set[int]:
+        """Return what words lead to, but for what is known and what is made late."""
+        found = set[int]()
+        while words:
+            names = words & self._places.keys()
+            more = set[int]().union(*(self._places[name] for name in names))
+            more -= found | known
+            found |= more
+            words = set[bytes]().union(*(self._words[at] for at in more - self._late))
+        return found
+
+    def alone(self, first: set[int]) -> dict[int, set[int]]:
+        """Return what each of those that are made late uses besides."""
+        late = first & self._late
+        return {at: self.reached(self._words[at], first) for at in late}
+
+    def shared(self, own: dict[int, set[int]]) -> set[int]:
+        """Return what several of them use, or what is made late itself."""
+        seen, shared = set[int](), set[int]()
+        for found in own.values():
+            shared |= found & seen
+            seen |= found
+        return shared | seen & self._declared
+
+
+def _made_late(definitions: list[_Definition], at: int, own: set[int]) -> bytes:
+    names, _, text = definitions[at]
+    (name,) = names
+    parts = b"".join(definitions[one][2] for one in sorted(own))
+    made = b"%b = function(...)\n%b%breturn %b(...)\nend\n"
+    return made % (name, parts, text, name)
 
 
 def _definitions(part: str) -> list[_Definition]:
@@ -159,7 +217,7 @@ def _definitions(part: str) -> list[_Definition]:
         for line in text.splitlines(keepends=True):
             if line[:1].isalpha() and not line.startswith(b"end"):
                 blocks.append(line)
-            elif not line.startswith((b"--", b"\n")):
+            elif line != b"\n" and not line.lstrip().startswith(b"--"):
                 blocks[-1] += line
         _defined[part] = [(_names(one), _words(one), one) for one in blocks]
     return _defined[part]
@@ -180,6 +238,12 @@ def _words(text: bytes) -> set[bytes]:
 def _read(part: str) -> bytes:
     with open(os.path.join(_FOLDER, part + ".lua"), "rb") as file:
         return file.read()
+
+
+def _read_verb(name: str) -> bytes:
+    """Return the text of a verb without its comments, whose words are no code."""
+    lines = _read(name).splitlines(keepends=True)
+    return b"".join(line for line in lines if not line.lstrip().startswith(b"--"))
 
 
 def _arguments(verb: bytes) -> tuple[str, ...]:

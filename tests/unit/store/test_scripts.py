@@ -108,4 +108,26 @@ def test_what_is_used_brings_what_it_uses_itself() -> None:
     assert sorted(places) == places
 
 
+def test_what_few_runs_need_is_made_when_it_is_called() -> None:
+    """A function that is declared first, and what it alone uses, costs one closure."""
+    source = script("enqueue").source
+    head, _, rest = source.partition(b"\nserve_idle = function(...)\n")
+    made, _, after = rest.partition(b"return serve_idle(...)\nend\n")
+
+    assert b"\nlocal serve_idle\n" in head
+    assert b"local function hand_over(" in made
+    assert b"\nserve_idle = function(pool, about)\n" in made
+    assert b"local function hand_over(" not in head + after
+    assert b"local function key(" in head
+
+
+def test_what_two_such_functions_share_is_made_once() -> None:
+    """It may keep what both must know."""
+    source = script("enqueue").source
+    before = source.partition(b"= function(...)")[0]
+
+    assert 1 == source.count(b"local function look_at_pool(")
+    assert b"local function look_at_pool(" in before
+
+
 LATER = (b"local function promote(", b"\nserve_idle = function(")

@@ -13,13 +13,13 @@ local function member(batch, index) return batch .. string.format('%08x', index)
 local function tally(job, from, to)
   local batch = batch_of(job)
   if not batch then return end
-  local told = tallies[batch] or {change = {}, ended = {}}
-  tallies[batch] = told
-  told.change[from] = (told.change[from] or 0) - 1
-  told.change[to] = (told.change[to] or 0) + 1
+  local moved = tallies[batch] or {change = {}, ended = {}}
+  tallies[batch] = moved
+  moved.change[from] = (moved.change[from] or 0) - 1
+  moved.change[to] = (moved.change[to] or 0) + 1
   if FINAL[to] then
     -- Its index, and the first letter of the status.
-    told.ended[#told.ended + 1] = string.sub(job, BATCH_DIGITS + 1) .. string.sub(to, 1, 1)
+    moved.ended[#moved.ended + 1] = string.sub(job, BATCH_DIGITS + 1) .. string.sub(to, 1, 1)
   end
 end
 
@@ -38,18 +38,19 @@ local function keep_batch(batch, life)
   redis.call('PEXPIRE', key('done', batch), 2 * life)
 end
 
--- Every script ends with this.
-local function settle_batches()
-  for batch, told in pairs(tallies) do
+-- Every script that has moved jobs ends with this.
+local settle_batches
+settle_batches = function()
+  for batch, moved in pairs(tallies) do
     local about = key('batch', batch)
     local stored, forgotten = read(about, 'stored', 'forgotten')
     if stored then
-      for status, change in pairs(told.change) do
+      for status, change in pairs(moved.change) do
         if change ~= 0 then redis.call('HINCRBY', about, status, change) end
       end
-      if #told.ended > 0 then
-        local ended = redis.call('RPUSH', key('done', batch), unpack(told.ended))
-        if ended == #told.ended then
+      if #moved.ended > 0 then
+        local ended = redis.call('RPUSH', key('done', batch), unpack(moved.ended))
+        if ended == #moved.ended then
           redis.call('PEXPIRE', key('done', batch), redis.call('PTTL', about))
         end
         wake_waiters(batch, ended + (forgotten or 0))

@@ -332,13 +332,22 @@ serve_idle = function(pool, about)
   end
 end
 
--- Hand what is ready to machines that wait, and take slots for as many more as are owed.
-local function serve(pool, about, candidates, look_at)
-  serve_idle(pool, about)
+-- Take slots for as many more machines as are owed; returns their ids.
+local give_slots
+give_slots = function(pool, about, candidates, look_at)
   local given = {}
   for slot in each(candidates) do
     if not slot_owed(pool, about) then break end
     given[#given + 1] = owe_slot(pool, slot, look_at)
   end
   return given
+end
+
+-- Hand what is ready to machines that wait, and take slots for as many more as are owed.
+local function serve(pool, about, candidates, look_at)
+  if redis.call('SCARD', key('idle', pool)) > 0 then serve_idle(pool, about) end
+  local is_full = redis.call('SCARD', key('slots', pool)) >= tonumber(about.max or '1')
+  -- Now and then a look at one of them: slots that vanished must not fill the pool.
+  if is_full and clock[2] % 16 ~= 1 then return {} end
+  return give_slots(pool, about, candidates, look_at)
 end

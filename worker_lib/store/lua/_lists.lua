@@ -15,7 +15,8 @@ local function drop_forgotten(index, jobs)
   drop_forgotten(index, {unpack(jobs, half + 1)})
 end
 
-local function prune(index)
+local prune
+prune = function(index)
   local from = redis.call('HGET', P .. ':pruned', index) or '-inf'
   local found = redis.call('ZRANGEBYSCORE', index, from, '+inf', 'WITHSCORES',
     'LIMIT', 0, 128)

@@ -1,13 +1,13 @@
 -- Pools: the queues of one, its slots, and what is known of its machines.
 
-local POOL = {'max', 'linger', 'rule', 'isolate', 'queues', 'paused', 'due_at',
-  'kept_until', 'trouble_at', 'run_s', 'boot_s', 'wake_s', 'target'}
-
 -- What the scripts decide by; a pool that is there has a `max`.
 local function read_pool(pool)
-  local values, about = redis.call('HMGET', key('pool', pool), unpack(POOL)), {}
-  for i, name in ipairs(POOL) do about[name] = values[i] end
-  return about
+  local v = redis.call('HMGET', key('pool', pool), 'max', 'linger', 'rule', 'isolate',
+    'queues', 'paused', 'due_at', 'kept_until', 'trouble_at', 'run_s', 'boot_s', 'wake_s',
+    'target')
+  return {max = v[1], linger = v[2], rule = v[3], isolate = v[4], queues = v[5],
+    paused = v[6], due_at = v[7], kept_until = v[8], trouble_at = v[9], run_s = v[10],
+    boot_s = v[11], wake_s = v[12], target = v[13]}
 end
 
 -- Keep a measured time, in seconds, as an average that follows the latest `count` values.
@@ -59,13 +59,14 @@ local PRIORITY_STEP = 2 ^ 45
 -- so that a machine need not search for them.
 local function make_ready(pool, about, queue, lines)
   redis.call('ZADD', ready_key(pool, queue), unpack(lines))
-  redis.call('PEXPIRE', ready_key(pool, queue), LONG_MS)
+  keep_alive(ready_key(pool, queue), LONG_MS)
   if is_in(about.queues, queue) then return end
   about.queues = about.queues and about.queues ~= '' and about.queues .. ',' .. queue or queue
   redis.call('HSET', key('pool', pool), 'queues', about.queues)
 end
 
-local function make_due(pool, about, at, jobs)
+local make_due
+make_due = function(pool, about, at, jobs)
   local lines = {}
   for i, job in ipairs(jobs) do lines[2 * i - 1], lines[2 * i] = at, job end
   redis.call('ZADD', key('due', pool), unpack(lines))

@@ -34,7 +34,13 @@ end
 
 -- '' where the server does not tell.
 local function eviction_policy()
-  local told = redis.pcall('INFO', 'memory')
-  return type(told) == 'string' and string.match(told, 'maxmemory_policy:([%w-]+)') or ''
+  local answer = redis.pcall('INFO', 'memory')
+  return type(answer) == 'string' and string.match(answer, 'maxmemory_policy:([%w-]+)') or ''
 end
 
+-- Returns what is missing; else {} and the eviction policy.
+local examine_server
+examine_server = function()
+  local missing = missing_rights()
+  return missing, #missing == 0 and eviction_policy()
+end

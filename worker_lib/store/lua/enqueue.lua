@@ -1,8 +1,8 @@
 local job, slots, batch, start, total, delay, unique_for, tags, retry_of, code, launch_grace,
   pool_fields, spec, check_rights, shared = unpack(ARGV)
-local words = {unpack(ARGV, 16)}
+local fields = {unpack(ARGV, 16)}
 -- Store calls, put them in line, and decide whether more machines are owed for them. First
--- of `words` come fields of the record and their values, `shared` pairs for all jobs; then
+-- of `fields` come those of the record and their values, `shared` pairs for all jobs; then
 -- a signed call for each job. The job is `job`; or, with a `batch`, there is one for each
 -- call, from the index `start` on, and `total` is '' while more of them may come.
 -- `launch_grace` is how many seconds the caller may take to launch a machine (0: it has no
@@ -27,50 +27,31 @@ local CREATED_STEP = 1e-6
 
 local policy = ''
 if check_rights == '1' then
-  local missing = missing_rights()
+  local missing
+  missing, policy = examine_server()
   if #missing > 0 then return {'rights', unpack(missing)} end
-  policy = eviction_policy()
 end
 local first_call, new = 2 * shared + 1, {}
-for i = 1, first_call - 1, 2 do new[words[i]] = words[i + 1] end
-local fields = {unpack(words, 1, first_call - 1)}
-local count = #words - first_call + 1
+local calls = {unpack(fields, first_call)}
+local count = #calls
+for i = #fields, first_call, -1 do fields[i] = nil end
+for i = 1, #fields, 2 do new[fields[i]] = fields[i + 1] end
 local pool, task, queue = new.pool, new.task, new.queue or 'default'
 local about = read_pool(pool)
 delay = tonumber(delay)
 
-local function stored(id, status, given, since)
-  local first = redis.call('ZRANGE', TIMERS, 0, 0, 'WITHSCORES')[2]
-  local trouble = trouble_in(pool, about, since)
-  return {'stored', id, status, trouble, text(tonumber(first or now + 3600) - now), policy,
-    unpack(given)}
-end
-
--- Of the slots that were offered, those that an earlier answer gave away.
-local function given_before()
-  local given = {}
-  for candidate in each(slots) do
-    local slot = owed_as(candidate)
-    if slot ~= '' then given[#given + 1] = slot end
-  end
-  return given
-end
-
-local function known(id)
-  local status, since = read(key('job', id), 'status', 'created')
-  return status and stored(id, status, given_before(), since)
-end
-
 local unique = new.key and unique_key(task, new.key)
 if unique then
   local holder = redis.call('GET', unique)
-  local same = holder and holder ~= retry_of and known(holder)
+  local same = holder and holder ~= retry_of and stored_before(holder, pool, about, policy, slots)
   if same then return same end
 end
 if retry_of ~= '' then
   local other = redis.call('HGET', key('job', retry_of), 'retried_as')
   local status = other and redis.call('HGET', key('job', other), 'status')
-  if status and not FINAL[status] then return known(other) end
+  if status and not FINAL[status] then
+    return stored_before(other, pool, about, policy, slots)
+  end
 end
 if spec == '' and not about.max then return {'pool'} end
 if new.code and code == '' and redis.call('HEXISTS', key('code', new.code), 'body') == 0 then
@@ -79,14 +60,15 @@ end
 local jobs = {job}
 if batch == '' then
   if redis.call('ZADD', JOBS, 'NX', NOW, job) == 0 then
-    local same = known(job)
+    local same = stored_before(job, pool, about, policy, slots)
     if same then return same end
   end
 else
   for i = 1, count do jobs[i] = member(batch, start + i - 1) end
   local had = redis.call('HGET', key('batch', batch), 'stored')
   if had and tonumber(had) >= start + count then
-    return known(jobs[1]) or stored('', '', {}, NOW)
+    return stored_before(jobs[1], pool, about, policy, slots)
+      or stored('', '', pool, about, policy, {}, NOW)
   end
 end
 
@@ -112,14 +94,14 @@ if batch ~= '' then
     redis.call('HSET', record, 'created', NOW, 'task', task, 'pool', pool)
   end
   keep_batch(batch, listed)
-  if count == 0 then return stored('', '', {}, NOW) end
+  if count == 0 then return stored('', '', pool, about, policy, {}, NOW) end
   redis.call('HINCRBY', record, status, count)
 end
 local created, lines, timers = {}, {}, {}
 for i, id in ipairs(jobs) do
   local record, at = key('job', id), i == 1 and NOW or text(now + (i - 1) * CREATED_STEP)
   redis.call('HSET', record, 'status', status, 'created', at, 'order', order, 'expires',
-    expires, 'call', words[first_call + i - 1], unpack(fields))
+    expires, 'call', calls[i], unpack(fields))
   redis.call('PEXPIRE', record, keep)
   local k = 2 * i
   created[k - 1], created[k] = at, id
@@ -167,4 +149,6 @@ else
     if launch_grace == '0' and given[1] then call_launcher(given[1]) end
   end
 end
-return stored(jobs[1], begun[jobs[1]] and 'running' or status, given, NOW)
+if next(tallies) then settle_batches() end
+if begun[jobs[1]] then status = 'running' end
+return stored(jobs[1], status, pool, about, policy, given, NOW)
