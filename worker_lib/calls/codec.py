@@ -14,11 +14,10 @@ call of a job run again under the same job id.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import sys
 
 from worker_lib.errors import PayloadTooLarge, SignatureMismatch, UnknownVersion
+from worker_lib.hashes import LARGE_BYTES, Mac, same_digest, sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,8 +53,6 @@ _KEY_ID_BYTES = 4
 _MAC_BYTES = 32
 _BODY_AT = _HEADER_BYTES + _KEY_ID_BYTES + _MAC_BYTES
 _COMPRESS_FROM_BYTES = 4096
-# From here on, a copy is worth avoiding, and compression for nothing even more so.
-_LARGE_BYTES = 1 << 15
 _SAMPLES, _SAMPLE_BYTES = 8, 4096
 # What is inflated at a time, and from how much, so that what is left is copied cheaply.
 _INFLATED_BYTES, _DEFLATED_BYTES = 1 << 18, 1 << 16
@@ -67,7 +64,7 @@ _MAX_GROWTH = 8
 
 def content_hash(body: bytes) -> str:
     """Return the name under which code of this content is stored."""
-    return hashlib.sha256(body).hexdigest()[:32]
+    return sha256(body)[:32]
 
 
 def call_place(target: str, *, pool: str, timeout: float, policy: str) -> str:
@@ -171,7 +168,7 @@ class Codec:
         whose = _WHOSE.get(kind, "job")
         keys = self._keys.get(key_id)
         context = self._context(kind, job_id, fence)
-        if keys is None or not hmac.compare_digest(
+        if keys is None or not same_digest(
             mac, _mac(keys[kind], context, header, [body])
         ):
             raise SignatureMismatch(
@@ -192,24 +189,20 @@ class Codec:
 
 
 def _key_id(secret: bytes) -> bytes:
-    return hmac.digest(secret, b"worker_lib key id", "sha256")[:_KEY_ID_BYTES]
+    return Mac(secret).digest(b"worker_lib key id")[:_KEY_ID_BYTES]
 
 
-def _keys_by_kind(secret: bytes) -> dict[bytes, bytes]:
+def _keys_by_kind(secret: bytes) -> dict[bytes, Mac]:
+    own = Mac(secret)
     return {
-        kind: hmac.digest(secret, b"worker_lib " + kind, "sha256")
+        kind: Mac(own.digest(b"worker_lib " + kind))
         for kind in (CALL, CODE, OUTCOME, OUTPUT, SPEC)
     }
 
 
-def _mac(key: bytes, context: bytes, header: bytes, pieces: list[bytes]) -> bytes:
+def _mac(key: Mac, context: bytes, header: bytes, pieces: list[bytes]) -> bytes:
     head = b"".join((len(context).to_bytes(4, "big"), context, header))
-    if len(pieces) == 1 and len(pieces[0]) < _LARGE_BYTES:
-        return hmac.digest(key, head + pieces[0], "sha256")
-    stream = hmac.new(key, head, "sha256")
-    for piece in pieces:  # a copy of them would cost a good part of their hash
-        stream.update(piece)
-    return stream.digest()
+    return key.digest(head, *pieces)
 
 
 def _split(envelope: bytes) -> tuple[bytes, bytes, bytes, bytes]:
@@ -239,7 +232,8 @@ def _compress(pieces: list[bytes], max_bytes: int) -> tuple[int, list[bytes], in
     size = sum(map(len, pieces))
     if not _COMPRESS_FROM_BYTES <= size <= max_bytes * _MAX_GROWTH:
         return 0, pieces, size
-    may_stay = _LARGE_BYTES <= size <= max_bytes - _BODY_AT
+    # Of what is large, compression for nothing is worth avoiding.
+    may_stay = LARGE_BYTES <= size <= max_bytes - _BODY_AT
     if may_stay and not _seems_worthwhile(max(pieces, key=len)):
         return 0, pieces, size
     import zlib  # noqa: PLC0415 - most payloads are small

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from worker_lib.hashes import sha1
 from worker_lib.job import FIELDS, MOVES
 from worker_lib.store.resp import Packed
 
@@ -83,10 +84,7 @@ class Script:
     def sha(self) -> bytes:
         """SHA-1 of the source, for EVALSHA."""
         if not self._sha:
-            import hashlib  # noqa: PLC0415 - a machine with one job needs none
-
-            digest = hashlib.sha1(self.source, usedforsecurity=False)
-            self._sha = digest.hexdigest().encode()
+            self._sha = sha1(self.source).encode()
         return self._sha
 
     def words(
