@@ -45,11 +45,15 @@ print(*({set(HEAVY)!r} & (set(sys.modules) - before)))
 
 
 def test_a_child_that_runs_named_tasks_leaves_clients_alone() -> None:
-    """A call by name needs neither an HTTP library nor one for Redis."""
+    """A call by name needs neither an HTTP library nor one for Redis, nor OpenSSL."""
     code = """
-import worker_lib.runtime.child
-print(*({"redis", "requests", "urllib3", "cloudpickle", "flask", "asyncio",
-         "ssl"} & set(sys.modules)))
+import worker_lib.runtime.__main__, worker_lib.runtime.child
+from worker_lib.calls import codec, pickling
+body = pickling.dump_value(1)
+codec.Codec("secret", "main", max_bytes=100).seal(body, kind=codec.CALL, job_id="j")
+print(*({"redis", "requests", "urllib3", "cloudpickle", "flask", "asyncio", "ssl",
+         "_hashlib", "hmac", "re", "enum", "signal", "socket", "pickle", "typing",
+         } & set(sys.modules)))
 """
 
     assert "" == run_python(code)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import signal
 import time
 from collections.abc import Coroutine
 from functools import partial
@@ -22,6 +21,7 @@ from worker_lib.runtime.process import AWAKE, CHANNEL_LOST, KNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from typing import Any
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from worker_lib.errors import FailureKind
     from worker_lib.retry import Retry
     from worker_lib.runtime.frames import Channels
+else:
+    import _signal as signal  # see `process`
 
 __all__ = ["OUT_OF_TIME", "Child"]
 

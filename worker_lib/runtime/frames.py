@@ -8,7 +8,6 @@ report it, and an exception may interrupt any of them in the middle of a write.
 
 from __future__ import annotations
 
-import socket
 import sys
 from struct import Struct
 
@@ -16,8 +15,11 @@ from worker_lib.runtime.output import pass_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from typing import NamedTuple
 else:
+    import _socket as socket  # see `process`
+
     from worker_lib.records import NamedTuple
 
 __all__ = ["Channels", "Frames", "Progress", "pack"]
@@ -214,4 +216,6 @@ class Progress:
 
     def send_file(self, descriptor: int) -> None:
         """Send an open file to the other side."""
-        socket.send_fds(self.channel, [b"  "], [descriptor])
+        number = descriptor.to_bytes(4, sys.byteorder)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, number)
+        self.channel.sendmsg([b"  "], [rights])

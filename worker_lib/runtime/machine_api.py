@@ -6,9 +6,12 @@ Source: "Machine Suspend and Resume" (`/.fly/api`, same paths as outside).
 from __future__ import annotations
 
 import os
-import socket
 
 from worker_lib.fly.protocol import MACHINE_SOCKET, MACHINE_SOCKET_VARIABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["Refused", "ask"]
 
@@ -40,6 +43,8 @@ def ask(method: str, path: str, body: bytes = b"", *, timeout: float) -> bytes:
         "Host: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
+    import socket  # noqa: PLC0415 - only machines that park
+
     place = os.environ.get(MACHINE_SOCKET_VARIABLE) or MACHINE_SOCKET
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)

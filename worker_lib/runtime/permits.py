@@ -10,7 +10,11 @@ skip a job.
 
 from __future__ import annotations
 
-import socket
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+else:
+    import _socket as socket  # see `process`
 
 __all__ = ["GO", "SKIP", "Permits"]
 

@@ -11,7 +11,6 @@ that a crash is held against the job that ran and no other.
 
 from __future__ import annotations
 
-import signal
 import time
 
 from worker_lib.runtime.budget import BUDGET
@@ -20,6 +19,7 @@ from worker_lib.runtime.link import ChildLink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Iterator
     from typing import NamedTuple
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from worker_lib.runtime.process import ChildProcess, Death
     from worker_lib.store.machine import ClaimedJob
 else:
+    import _signal as signal  # see `process`
+
     from worker_lib.records import NamedTuple
 
 __all__ = ["Runner"]

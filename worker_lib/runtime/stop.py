@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import select
-import signal
-import socket
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+    import socket
     from collections.abc import Callable
     from typing import TypeVar
 
     T = TypeVar("T")
+else:
+    import _signal as signal  # see `process`
+    import _socket as socket
 
 __all__ = ["Stop", "Stopped"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import time
 from typing import Any
 
@@ -84,6 +83,8 @@ class Workers:
 
     def prepare(self, count: int) -> None:
         """Let calls ask for so many machines; 0: for none."""
+        import secrets
+
         from worker_lib.client import client as clients
         from worker_lib.settings import Settings
 

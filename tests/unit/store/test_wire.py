@@ -350,6 +350,32 @@ def test_nobody_there_is_told() -> None:
             Wire(url, "{x}").connect()
 
 
+def test_each_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name may stand for an IPv6 address at which nobody listens, too."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        _, port = server.getsockname()
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+        ]
+        monkeypatch.setattr("_socket.getaddrinfo", lambda *_: found)
+        wire = Wire(f"redis://redis.internal:{port}", "{x}")
+        wire.connect()
+        accepted, _ = server.accept()
+        with accepted:
+            wire.send("PING")
+            assert b"PING" in accepted.recv(100)
+        wire.close()
+
+
+def test_a_host_without_any_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one whose name is not known."""
+    monkeypatch.setattr("_socket.getaddrinfo", lambda *_: [])
+
+    with pytest.raises(StoreUnavailable, match=r"redis\.internal has no address"):
+        Wire("redis://redis.internal", "{x}").connect()
+
+
 def test_tls_is_verified() -> None:
     """A stranger's certificate is none."""
     with server_of_one() as (port, _):
