@@ -40,22 +40,32 @@ class ControlChannel:
         self._descriptor = -1
         self._again_at = _NEVER
 
-    def listen_from(self, at: float) -> float:
-        """Return when `act` has something to do, if it is to listen from then on."""
-        if self._descriptor >= 0:
-            return _NEVER
-        return at if self._again_at == _NEVER else self._again_at
+    def listen_from(self, first_at: float, again_at: float) -> float:
+        """Return when `act` has something to do.
+
+        Args:
+            first_at: When to begin to listen; it takes a connection.
+            again_at: When to go on, once there was a word.
+        """
+        if self._again_at < _NEVER:
+            return self._again_at
+        if self._descriptor < 0:
+            return first_at
+        return _NEVER if self._store.listens else again_at
 
     def act(self) -> None:
-        """Begin to listen."""
+        """Begin to listen, or go on after a word."""
         was_broken = self._again_at < _NEVER
         try:
-            self._descriptor = self._store.listen()
+            descriptor = self._store.listen()
         except StoreError:
+            self.forget()
             self._pause()
             return
         self._again_at = _NEVER
-        self._poller.watch(self._descriptor, self._receive)
+        if descriptor != self._descriptor:
+            self._descriptor = descriptor
+            self._poller.watch(descriptor, self._receive)
         if was_broken:
             self._hear(Word())
 

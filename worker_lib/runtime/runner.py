@@ -93,6 +93,14 @@ class Runner:
         """Whether the child has run a job, and lives."""
         return self._link.death is None and self._link.process.has_run
 
+    @property
+    def has_news(self) -> bool:
+        """Whether jobs have ended, or are to be given back or sent to the child."""
+        link = self._link
+        unburied = link.death is not None and not self._buried
+        waits = self._held.waiting or self.back
+        return bool(link.ended or self._ended or waits or unburied)
+
     def jobs(self) -> list[ClaimedJob]:
         """Return the jobs that have not ended."""
         return [*self._link.sent, *self._held.waiting]

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
-# A job that takes longer is worth a second connection: on it a cancel is told.
-_LISTEN_AFTER = 1.0
+# A job that takes longer is worth a second connection: on it a cancel is told. Where
+# there is one, a job that takes longer is worth a command.
+_LISTEN_AFTER, _LISTEN_AGAIN_AFTER = 1.0, 0.005
 _NEVER = float("inf")
 
 
@@ -101,6 +102,7 @@ class Supervisor:
         self._poller.watch(self._stop.wakeup.fileno(), self._stop.heard)
         try:
             self._claim("stay")
+            self._pass_on()
             while not self._is_over():
                 self._turn()
             self._leave()
@@ -109,14 +111,23 @@ class Supervisor:
             self._store.close()
 
     def _turn(self) -> None:
-        self._runner.feed()
-        self._talk()
         self._poller.handle(self._poller.wait(self._due_at() - time.monotonic()))
         if self._stop.asked and not self._is_stopping:
             self._begin_to_stop()
+        self._pass_on()
         self._act_on_time(time.monotonic())
+        if self._runner.has_news:  # by that
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Tell Redis of jobs that have ended, and the child of new ones.
+
+        Somebody may wait for it, so all else comes after it.
+        """
         for job, ended in self._runner.concluded():
             self._conclude(job, ended)
+        self._runner.feed()
+        self._talk()
 
     def _is_over(self) -> bool:
         if self._runner.unfinished or not (self._has_left or self._stop.asked):
@@ -165,8 +176,13 @@ class Supervisor:
     def _listen_at(self, now: float) -> float:
         if self._runner.unfinished:
             began_at = now - self._runner.ran_for(now)
-            return self._control.listen_from(began_at + _LISTEN_AFTER)
-        return self._control.listen_from(0.0) if self._idle_until < _NEVER else _NEVER
+            first_at, again_at = (
+                began_at + _LISTEN_AFTER,
+                began_at + _LISTEN_AGAIN_AFTER,
+            )
+        else:  # while the last job is reported, it goes on as if there were no other
+            first_at, again_at = (0.0 if self._idle_until < _NEVER else _NEVER), 0.0
+        return self._control.listen_from(first_at, again_at)
 
     def _hear_word(self, word: Word) -> None:
         if word.job is not None:

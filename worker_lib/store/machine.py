@@ -164,6 +164,7 @@ class MachineStore:
         self.wire = Wire(url, prefix)
         self._channel = Wire(url, prefix)
         self._channel_key = control_key(namespace, slot)
+        self._listens_on = -1
         self._slot = slot
         self._machine_id = machine_id
         self._region = region
@@ -302,15 +303,22 @@ class MachineStore:
     def listen(self) -> int:
         """Wait in the background for a word to this machine; return what to poll.
 
-        One command for the machine's whole life, however long that is.
+        One command for each word, however long that takes to come. Meanwhile a word
+        that nobody listens for is kept.
         """
-        if self._channel.fileno() < 0:
+        if not self.listens:
             self._channel.connect(_BEAT_PATIENCE)
             self._channel.send(b"BLPOP", self._channel_key, b"0")
-        return self._channel.fileno()
+            self._listens_on = self._channel.fileno()
+        return self._listens_on
+
+    @property
+    def listens(self) -> bool:
+        """Whether a word would be heard."""
+        return self._listens_on >= 0
 
     def heard(self) -> Word:
-        """Return what this machine is told, and listen on.
+        """Return what this machine is told; `listen` then waits for the next word.
 
         Of kind "" if that is nothing yet: what can be polled may become readable for
         other reasons. A job that comes this way may have come before, as an answer.
@@ -322,9 +330,10 @@ class MachineStore:
         try:
             if not self._channel.has_reply():
                 return Word()
+            self._listens_on = -1
             reply = _array(self._channel.receive())
-            self._channel.send(b"BLPOP", self._channel_key, b"0")
         except StoreError as error:
+            self._listens_on = -1
             self._channel.close()
             if isinstance(error, StoreUnavailable):
                 raise
@@ -347,6 +356,7 @@ class MachineStore:
 
     def close(self) -> None:
         """Close both connections."""
+        self._listens_on = -1
         self.wire.close()
         self._channel.close()
 

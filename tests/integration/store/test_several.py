@@ -404,6 +404,7 @@ def _heard(machine: RigMachine) -> Word:
     from waiting import until
 
     words: list[Word] = []
+    machine.listen()
 
     def heard() -> bool:
         word = machine.heard()
