@@ -116,11 +116,12 @@ class Child:
         streams.leave_threads()
         streams.flush()
         usage = meter.end()
+        told = *done, usage.packed(), self._kept(frame)
         try:
             marks.write()
             if usage.left_processes:  # they must not print into the next job's pipe
                 marks.renew(self._progress)
-            self._frames.send(*done, usage.packed(), self._kept(frame))
+            self._frames.send(*told)
         except OSError:  # the task closed the channel, or the supervisor is gone
             os._exit(CHANNEL_LOST)
         _at_work = False

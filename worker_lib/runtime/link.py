@@ -22,8 +22,12 @@ __all__ = ["ChildLink"]
 
 # Of jobs that wait in the child; a larger one waits in the supervisor.
 _AHEAD_BYTES = 1 << 16
+# What a job prints is read when it ends, or if it takes longer than this: what the
+# child writes at the end of each would else wake the supervisor once more.
+_HEAR_OUTPUT_AFTER = 0.002
 # From the end of the channel to that of the process, if the process is ending.
 _EXIT_WITHIN = 1.0
+_NEVER = float("inf")
 
 
 class ChildLink:
@@ -39,6 +43,7 @@ class ChildLink:
         ended: Those that have, oldest first; whoever reads it empties it.
         began_at: When the first of `sent` began, or was sent.
         progress: What jobs of `sent` reported last, by id and fence.
+        hear_output_at: When `hear_output` is to be called.
         kill_at: When it must be killed, since it closed the channel.
         death: How the process ended; None while it lives.
     """
@@ -49,7 +54,8 @@ class ChildLink:
         self.ended: deque[tuple[ClaimedJob, Ended]] = deque()
         self.began_at = 0.0
         self.progress: dict[tuple[str, str], str] = {}
-        self.kill_at = float("inf")
+        self.hear_output_at = _NEVER
+        self.kill_at = _NEVER
         self.death: Death | None = None
         self._poller = poller
         self._baseline: Baseline | None = None
@@ -58,7 +64,7 @@ class ChildLink:
         self._asked_again = ""
         poller.watch(process.frames.channel.fileno(), self._hear_frames)
         poller.watch(process.progress.channel.fileno(), self._hear_progress)
-        poller.watch(process.output.reader, self._hear_output)
+        self.hear_output()
         poller.watch(process.end, self._hear_end)
 
     def send(self, waiting: deque[ClaimedJob]) -> None:
@@ -66,13 +72,26 @@ class ChildLink:
         jobs = self._next_to_send(waiting)
         if not jobs:
             return
-        if not self.sent:
+        begins = not self.sent
+        if begins:
             self._begin_anew()
         self.sent.extend(jobs)
         for job in jobs:
             self.progress[job.id, job.fence] = ""
         self.process.permits.give(len(jobs))
-        self._post(b"".join(pack(*self._parts(job)) for job in jobs))
+        self._post(b"".join([pack(*self._parts(job)) for job in jobs]))
+        if begins:
+            self._baseline = Baseline(self._usage, self.process.pid)
+            self._leave_output()
+
+    def hear_output(self) -> None:
+        """Read what is printed, as it comes."""
+        self.hear_output_at = _NEVER
+        self._poller.watch(self.process.output.reader, self._hear_output)
+
+    def _leave_output(self) -> None:
+        self.hear_output_at = self.began_at + _HEAR_OUTPUT_AFTER
+        self._poller.forget(self.process.output.reader)
 
     def wake(self) -> None:
         """Tell the child that the machine was suspended, before its next job."""
@@ -119,7 +138,6 @@ class ChildLink:
         """Pass on what belongs to no job: printed since the last one has ended."""
         process = self.process
         process.output.read(keep=not process.has_run)
-        self._baseline = Baseline(self._usage, process.pid)
         self.began_at = time.monotonic()
 
     def _post(self, frames: bytes) -> None:
@@ -173,6 +191,10 @@ class ChildLink:
             self._asked_again = job.id
         self.began_at = usage.ended_at
         self._baseline = Baseline(usage)
+        if self.sent:
+            self._leave_output()
+        else:
+            self.hear_output()
         del self.progress[job.id, job.fence]
         self.ended.append((job, ended))
 
@@ -184,7 +206,6 @@ class ChildLink:
         old, reader = output.reader, progress.files.pop(0)
         output.follow(reader)
         self._poller.watch(old, lambda: self._hear_older(old))
-        self._poller.watch(reader, self._hear_output)
 
     def _hear_output(self) -> None:
         output = self.process.output

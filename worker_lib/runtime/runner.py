@@ -183,16 +183,20 @@ class Runner:
         link = self._link
         if not link.sent:
             return link.kill_at if link.death is None else _NEVER
+        moments = link.kill_at, link.hear_output_at
         if self._decision is not None:
-            return min(self._decision.kill_at, link.kill_at)
-        moments = link.began_at + link.sent[0].timeout, link.kill_at
-        return min(moments) if self.unfinished == 1 else min(*moments, self._tired_at())
+            return min(self._decision.kill_at, *moments)
+        ends_at = link.began_at + link.sent[0].timeout
+        tired_at = self._tired_at() if self.unfinished > 1 else _NEVER
+        return min(ends_at, tired_at, *moments)
 
     def act(self, now: float) -> None:
         """Do what is due: end what takes too long."""
         link, decision = self._link, self._decision
         if link.death is not None:
             return
+        if now >= link.hear_output_at:
+            link.hear_output()
         if now >= link.kill_at or (decision is not None and now >= decision.kill_at):
             link.kill()
         elif not link.sent:

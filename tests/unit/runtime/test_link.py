@@ -93,6 +93,23 @@ def test_a_crash_ends_the_job_that_ran_and_no_other(
     assert "ran\n" == (tmp_path / "notes").read_text()
 
 
+def test_the_end_of_a_short_job_wakes_its_supervisor_once(
+    link: ChildLink, poller: Poller
+) -> None:
+    """Not for its output as well, which is heard when no job runs, or a long one."""
+    reader = link.process.output.reader
+    link.send(jobs_of(claimed("jobs:says", "text")))
+    link.hear_output_at = float("inf")  # however slow this computer is
+    woken = []
+    while link.sent:
+        woken += poller.wait(1.0)
+        poller.handle(woken[-1:])
+
+    assert reader not in woken
+    assert [b"text\n"] == [one.printed.text() for one in ends(link) if one.printed]
+    assert float("inf") == link.hear_output_at
+
+
 def test_each_job_has_its_own_output(
     link: ChildLink, poller: Poller, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,6 +72,38 @@ def test_a_crash_gives_back_what_had_not_begun(machine: Machine) -> None:
     assert [("failed", "exit"), ("succeeded", None)] == machine.ends()
 
 
+def test_what_a_job_prints_is_passed_on_while_it_runs(
+    machine: Machine, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Though what a short job prints is read when it has ended."""
+    gate, code = tmp_path / "gate", "import os, time\nprint('begun', flush=True)\n"
+    code += f"while not os.path.exists({str(gate)!r}): time.sleep(0.001)"
+    printed: list[str] = []
+
+    def has_printed() -> bool:
+        printed.append(capfd.readouterr().out)
+        return "begun" in "".join(printed)
+
+    machine.works(has_printed, claimed("builtins:exec", code))
+    assert not machine.ended
+    gate.touch()
+    turn(machine.poller, lambda: machine.ended, act=machine.act)
+
+    kept = machine.ended[0][1].printed
+    assert kept is not None
+    assert b"begun\n" == kept.text()
+
+
+def test_a_job_that_prints_more_than_a_pipe_holds_is_not_held_up(
+    machine: Machine,
+) -> None:
+    """Its output is read soon, even if nothing else happens."""
+    code = "print('x' * 1_000_000)"
+    machine.works(lambda: machine.ended, claimed("builtins:exec", code, timeout=10.0))
+
+    assert [("succeeded", None)] == machine.ends()
+
+
 def test_a_job_that_turns_out_long_keeps_no_other_waiting(
     machine: Machine, tmp_path: Path
 ) -> None:
