@@ -139,6 +139,8 @@ _FIELDS: tuple[Field, ...] = (
     Field("expires", "not_final"),
     # What has happened so far; times are seconds since the epoch, by Redis's clock.
     Field("created"),
+    # Since when it could run; without it, since it was stored.
+    Field("queued"),
     Field("fence", default="0"),
     Field("attempt", default="0"),
     Field("lost", default="0"),
@@ -151,6 +153,7 @@ _FIELDS: tuple[Field, ...] = (
     Field("ended", "attempt"),
     Field("machine"),
     Field("region"),
+    Field("launch", "attempt"),
     Field("boot", "attempt"),
     Field("slot", "running"),
     Field("lease", "running"),
@@ -186,8 +189,10 @@ class Attempt(NamedTuple):
         number: From 1; a run that was handed back or lost keeps its number.
         machine_id: Fly's id of the machine, or "".
         region: Where it ran, or "".
-        boot_s: Seconds from the slot being taken to the machine's first claim; None
-            if the machine was up already.
+        queued_at: Since when it waited to run, like `started_at`; 0 in old records.
+        launch_s: Seconds from the slot being taken to its machine being asked for;
+            None if the machine was up already.
+        boot_s: Seconds from there to the machine's first claim; likewise.
         started_at: Seconds since the epoch, by Redis's clock.
         ended_at: The same; None while it runs.
         outcome: `running`, `succeeded`, `cancelled`, `released` (handed back by a
@@ -203,6 +208,8 @@ class Attempt(NamedTuple):
     number: int
     machine_id: str = ""
     region: str = ""
+    queued_at: float = 0.0
+    launch_s: float | None = None
     boot_s: float | None = None
     started_at: float = 0.0
     ended_at: float | None = None
@@ -231,6 +238,8 @@ class JobInfo(NamedTuple):
         key: What made it unique, or "".
         retry_of: The job that this one runs again, or "".
         retried_as: The job that runs this one again, or "".
+        size: Of its pool's machines, as `shared-cpu-1x@256mb`; "" if Redis no longer
+            knows.
     """
 
     id: str
@@ -256,6 +265,7 @@ class JobInfo(NamedTuple):
     key: str
     retry_of: str
     retried_as: str
+    size: str = ""
 
     @property
     def final(self) -> bool:
@@ -263,7 +273,9 @@ class JobInfo(NamedTuple):
         return self.status in FINAL
 
 
-def info_of(job_id: str, record: Mapping[str, str], trouble: str = "") -> JobInfo:
+def info_of(
+    job_id: str, record: Mapping[str, str], trouble: str = "", size: str = ""
+) -> JobInfo:
     """Return a job's record, with every field that it may have, as people see it."""
     return JobInfo(
         id=job_id,
@@ -289,6 +301,7 @@ def info_of(job_id: str, record: Mapping[str, str], trouble: str = "") -> JobInf
         key=record["key"],
         retry_of=record["retry_of"],
         retried_as=record["retried_as"],
+        size=size,
     )
 
 
@@ -312,6 +325,8 @@ def _attempt(told: Mapping[str, str]) -> Attempt:
         number=int(told["attempt"]),
         machine_id=told.get("machine", ""),
         region=told.get("region", ""),
+        queued_at=float(told.get("queued") or told.get("created") or 0),
+        launch_s=_number(told.get("launch", "")),
         boot_s=_number(told.get("boot", "")),
         started_at=float(told["started"]),
         ended_at=_number(told.get("ended", "")),

@@ -28,6 +28,7 @@ class Plan(NamedTuple):
 
     Attributes:
         pool: Id of the pool, 12 hexadecimal digits.
+        size: Of its machines, as `shared-cpu-1x@256mb`.
         spec: The pool as sealed JSON, for whoever launches its machines: what runs
             where is not for those to say who can merely write to Redis.
         policy: JSON that machines and sweeps read: attempts, backoff, `on_lost`.
@@ -40,6 +41,7 @@ class Plan(NamedTuple):
     """
 
     pool: str
+    size: str
     spec: bytes
     policy: str
     queues: str
@@ -62,6 +64,7 @@ class Plan(NamedTuple):
         pool, policy = content_hash(body)[:12], _policy(options)
         return cls(
             pool=pool,
+            size=str(options.guest),
             spec=codec.seal(body, kind=SPEC, job_id=pool),
             policy=policy,
             queues=spec["queues"],

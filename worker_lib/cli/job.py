@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from worker_lib.cli import exits
 from worker_lib.cli.calls import catch_up
 from worker_lib.cli.output import print_json, say, tell
-from worker_lib.cli.tables import as_document, moment, print_table
+from worker_lib.cli.tables import print_table
 from worker_lib.errors import ConfigError, WorkerLibError
+from worker_lib.inspection.documents import as_document, moment
 
 if TYPE_CHECKING:
     import argparse

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from worker_lib.cli import exits
 from worker_lib.cli.calls import catch_up
 from worker_lib.cli.output import print_json, tell
-from worker_lib.cli.tables import as_document, print_table, since
+from worker_lib.cli.tables import print_table, since
+from worker_lib.inspection.documents import as_document
 
 if TYPE_CHECKING:
     import argparse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from worker_lib.cli.output import painted
 from worker_lib.printable import printable
@@ -13,7 +13,7 @@ from worker_lib.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["age", "as_document", "moment", "print_table", "since"]
+__all__ = ["age", "print_table", "since"]
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "m"), (1.0, "s"))
 _GAP = "  "
@@ -47,29 +47,3 @@ def age(seconds_ago: float) -> str:
 def since(at: float) -> str:
     """Return how long ago a moment was, by this computer's clock."""
     return age(time.time() - at)
-
-
-def moment(at: float | None) -> str | None:
-    """Return a time in ISO 8601, in UTC; None for none."""
-    if at is None:
-        return None
-    from datetime import UTC, datetime  # noqa: PLC0415 - not for --help
-
-    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
-def as_document(record: Any) -> dict[str, Any]:
-    """Return a job, an attempt or a queue for JSON: Python's names, times in UTC."""
-    return {
-        name: _as_json(name, value)
-        for name, value in zip(record._fields, record, strict=True)
-    }
-
-
-def _as_json(name: str, value: Any) -> Any:
-    if name.endswith("_at"):
-        return moment(value)
-    if name == "attempts":
-        return [as_document(attempt) for attempt in value]
-    return as_document(value) if hasattr(value, "_fields") else value

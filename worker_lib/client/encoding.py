@@ -146,6 +146,7 @@ class Encoder:
             delay=options.delay,
             unique_for=options.unique_for,
             pool_spec=plan.spec,
+            size=plan.size,
             queues=plan.queues,
             max_machines=plan.max_machines,
             linger=options.linger,

@@ -39,6 +39,7 @@ class NewJob:
         unique_for: Seconds for which its key is taken at least.
         retry_of: The job that it runs again, or "".
         pool_spec: Sealed description of the pool's machines; b"" if its pool is there.
+        size: Of its pool's machines, as people are told.
         queues: The order in which these serve queues: "high,low", or "high=5,low=1".
         max_machines: Of the pool at the same time.
         linger: Seconds that they wait for another call.
@@ -55,6 +56,7 @@ class NewJob:
     unique_for: float = 0.0
     retry_of: str = ""
     pool_spec: bytes = b""
+    size: str = ""
     queues: str = ""
     max_machines: int = 1
     linger: float = 0.0
@@ -90,6 +92,7 @@ class NewJob:
         """Id, sealed spec and fields of its pool, as Redis is to have them."""
         fields = (
             ("max", self.max_machines),
+            ("size", self.size),
             ("linger", self.linger),
             ("rule", self.queues),
             ("isolate", int(self.isolate)),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker_lib.store.connection import Connection
     from worker_lib.store.replies import Seen
 
-__all__ = ["count_unfinished", "list_queues", "look_at", "set_paused"]
+__all__ = ["all_parts", "count_unfinished", "list_queues", "look_at", "set_paused"]
 
 _FIRST = b"0"
 _LOOK_AT_ONCE = 50
@@ -52,7 +52,7 @@ def set_paused(connection: Connection, queue: str, *, paused: bool) -> bool:
 def list_queues(connection: Connection) -> list[QueueSeen]:
     """Return all queues that have jobs or are paused, by name."""
     found: dict[str, QueueSeen] = {}
-    for part in _all_parts(connection, "queues"):
+    for part in all_parts(connection, "queues"):
         for seen in map(queue_of, part):
             known = found.get(seen.name)
             found[seen.name] = _together(known, seen) if known else seen
@@ -63,15 +63,15 @@ def count_unfinished(
     connection: Connection, soon: float, *, with_life: bool
 ) -> Unfinished:
     """Count jobs that are not final; see `Store.unfinished`."""
-    parts = list(_all_parts(connection, "unfinished", soon=soon))
+    parts = list(all_parts(connection, "unfinished", soon=soon))
     running, near, later = map(sum, zip(*parts, strict=True))
     lives = [0]
     if with_life:
-        lives += itertools.chain.from_iterable(_all_parts(connection, "kept"))
+        lives += itertools.chain.from_iterable(all_parts(connection, "kept"))
     return Unfinished(running, near, later, max(lives) / 1000)
 
 
-def _all_parts(connection: Connection, verb: str, **words: Any) -> Iterator[list[Any]]:
+def all_parts(connection: Connection, verb: str, **words: Any) -> Iterator[list[Any]]:
     """Run a script that returns a cursor and a part, until there are no more."""
     cursor = _FIRST
     while cursor:

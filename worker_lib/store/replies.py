@@ -352,13 +352,13 @@ def outcome_of(element: bytes) -> Outcome:
 
 def seen_of(job_id: str, reply: Sequence[Any]) -> Seen:
     """Return a job as a look found it, `SHOWN` being what was asked for."""
-    values, outcome, trouble, reason, pool_lost = reply
+    values, outcome, trouble, reason, pool_lost, size = reply
     record = {
         name: str(value, "utf-8", "replace") or FIELDS[name].default
         for name, value in zip(SHOWN, values, strict=True)
     }
     return Seen(
-        info_of(job_id, record, _trouble(trouble or reason)),
+        info_of(job_id, record, _trouble(trouble or reason), size.decode()),
         outcome_of(outcome) if outcome else None,
         trouble.decode(),
         pool_lost=bool(pool_lost),

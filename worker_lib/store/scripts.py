@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["Script", "script"]
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "lua")
-_POOLS = ("_common", "_pools")
+_POOLS = ("_common", "_counts", "_pools")
 _SLOTS = (*_POOLS, "_machines", "_parking")
 _MOVES = (*_SLOTS, "_lists", "_batches", "_table", "_moves", "_claim")
 # What a verb shares with others, in front of its own text.
 _PARTS = {
     **dict.fromkeys(("queues", "pause", "batch", "unfinished"), _POOLS),
+    **dict.fromkeys(("overview", "machines", "counts"), _POOLS),
     "close_batch": (*_POOLS, "_batches"),
     **dict.fromkeys(("launch", "refuse", "replace", "retire"), _SLOTS),
     **dict.fromkeys(("created", "stray"), (*_POOLS, "_machines")),
@@ -44,14 +45,17 @@ _PARTS = {
     **dict.fromkeys(("lose", "sweep"), _MOVES),
 }
 _HEAD = b" = unpack(ARGV)\n"
-# Whatever way a verb ends that moves jobs, their batches are brought up to date.
-_SETTLED = b"""
+# Whatever way a verb ends that moves jobs, or frees slots, its counts are written.
+_COUNTED = b"""
 local function verb()
 %b
 end
 local reply = verb()
-if next(tallies) then settle_batches() end
+if next(counted) then settle_counts() end
 return reply"""
+_SETTLED = _COUNTED.replace(
+    b"if next(counted)", b"if next(tallies) then settle_batches() end\nif next(counted)"
+)
 # Of a job's end: the script has them at hand.
 _WRITTEN = frozenset(
     {"status", "ended", "cause", "error", "tail", "exit_code", "peak_mb", "cpu_s"}
@@ -127,12 +131,17 @@ def script(name: str) -> Script:
     if name not in _loaded:
         parts = _PARTS.get(name, ("_common",))
         verb = _read_verb(name)
-        is_framed = "_moves" in parts and b"settle_batches" not in verb
-        frame = _SETTLED if is_framed else b"%b"
+        frame = b"%b" if b"settle_counts" in verb else _frame(parts)
         words = _words(frame % verb)
         shared = _needed([one for part in parts for one in _definitions(part)], words)
         _loaded[name] = Script(name, shared, verb, frame)
     return _loaded[name]
+
+
+def _frame(parts: tuple[str, ...]) -> bytes:
+    if "_moves" in parts:
+        return _SETTLED
+    return _COUNTED if "_parking" in parts else b"%b"
 
 
 def _needed(definitions: list[_Definition], words: set[bytes]) -> bytes:

@@ -38,6 +38,7 @@ from worker_lib.store.replies import (
     outcome_of,
 )
 from worker_lib.store.scripts import script
+from worker_lib.store.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,6 +67,7 @@ class Store:
 
     Attributes:
         batches: The verbs for jobs that are stored together.
+        views: The verbs that look, for pages and lists.
     """
 
     def __init__(self, connection: Connection, namespace: str) -> None:
@@ -74,6 +76,7 @@ class Store:
         self._prefix = key_prefix(namespace)
         self._enqueuer = Enqueuer(connection, self._prefix)
         self.batches = BatchStore(connection, namespace, self._enqueuer)
+        self.views = Views(connection)
 
     def enqueue(self, job: NewJob, job_id: str = "", call: bytes = b"") -> Stored:
         """Store a call and decide whether a machine is owed; idempotent.

@@ -283,6 +283,7 @@ class TestRefuse:
             "paused",
             "boot_s",
             "isolate",
+            "size",
             "target",
             "kept_until",
         } == left

@@ -44,11 +44,12 @@ end
 local begun = {}
 
 local function begin(slot, held, got, lease, boot)
+  local since = boot ~= '' and {'boot', boot, 'launch', held.launch} or {}
   got.fence = string.format('%d', (got.fence or 0) + 1)
   got.attempt = string.format('%d', (got.attempt or 0) + 1)
   move(got.id, 'queued', 'running', 'fence', got.fence, 'attempt', got.attempt,
     'slot', slot, 'started', NOW, 'machine', held.machine or '',
-    'region', held.region or '', 'boot', boot, 'lease', lease)
+    'region', held.region or '', 'lease', lease, unpack(since))
   held.jobs[#held.jobs + 1] = got.id .. ':' .. got.fence
   begun[got.id] = true
 end
@@ -195,7 +196,7 @@ local function wait_idle(slot, pool, about, says)
   if wait == 0 then
     if due_in then call_launcher('due') else redis.call('ZREM', TIMERS, 'p:' .. pool) end
     if park(pool, slot) then return {'park'} end
-    let_go(pool, slot)
+    let_go(pool, slot, 'empty')
     return {'empty'}
   end
   redis.call('HSET', key('slot', slot), 'state', 'idle', 'holds', '', 'known_code',
@@ -215,7 +216,7 @@ local function leave(pool, about, slot)
     call_launcher('due')
     serve_idle(pool, about)
   end
-  let_go(pool, slot)
+  let_go(pool, slot, 'empty')
   return {'empty'}
 end
 
@@ -239,7 +240,8 @@ local function claim_next(slot, says, settled)
   local pool, holds, state, machine, region, ran = read(key('slot', slot), 'pool', 'holds',
     'state', 'machine', 'region', 'ran')
   if not pool then return {'gone'} end
-  local held = {pool = pool, state = state, machine = machine, region = region, jobs = {}}
+  local held = {pool = pool, state = state, machine = machine, region = region,
+    launch = says.launch, jobs = {}}
   local again = {}
   for job, fence in each_held(holds) do
     local entry = job .. ':' .. fence

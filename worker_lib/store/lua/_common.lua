@@ -31,6 +31,11 @@
 --   waits:<batch>        zset   who waits for it, by how many jobs must have ended
 --   wake:<waiter>        list   what wakes it
 --   bucket, nested       hash   tokens for creates, and for jobs that jobs make
+--   counting:<minute>    hash   what was counted in it, until it is added to `counts`
+--   counting             set    those minutes
+--   counts:<span>:<n>    hash   the same of 1, 15, 60 and 1440 minutes, and of all time (0)
+--   exits                list   machines that have ended, as JSON, newest first
+--   audit                list   what people did, as JSON, newest first
 local P = KEYS[1]
 local function key(kind, id) return P .. ':' .. kind .. ':' .. id end
 local TIMERS, CALLS, JOBS = P .. ':timers', P .. ':calls', P .. ':jobs'

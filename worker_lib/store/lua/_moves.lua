@@ -13,6 +13,7 @@ local function move(job, from, to, ...)
   redis.call('HSET', key('job', job), 'status', to, ...)
   local gone = dropped(to)
   if gone then redis.call('HDEL', key('job', job), unpack(gone)) end
+  if to == 'queued' then redis.call('HSET', key('job', job), 'queued', NOW) end
   announce(job, to)
   tally(job, from, to)
 end
@@ -92,11 +93,12 @@ local ATTEMPT = {'cause', 'error', 'tail', 'exit_code', 'peak_mb', 'cpu_s'}
 
 -- The record's past attempts and the one under way, a JSON line each.
 local function closed_attempts(job, report)
-  local attempt, fence, machine, region, boot, started, past = read(key('job', job),
-    'attempt', 'fence', 'machine', 'region', 'boot', 'started', 'past')
+  local attempt, fence, machine, region, created, queued, launch, boot, started, past =
+    read(key('job', job), 'attempt', 'fence', 'machine', 'region', 'created', 'queued',
+    'launch', 'boot', 'started', 'past')
   local line = {attempt = attempt, fence = fence, machine = machine or '',
-    region = region or '', boot = boot or '', started = report.started or started,
-    ended = NOW}
+    region = region or '', queued = queued or created, launch = launch, boot = boot or '',
+    started = report.started or started, ended = NOW}
   for _, name in ipairs(ATTEMPT) do line[name] = report[name] end
   local lines = (past or '') .. cjson.encode(line) .. '\n'
   if #lines > 65536 then lines = string.gsub(lines, '^[^\n]*\n', '') end
@@ -110,14 +112,24 @@ local function leave_line(job, pool, queue)
   redis.call('ZREM', TIMERS, 'j:' .. job)
 end
 
+-- Count the time that an attempt waited for its machine and ran there.
+local function count_attempt(task, waited_since, started, pool, region)
+  if not started then return end
+  local waited = math.max(0, tonumber(started) - tonumber(waited_since))
+  count(1, 'w', task, class(waited))
+  count(milliseconds(waited), 'q', task)
+  count(milliseconds(now - tonumber(started)), 'r', task, size_of(pool), region or '')
+end
+
 -- The one way into a final status. `outcome` is '' where nothing was returned; `report`
 -- has what is known of the attempt that ended it, by the names of the record's fields.
 local function finish(job, status, outcome, report)
   local record, out = key('job', job), key('out', job)
   local values = redis.call('HMGET', record, 'status', 'fence', 'pool', 'queue', 'ttl',
-    'code', 'key', 'unique_until', 'task', 'created', unpack(KEPT))
-  local from, fence, pool, queue, ttl, code, wanted, unique_until, task, created =
-    unpack(values, 1, 10)
+    'code', 'key', 'unique_until', 'task', 'created', 'queued', 'started', 'region',
+    unpack(KEPT))
+  local from, fence, pool, queue, ttl, code, wanted, unique_until, task, created, queued,
+    started, region = unpack(values, 1, 13)
   local keep = ms(ttl or '86400')
   -- First, as Redis refuses only the first write of a script when it is full.
   local element = status .. ' ' .. (fence or '0') .. ' ' .. outcome
@@ -130,7 +142,7 @@ local function finish(job, status, outcome, report)
   if status == 'succeeded' then
     -- Written anew, a small record takes a third of the memory.
     for i, name in ipairs(KEPT) do
-      local value = not report[name] and values[10 + i]
+      local value = not report[name] and values[13 + i]
       if value then kept[n + 1], kept[n + 2], n = name, value, n + 2 end
     end
     redis.call('DEL', record)
@@ -138,6 +150,10 @@ local function finish(job, status, outcome, report)
   move(job, from, status, unpack(kept))
   redis.call('PEXPIRE', record, keep + DAY_MS)
   if from ~= 'running' then leave_line(job, pool, queue) end
+  started = from == 'running' and (report.started or started)
+  count_attempt(task, queued or created, started, pool, region)
+  count(1, 'j', task, status == 'failed' and report.cause or status,
+    started and class(now - tonumber(started)) or '')
   if code then let_go_of_code(code, status, keep + DAY_MS) end
   if wanted then let_go_of_unique(job, task, wanted, unique_until) end
   if status ~= 'succeeded' then
@@ -233,7 +249,14 @@ local function interrupted(job, pool, most_lost, charge, outcome, report)
   if cjson.decode(policy).on_lost == 'fail' or (charge and lost >= most_lost) then
     finish(job, 'failed', outcome, report)
   else
-    if not charge then report.cause = 'released' end
+    if charge then
+      local task, queued, created, started, region = read(record, 'task', 'queued',
+        'created', 'started', 'region')
+      count_attempt(task, queued or created, started, pool, region)
+      count(1, 'l', task, report.cause)
+    else
+      report.cause = 'released'
+    end
     requeue(job, pool, read_pool(pool), 'past', closed_attempts(job, report),
       unpack(charge and {'alone', '1'} or {}))
   end

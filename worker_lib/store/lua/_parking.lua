@@ -8,6 +8,7 @@ local PARKED_BY = 60
 local ALIAS_MS = 60000
 
 local function park_until(pool, slot, ends)
+  end_cost(pool, slot, 'parked')
   for _, kind in ipairs({'slots', 'busy', 'idle'}) do
     redis.call('SREM', key(kind, pool), slot)
   end
@@ -81,8 +82,8 @@ end
 
 -- Free the slot of a machine that ends. One that may be parked is not destroyed by its
 -- end, so somebody has to see to it.
-local function let_go(pool, slot)
+local function let_go(pool, slot, why)
   local park_most, machine = read(key('slot', slot), 'park', 'machine')
   if park_most and machine then remember_stray(slot, machine) end
-  free_slot(pool, slot)
+  free_slot(pool, slot, why)
 end

@@ -1,13 +1,22 @@
 -- Pools: the queues of one, its slots, and what is known of its machines.
 
+-- What the machines of pools are, as people are told: 'shared-cpu-1x@256mb'.
+local sizes = {}
+
 -- What the scripts decide by; a pool that is there has a `max`.
 local function read_pool(pool)
   local v = redis.call('HMGET', key('pool', pool), 'max', 'linger', 'rule', 'isolate',
     'queues', 'paused', 'due_at', 'kept_until', 'trouble_at', 'run_s', 'boot_s', 'wake_s',
-    'target')
+    'target', 'size')
+  sizes[pool] = v[14] or ''
   return {max = v[1], linger = v[2], rule = v[3], isolate = v[4], queues = v[5],
     paused = v[6], due_at = v[7], kept_until = v[8], trouble_at = v[9], run_s = v[10],
-    boot_s = v[11], wake_s = v[12], target = v[13]}
+    boot_s = v[11], wake_s = v[12], target = v[13], size = v[14]}
+end
+
+local function size_of(pool)
+  sizes[pool] = sizes[pool] or redis.call('HGET', key('pool', pool), 'size') or ''
+  return sizes[pool]
 end
 
 -- Keep a measured time, in seconds, as an average that follows the latest `count` values.
@@ -224,7 +233,28 @@ local function add_slot(pool, slot, look_at)
   set_timer('s:' .. slot, look_at)
 end
 
-local function free_slot(pool, slot)
+local MOST_EXITS, EXITS_MS = 200, 35 * DAY_MS
+
+-- The machine of a slot costs nothing from now on, if it was up; `why` is 'empty', 'lost',
+-- 'stopped' or 'parked'.
+local function end_cost(pool, slot, why)
+  local up_at, boot, launched_at, machine, region = read(key('slot', slot), 'up_at', 'boot',
+    'launched_at', 'machine', 'region')
+  if not up_at then return end
+  local size = size_of(pool)
+  local seconds = now - tonumber(up_at) + math.min(tonumber(boot), BILLED_BOOT)
+  count(milliseconds(seconds), 'm', size, region)
+  count(1, 'c', size, region, why)
+  redis.call('HDEL', key('slot', slot), 'up_at')
+  redis.call('LPUSH', P .. ':exits', cjson.encode({slot = slot, machine = machine,
+    region = region, pool = pool, size = size, launched_at = launched_at, up_at = up_at,
+    ended_at = NOW, seconds = text(seconds), reason = why}))
+  redis.call('LTRIM', P .. ':exits', 0, MOST_EXITS - 1)
+  redis.call('PEXPIRE', P .. ':exits', EXITS_MS)
+end
+
+local function free_slot(pool, slot, why)
+  if why then end_cost(pool, slot, why) end
   for _, kind in ipairs({'slots', 'busy', 'idle'}) do
     redis.call('SREM', key(kind, pool), slot)
   end

@@ -150,5 +150,6 @@ else
   end
 end
 if next(tallies) then settle_batches() end
+if next(counted) then settle_counts() end
 if begun[jobs[1]] then status = 'running' end
 return stored(jobs[1], status, pool, about, policy, given, NOW)

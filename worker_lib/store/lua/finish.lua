@@ -12,7 +12,11 @@ local due_in = {}
 
 local function retry(job, fence, report, retry_in)
   local due = now + tonumber(retry_in)
-  local pool, pending, timeout = read(key('job', job), 'pool', 'pending', 'timeout')
+  local pool, pending, timeout, task, queued, created, started, region = read(
+    key('job', job), 'pool', 'pending', 'timeout', 'task', 'queued', 'created', 'started',
+    'region')
+  count_attempt(task, queued or created, report.started or started, pool, region)
+  count(1, 't', task, report.cause or 'error')
   move(job, 'running', 'retrying', 'error', report.error or '', 'due', text(due),
     'past', closed_attempts(job, report))
   may_wait_until(job, due + tonumber(pending), tonumber(timeout))

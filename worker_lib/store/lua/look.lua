@@ -4,7 +4,7 @@ local jobs = {unpack(ARGV, 2)}
 -- arguments. What an eviction took from the lines and clocks is put back from the job's
 -- record, so that nobody waits for ever.
 -- Returns, for each: {{field values ...}, outcome, trouble, reason, '1' if its pool is
--- lost}, or {} if there is none.
+-- lost, size of its pool's machines}, or {} if there is none.
 local names, seen, tended = {}, {}, {}
 for name in each(fields) do names[#names + 1] = name end
 
@@ -87,7 +87,7 @@ local function look_at(job)
   end
   local values = redis.call('HMGET', key('job', job), unpack(names))
   for i = 1, #names do values[i] = values[i] or '' end
-  return {values, outcome_of(job), trouble, reason, lost}
+  return {values, outcome_of(job), trouble, reason, lost, size_of(pool)}
 end
 
 for i, job in ipairs(jobs) do seen[i] = look_at(job) end

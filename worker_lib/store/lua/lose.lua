@@ -46,7 +46,7 @@ if not timer or not latched or tonumber(timer) ~= tonumber(latched) then
 end
 if gone ~= '1' then remember_stray(slot, machine) end
 redis.call('ZREM', key('parked', pool), slot)
-free_slot(pool, slot)
+free_slot(pool, slot, 'lost')
 local runs = true
 for job, fence in each_held(holds) do
   local status, its_fence = read(key('job', job), 'status', 'fence')

@@ -22,7 +22,7 @@ if pool then
   for other, its_fence in each_held(back) do
     give_back(other, its_fence, pool, about, unpack(charge == '1' and {'alone', '1'} or {}))
   end
-  let_go(pool, slot)
+  let_go(pool, slot, 'stopped')
 end
 -- Even if the job was cancelled meanwhile, others may have waited for this machine.
 pool = pool or (ours and job_pool)

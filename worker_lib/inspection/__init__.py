@@ -1,0 +1,69 @@
+"""What people look at: the command line and the pages read through this, and only so.
+
+Everything is a tuple with names, and `as_document` makes JSON of it, so that both
+show the same. Nothing here changes a job, and nothing is unpickled.
+
+`overview` is one moment; `history` and `costs` are what the scripts counted;
+`machines`, `exits` and `failures` are lists; `timeline` and `job_cost` tell of one job;
+`audits` of what people did.
+"""
+
+from __future__ import annotations
+
+from worker_lib.inspection.audit import AuditEntry, audit, audits
+from worker_lib.inspection.costs import Costs, Day, costs
+from worker_lib.inspection.counting import Percentiles, Tally
+from worker_lib.inspection.documents import as_document, moment
+from worker_lib.inspection.failures import FailureGroup, failures
+from worker_lib.inspection.history import (
+    WINDOWS,
+    History,
+    Point,
+    TaskSeen,
+    counted,
+    history,
+)
+from worker_lib.inspection.machines import MachineExit, MachineSeen, exits, machines
+from worker_lib.inspection.overview import (
+    Alert,
+    Overview,
+    PoolSeen,
+    QueueState,
+    ServerSeen,
+    overview,
+)
+from worker_lib.inspection.timeline import Phase, job_cost, timeline
+
+__all__ = [
+    "WINDOWS",
+    "Alert",
+    "AuditEntry",
+    "Costs",
+    "Day",
+    "FailureGroup",
+    "History",
+    "MachineExit",
+    "MachineSeen",
+    "Overview",
+    "Percentiles",
+    "Phase",
+    "Point",
+    "PoolSeen",
+    "QueueState",
+    "ServerSeen",
+    "Tally",
+    "TaskSeen",
+    "as_document",
+    "audit",
+    "audits",
+    "costs",
+    "counted",
+    "exits",
+    "failures",
+    "history",
+    "job_cost",
+    "machines",
+    "moment",
+    "overview",
+    "timeline",
+]

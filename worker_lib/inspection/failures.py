@@ -1,0 +1,72 @@
+"""The jobs that failed, those with the same cause together."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker_lib.client.client import default_client
+
+if TYPE_CHECKING:
+    from worker_lib.store.views import FailedJob
+
+__all__ = ["FailureGroup", "failures"]
+
+# What differs between two failures for the same reason: numbers, ids, what is quoted.
+_VARIES = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8,}|\d+(?:\.\d+)?|'[^']*'|\"[^\"]*\"")
+_MOST_IDS = 10
+
+
+class FailureGroup(NamedTuple):
+    """Jobs of one task that failed for the same reason.
+
+    Attributes:
+        kind: As `JobFailed.kind`.
+        error: What went wrong with the last one, in a line.
+        pattern: The same with what varies as `…`; it tells groups apart.
+        total: How many.
+        first_at: When the first of them ended, in seconds since the epoch.
+        last_at: When the last of them did.
+        job_ids: The newest, ten at most.
+    """
+
+    task: str
+    kind: str
+    error: str
+    pattern: str
+    total: int
+    first_at: float | None
+    last_at: float | None
+    job_ids: tuple[str, ...]
+
+
+def failures(*, limit: int = 1000) -> list[FailureGroup]:
+    """Return why jobs failed, the largest group first.
+
+    Args:
+        limit: Looks at so many jobs that failed and are still kept, the newest first;
+            a command to Redis for each 250.
+
+    Raises:
+        StoreUnavailable: Redis cannot be reached.
+    """
+    groups: dict[tuple[str, str, str], list[FailedJob]] = {}
+    for job in default_client().store.views.failures("failed", limit):
+        key = (job.task, job.cause, _VARIES.sub("…", job.error))
+        groups.setdefault(key, []).append(job)
+    found = [_group(*key, jobs) for key, jobs in groups.items()]
+    return sorted(found, key=lambda one: (-one.total, one.task))
+
+
+def _group(task: str, kind: str, pattern: str, jobs: list[FailedJob]) -> FailureGroup:
+    ends = [job.ended_at for job in jobs if job.ended_at is not None]
+    return FailureGroup(
+        task=task,
+        kind=kind,
+        error=jobs[0].error,
+        pattern=pattern,
+        total=len(jobs),
+        first_at=min(ends, default=None),
+        last_at=max(ends, default=None),
+        job_ids=tuple(job.id for job in jobs[:_MOST_IDS]),
+    )
