@@ -13,7 +13,7 @@ import jobs
 import pytest
 from waiting import is_running, until
 
-from worker_lib import StoreUnavailable
+from worker_lib import Queue, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,28 @@ def test_a_batch_has_every_outcome_once(
     assert list(range(CALLS)) == (found if ordered else sorted(found))
     assert batch.wait(timeout=10)
     assert {"succeeded": CALLS} == {k: v for k, v in batch.counts.items() if v}
+
+
+@pytest.mark.parametrize("part", ["requests", "replies"])
+def test_calls_in_bulk_are_stored_once_whatever_is_lost(
+    make_emulator: Callable[..., Emulator],
+    make_client: Callable[..., Client],
+    proxy: ChaosProxy,
+    redis_keys: Callable[[str], list[str]],
+    part: str,
+) -> None:
+    """A command or its reply is lost while the calls of the next one are pickled."""
+    make_client(make_emulator(), redis_url=proxy.url)
+    Queue("aside").pause()
+    if part == "replies":
+        proxy.lose_replies("enqueue", times=5, every=2)
+    else:
+        proxy.lose_requests("enqueue")
+    batch = jobs.add.options(queue="aside").delay_many([(n,) for n in range(2000)])
+
+    assert proxy.lost["enqueue"] == (5 if part == "replies" else 1)
+    assert {"queued": 2000} == {k: v for k, v in batch.counts.items() if v}
+    assert 2000 == len(redis_keys("job:*"))
 
 
 @pytest.mark.parametrize("chunksize", [1, 7])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib import hooks
@@ -19,6 +17,7 @@ from worker_lib.hooks import Event
 from worker_lib.store.keys import member_id, new_batch_id
 from worker_lib.store.limits import BULK_BYTES, BULK_JOBS
 from worker_lib.store.new_job import BatchPart
+from worker_lib.store.resp import Packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,13 +140,14 @@ class Writer:
         self._admitted = 0
         self._events: list[Event] = []
         self._began = 0.0
-        self._sent: list[bytes] = []
-        self._sender: _Sender | None = None
+        self._sent = 0
+        self._sent_events: list[Event] = []
+        self._wait: Callable[[], Stored] | None = None
 
     @property
     def count(self) -> int:
         """How many jobs were added, which is the index of the next one."""
-        return self.stored + len(self._sent) + len(self._calls)
+        return self.stored + self._sent + len(self._calls)
 
     @property
     def is_full(self) -> bool:
@@ -196,13 +196,12 @@ class Writer:
         Raises:
             StoreUnavailable: what was begun before is not known to be stored.
         """
+        calls = Packed(self._calls)  # while Redis is busy with the ones before
         self.wait()
         self._admit()
         part = BatchPart(self.id, self.stored)
-        store = partial(
-            self._parts.store.batches.enqueue, self._shared, self._calls, part
-        )
-        self._sent, self._sender = self._calls, _Sender(store, self._events)
+        self._wait = self._parts.store.batches.begin(self._shared, calls, part)
+        self._sent, self._sent_events = len(self._calls), self._events
         self._clear()
 
     def wait(self) -> None:
@@ -211,16 +210,16 @@ class Writer:
         Raises:
             StoreUnavailable: it is not known to be stored.
         """
-        sender, self._sender = self._sender, None
-        if sender is None:
+        wait, self._wait = self._wait, None
+        if wait is None:
             return
         try:
-            self._note(sender.result(), len(self._sent), sender.events)
+            self._note(wait(), self._sent, self._sent_events)
         except BaseException as error:
-            self._after(sender.events, error)
+            self._after(self._sent_events, error)
             raise
         finally:
-            self._sent = []
+            self._sent, self._sent_events = 0, []
 
     def _admit(self) -> None:
         self._parts.nesting.admit(self._task, len(self._calls) - self._admitted)
@@ -260,33 +259,6 @@ class Writer:
             if error is not None:
                 event.fail(error)
             hooks.after_enqueue.fire(event)
-
-
-class _Sender:
-    """Runs one command in a thread, while the caller seals the next calls."""
-
-    def __init__(self, store: Callable[[], Stored], events: Sequence[Event]) -> None:
-        self.events = events
-        self._store = store
-        self._told: Stored | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="worker_lib-store")
-        self._thread.start()
-
-    def result(self) -> Stored:
-        """Wait, and return what Redis said, or raise what was raised."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        if self._told is None:
-            raise RuntimeError("the thread ended without an answer")
-        return self._told
-
-    def _run(self) -> None:
-        try:
-            self._told = self._store()
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            self._error = error
 
 
 def length_of(things: Any) -> int | None:

@@ -9,12 +9,13 @@ from worker_lib.store.replies import batch_of_reply, ended_of
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from worker_lib.store.connection import Connection
     from worker_lib.store.enqueuer import Enqueuer
     from worker_lib.store.new_job import BatchPart, NewJob
     from worker_lib.store.replies import BatchNews, Ended, Stored
+    from worker_lib.store.resp import Packed
 
 __all__ = ["BatchStore"]
 
@@ -55,6 +56,15 @@ class BatchStore:
             StoreError: as with `Store.enqueue`.
         """
         return self._enqueuer.store(shared, calls, part)
+
+    def begin(
+        self, shared: NewJob, calls: Packed, part: BatchPart
+    ) -> Callable[[], Stored]:
+        """Send what `enqueue` sends; return a function that waits for the reply.
+
+        That raises what `enqueue` raises.
+        """
+        return self._enqueuer.begin(shared, calls, part)
 
     def close(self, batch_id: str, total: int) -> bool:
         """Note that a batch has all its jobs; False if there is none."""

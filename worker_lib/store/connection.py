@@ -10,6 +10,7 @@ import contextlib
 import os
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import StoreError, StoreUnavailable
@@ -17,7 +18,7 @@ from worker_lib.store import address
 from worker_lib.store.wire import Broken, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from worker_lib.store.resp import Packed
     from worker_lib.store.scripts import Script, Word
@@ -73,17 +74,57 @@ class Connection:
             script: Takes these arguments, by its own names, then the rest.
             patience: Seconds to wait for the reply; 0 as long as usual.
         """
+        return self._run(script, script.words(rest, named), patience or ANSWER_TIMEOUT)
+
+    def begin(
+        self, script: Script, *rest: Word | Packed, **named: Word
+    ) -> Callable[[], Any]:
+        """Send a script; return a function that waits for its reply, as `run` does.
+
+        Meanwhile nobody else uses the connection that it was sent over.
+        """
         words = script.words(rest, named)
-        patience = patience or ANSWER_TIMEOUT
+        try:
+            wire = self._taken()
+            wire.begin_with(script, words, ANSWER_TIMEOUT)
+        except StoreUnavailable:
+            return partial(self._run, script, words, ANSWER_TIMEOUT)
+        return partial(self._end, os.getpid(), wire, script, words)
+
+    def _run(
+        self, script: Script, words: Sequence[Word | Packed], patience: float
+    ) -> Any:
         began = time.monotonic()
         try:
             return self._through(self._taken(), Wire.evaluate, script, words, patience)
         except Broken as error:
-            # A connection that idled may have been closed by the server meanwhile.
-            if time.monotonic() - began > _RESEND_WITHIN:
-                raise self._told(error) from error
+            self._check_time(began, error)
+        return self._run_again(script, words, patience)
+
+    def _end(
+        self, pid: int, wire: Wire, script: Script, words: Sequence[Word | Packed]
+    ) -> Any:
+        began = time.monotonic()
+        if pid == os.getpid():  # else the reply is our parent's
+            try:
+                return self._through(wire, Wire.end, ANSWER_TIMEOUT)
+            except Broken as error:
+                self._check_time(began, error)
+        return self._run_again(script, words, ANSWER_TIMEOUT)
+
+    def _check_time(self, began: float, error: Broken) -> None:
+        """Raise the error if it took long to come.
+
+        A connection that idled may just have been closed by the server meanwhile.
+        """
+        if time.monotonic() - began > _RESEND_WITHIN:
+            raise self._told(error) from error
+
+    def _run_again(
+        self, script: Script, words: Sequence[Word | Packed], patience: float
+    ) -> Any:
         with self._in_our_words():
-            fresh = self._made()
+            fresh = self._connected()
             return self._through(fresh, Wire.evaluate_whole, script, words, patience)
 
     def block(self, *command: Any) -> Any:
@@ -139,7 +180,6 @@ class Connection:
     def _through(self, wire: Wire, ask: Callable[..., Any], *question: Any) -> Any:
         """Return what comes of a question over a connection, and keep that."""
         try:
-            wire.connect(CONNECT_TIMEOUT)
             reply = ask(wire, *question)
         except StoreError:
             if wire.fileno() >= 0:  # after a refusal it is as good as before
@@ -160,10 +200,15 @@ class Connection:
             try:
                 wire = self._free.pop()
             except IndexError:
-                return self._made()
+                return self._connected()
             if wire.is_sound():
                 return wire
             wire.close()
+
+    def _connected(self) -> Wire:
+        wire = self._made()
+        wire.connect(CONNECT_TIMEOUT)
+        return wire
 
     def _made(self) -> Wire:
         who = f"Redis at {self._place}"

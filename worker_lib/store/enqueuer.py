@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from worker_lib.errors import JobError, StoreError
@@ -13,7 +14,7 @@ from worker_lib.store.replies import Stored
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from worker_lib.store.connection import Connection
     from worker_lib.store.new_job import NewJob
@@ -65,8 +66,23 @@ class Enqueuer:
             StoreError: the user lacks a right that jobs need; nothing was stored.
             JobError: it runs a job again whose code or pool Redis has forgotten.
         """
+        send = partial(self._send, job, calls, part, job_id=job_id, count=len(calls))
+        return self._stored(job, send, send(set()))
+
+    def begin(
+        self, job: NewJob, calls: Packed, part: BatchPart
+    ) -> Callable[[], Stored]:
+        """Send calls; return a function that waits for the reply, as `store` does."""
+        send = partial(self._send, job, (calls,), part, count=calls.count)
+        wait = send(set(), run=self._connection.begin)
+        return lambda: self._stored(job, send, wait())
+
+    def _stored(
+        self, job: NewJob, send: Callable[[set[bytes]], Any], reply: list[bytes]
+    ) -> Stored:
+        """Return what a reply says; send again first what Redis lacks."""
         lacks: set[bytes] = set()
-        verdict, *reply = self._send(job, calls, part, job_id, lacks)
+        verdict, *reply = reply
         while verdict != b"stored":
             if verdict == b"rights":
                 raise StoreError(refused_rights(reply, self._prefix))
@@ -77,7 +93,7 @@ class Enqueuer:
                     job_id=job.retry_of,
                 )
             lacks.add(verdict)
-            verdict, *reply = self._send(job, calls, part, job_id, lacks)
+            verdict, *reply = send(lacks)
         self._codes_known.add(job.code_hash)
         self._pools_known.add(job.pool)
         stored_id, status, trouble, next_in, policy, *slots = [
@@ -92,28 +108,31 @@ class Enqueuer:
     def _send(
         self,
         job: NewJob,
-        calls: Sequence[Word],
+        calls: Sequence[Word | Packed],
         part: BatchPart,
-        job_id: str,
         lacks: set[bytes],
-    ) -> list[bytes]:
+        *,
+        job_id: str = "",
+        count: int = 1,
+        run: Callable[..., Any] | None = None,
+    ) -> Any:
         """Send calls, without what Redis has as far as this process knows.
 
         Args:
             lacks: What Redis has said that it lacks.
+            count: How many calls there are.
+            run: Other than the `run` of the connection.
         """
-        wanted = min(len(calls), MAX_CANDIDATES)
-        reply: list[bytes] = self._connection.run(
+        return (run or self._connection.run)(
             script("enqueue"),
             self._shared(job, lacks),
             *calls,
             job=job_id,
-            slots=",".join([new_slot_id() for _ in range(wanted)]),
+            slots=_new_slots(min(count, MAX_CANDIDATES)),
             batch=part.id,
             start=part.start,
             total="" if part.total is None else part.total,
         )
-        return reply
 
     def _shared(self, job: NewJob, lacks: set[bytes]) -> Packed:
         """Return what all calls like this one have."""
@@ -126,6 +145,10 @@ class Enqueuer:
             with_pool=not pool_known,
             check_rights=not self._checked,
         )
+
+
+def _new_slots(count: int) -> str:
+    return ",".join([new_slot_id() for _ in range(count)])
 
 
 class _Known:

@@ -172,7 +172,7 @@ class Wire:
             StoreUnavailable: it could not be sent.
         """
         self.connect()
-        self._begin(script, script.words(rest, named), _ANSWER_TIMEOUT)
+        self.begin_with(script, script.words(rest, named), _ANSWER_TIMEOUT)
 
     def end(self, patience: float = _ANSWER_TIMEOUT) -> Reply:
         """Return the reply to what `begin` sent; waits for it if need be.
@@ -198,7 +198,7 @@ class Wire:
             words: Its arguments, in order.
             patience: Seconds.
         """
-        self._begin(script, words, patience)
+        self.begin_with(script, words, patience)
         return self.end(patience)
 
     def evaluate_whole(
@@ -208,9 +208,10 @@ class Wire:
         self._known.discard(script.name)
         return self.evaluate(script, words, patience)
 
-    def _begin(
+    def begin_with(
         self, script: Script, words: Sequence[Word | Packed], patience: float
     ) -> None:
+        """Do as `begin` does, with arguments as `evaluate` takes them."""
         self._begun = (script, words)
         self.used = True
         if script.name in self._known:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from waiting import until
@@ -20,6 +20,8 @@ from worker_lib.store.scripts import Script, script
 from worker_lib.store.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from store_rig import StoreRig
 
 
@@ -155,6 +157,57 @@ def test_a_forked_child_makes_connections_of_its_own(rig: StoreRig) -> None:
 
     assert 0 == os.waitstatus_to_exitcode(status)
     assert [job] == rig.store.recent(1)
+
+
+def begin(connection: Connection, job: str) -> Callable[[], Any]:
+    """Ask for the end of a job, which nobody else may do twice."""
+    return connection.begin(script("cancel"), job=job, canceller="us")
+
+
+def test_what_was_begun_is_answered_whatever_else_is_asked(rig: StoreRig) -> None:
+    """Nobody else reads from its connection; the order of the answers is free."""
+    (first, _), (second, _) = rig.enqueue(), rig.enqueue()
+    connection = Connection(rig.settings.redis_url, rig.prefix)
+    begun = [begin(connection, job) for job in (first, "none", second)]
+
+    assert -1 == connection.run(script("cancel"), job="none", canceller="us")
+    assert [1, -1, 1] == [wait() for wait in reversed(begun)][::-1]
+
+
+def test_what_was_begun_survives_a_redis_that_forgot_its_script(
+    rig: StoreRig,
+) -> None:
+    """It is sent whole when its answer is taken."""
+    job, _ = rig.enqueue()
+    connection = Connection(rig.settings.redis_url, rig.prefix)
+    assert -1 == begin(connection, "none")()
+    rig.redis.script_flush()
+
+    assert 1 == begin(connection, job)()
+
+
+def test_what_could_not_be_begun_is_told_when_its_answer_is_wanted(
+    tmp_path: object,
+) -> None:
+    """As one failure, which names the server."""
+    wait = begin(Connection(f"unix://{tmp_path}/none", "{x}"), "job")
+
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        wait()
+
+
+def test_a_forked_child_leaves_its_parent_s_answer_alone(rig: StoreRig) -> None:
+    """It asks once more, over a connection of its own."""
+    job, _ = rig.enqueue()
+    connection = Connection(rig.settings.redis_url, rig.prefix)
+    wait = begin(connection, job)
+    pid = os.fork()
+    if pid == 0:
+        connection.run(script("cancel"), job="none", canceller="us")
+        os._exit(wait() != 1)
+
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert 1 == wait()
 
 
 def test_a_full_server_is_told_with_what_helps(rig: StoreRig) -> None:
