@@ -84,6 +84,10 @@ class Settings:
         runtime: `WORKER_LIB_RUNTIME`. What the local stack's machines are: `process`
             of this computer, `docker`: containers of `image`, with no capability and
             a read-only root, or `docker-unconfined`: with what the engine allows.
+        dashboard_password: `WORKER_LIB_DASHBOARD_PASSWORD`. Opens the dashboard to who
+            may do everything: 8 characters or more, or a hash of werkzeug's.
+        dashboard_read_password: `WORKER_LIB_DASHBOARD_READ_PASSWORD`. The same for who
+            may only look.
         local_path: `WORKER_LIB_LOCAL_PATH`. The folders in which machines of the local
             stack find the modules of this process; set by the stack, empty on Fly.
         local_env: `WORKER_LIB_LOCAL_ENV`. The digest of the environment that machines
@@ -121,6 +125,10 @@ class Settings:
     nested_rate: int = _env("WORKER_LIB_NESTED_RATE", default=100)
     hooks: str = _env("WORKER_LIB_HOOKS")
     runtime: str = _env("WORKER_LIB_RUNTIME", default="process")
+    dashboard_password: str = _env("WORKER_LIB_DASHBOARD_PASSWORD", secret=True)
+    dashboard_read_password: str = _env(
+        "WORKER_LIB_DASHBOARD_READ_PASSWORD", secret=True
+    )
     local_path: str = _env("WORKER_LIB_LOCAL_PATH")
     local_env: str = _env("WORKER_LIB_LOCAL_ENV")
     local_stay: float = _env("WORKER_LIB_LOCAL_STAY", default=600.0)

@@ -42,6 +42,13 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("WORKER_LIB_NESTED_RATE", "nested_rate", "1000", 1000),
     ("WORKER_LIB_HOOKS", "hooks", "shop.hooks", "shop.hooks"),
     ("WORKER_LIB_RUNTIME", "runtime", "docker", "docker"),
+    (
+        "WORKER_LIB_DASHBOARD_PASSWORD",
+        "dashboard_password",
+        "open sesame",
+        "open sesame",
+    ),
+    ("WORKER_LIB_DASHBOARD_READ_PASSWORD", "dashboard_read_password", "look", "look"),
     ("WORKER_LIB_LOCAL_PATH", "local_path", "/srv", "/srv"),
     ("WORKER_LIB_LOCAL_ENV", "local_env", "0123ab", "0123ab"),
     ("WORKER_LIB_LOCAL_STAY", "local_stay", "1h", 3600.0),

@@ -32,7 +32,6 @@ __all__ = [
     "Codec",
     "call_place",
     "content_hash",
-    "key_id_of",
 ]
 
 CALL = b"call"
@@ -97,11 +96,11 @@ class Codec:
     ) -> None:
         self._namespace = namespace.encode()
         self.max_bytes = max_bytes
-        self._signing = key_id_of(secret.encode())
+        self._signing = _key_id(secret.encode())
         self._keys = {self._signing: _keys_by_kind(secret.encode())}
         if old_secret:
             old = old_secret.encode()
-            self._keys.setdefault(key_id_of(old), _keys_by_kind(old))
+            self._keys.setdefault(_key_id(old), _keys_by_kind(old))
 
     def __repr__(self) -> str:
         """Show nothing of the keys."""
@@ -189,8 +188,7 @@ class Codec:
         return b"\0".join((kind, self._namespace, job_id.encode(), fence.encode()))
 
 
-def key_id_of(secret: bytes) -> bytes:
-    """Return what marks the key of a secret in envelopes; it reveals nothing of it."""
+def _key_id(secret: bytes) -> bytes:
     return Mac(secret).digest(b"worker_lib key id")[:_KEY_ID_BYTES]
 
 

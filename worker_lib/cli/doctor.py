@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-    from worker_lib.cli.parsers import Subparsers
     from worker_lib.doctor import Finding, Verdict
 
 __all__ = ["add_parser"]
@@ -28,7 +27,9 @@ _MARKS: dict[Verdict, tuple[str, str]] = {
 }
 
 
-def add_parser(subparsers: Subparsers) -> None:
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
     """Add the command with its options."""
     parser = subparsers.add_parser(
         "doctor",

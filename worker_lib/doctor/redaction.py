@@ -19,7 +19,10 @@ __all__ = ["redacted", "secrets_of"]
 
 _SHORTEST = 6
 _TOKENS = ("FLY_API_TOKEN", "FLY_ACCESS_TOKEN")
-_KEYS = ("WORKER_LIB_SECRET", "WORKER_LIB_SECRET_OLD")
+_KEYS = (
+    *("WORKER_LIB_SECRET", "WORKER_LIB_SECRET_OLD"),
+    *("WORKER_LIB_DASHBOARD_PASSWORD", "WORKER_LIB_DASHBOARD_READ_PASSWORD"),
+)
 
 
 def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections import deque
 from functools import partial
@@ -36,6 +37,10 @@ LONGEST_BLOCK = 300.0
 _RESEND_WITHIN = 1.0
 
 
+class _Tally(threading.local):
+    sent = 0
+
+
 class Connection:
     """Runs scripts and blocking commands; safe for threads and after a fork.
 
@@ -59,7 +64,13 @@ class Connection:
         self._known: set[str] = set()
         self._pid = os.getpid()
         self._free: deque[Wire] = deque()
+        self._tally = _Tally()
         self.reached = False
+
+    @property
+    def sent_by_thread(self) -> int:
+        """How many commands this thread has sent so far."""
+        return self._tally.sent
 
     def __repr__(self) -> str:
         """Name the server, never the password."""
@@ -179,6 +190,7 @@ class Connection:
 
     def _through(self, wire: Wire, ask: Callable[..., Any], *question: Any) -> Any:
         """Return what comes of a question over a connection, and keep that."""
+        self._tally.sent += 1
         try:
             reply = ask(wire, *question)
         except StoreError:

@@ -78,6 +78,11 @@ class Store:
         self.batches = BatchStore(connection, namespace, self._enqueuer)
         self.views = Views(connection)
 
+    @property
+    def sent_by_thread(self) -> int:
+        """How many commands this thread has sent to Redis so far."""
+        return self._connection.sent_by_thread
+
     def enqueue(self, job: NewJob, job_id: str = "", call: bytes = b"") -> Stored:
         """Store a call and decide whether a machine is owed; idempotent.
 

@@ -1,0 +1,1 @@
+"""What people may do, each noun a module with its `Action`s."""

@@ -1,0 +1,150 @@
+// Charts: drawn by uPlot from the numbers in `data-chart`, in the page's own colours.
+// uPlot is loaded by pages that have one.
+
+const drawn = new Map();
+let loading = null;
+
+function library() {
+  loading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL("./vendor/uplot.min.js", import.meta.url);
+    script.onload = () => resolve(window.uPlot);
+    script.onerror = reject;
+    document.head.append(script);
+  });
+  return loading;
+}
+
+const units = {
+  count: (value) => (value >= 10000 ? `${+(value / 1000).toPrecision(3)}k` : `${+value.toPrecision(4)}`),
+  s: (value) => {
+    if (value === 0) return "0";
+    if (value < 1) return `${+(value * 1000).toPrecision(3)} ms`;
+    return value < 60 ? `${+value.toPrecision(3)} s` : `${+(value / 60).toPrecision(3)} m`;
+  },
+  usd: (value) => `$${+value.toPrecision(3)}`,
+};
+
+const colour = (element, name = "color") => getComputedStyle(element)[name];
+
+// Series of bars stand on one another: each is drawn from zero, the whole first.
+function columns({ at, series, shape }) {
+  if (shape !== "bars") return [at, ...series.map((one) => one.values)];
+  const sums = at.map(() => 0);
+  const stacked = series.map((one) => one.values.map((value, index) => (sums[index] += value ?? 0)));
+  return [at, ...stacked.reverse()];
+}
+
+function options(uPlot, figure, data, width) {
+  const { series, shape, step, unit } = data;
+  const swatches = [...figure.querySelectorAll(".legend .swatch")];
+  const bars = shape === "bars";
+  const order = bars ? [...series.keys()].reverse() : [...series.keys()];
+  const muted = colour(figure.querySelector(".legend"));
+  const probe = getComputedStyle(figure.closest(".card") ?? figure).borderTopColor;
+  const axis = { stroke: muted, font: "11px system-ui", ticks: { show: false } };
+  return {
+    width,
+    height: 152,
+    padding: [8, 4, 0, 0],
+    legend: { show: false },
+    cursor: { drag: { x: false, y: false }, points: { show: !bars }, y: false },
+    scales: {
+      x: { time: true },
+      y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
+    },
+    axes: [
+      { ...axis, grid: { show: false }, size: 24, space: 70 },
+      {
+        ...axis,
+        grid: { stroke: probe, width: 1 },
+        size: unit === "count" ? 38 : 52,
+        space: 32,
+        incrs: unit === "count" ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5] : undefined,
+        values: (_, ticks) => ticks.map((tick) => units[unit](tick)),
+      },
+    ],
+    series: [
+      {},
+      ...order.map((index) => ({
+        label: series[index].name,
+        stroke: bars ? undefined : colour(swatches[index]),
+        fill: bars ? colour(swatches[index]) : undefined,
+        width: bars ? 0 : 1.5,
+        spanGaps: false,
+        paths: bars ? uPlot.paths.bars({ size: [0.75, 24], radius: 0.15 }) : undefined,
+        points: { show: !bars, size: 4, fill: colour(swatches[index]) },
+      })),
+    ],
+    plugins: [tip(data, step)],
+  };
+}
+
+// What the numbers are at the cursor.
+function tip({ at, series, unit }, step) {
+  let box = null;
+  const shape = step >= 3600 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit" };
+  return {
+    hooks: {
+      init: (plot) => {
+        box = document.createElement("div");
+        box.className = "chart-tip";
+        box.hidden = true;
+        plot.over.append(box);
+      },
+      setCursor: (plot) => {
+        const index = plot.cursor.idx;
+        box.hidden = index == null || plot.cursor.left < 0;
+        if (box.hidden) return;
+        const time = document.createElement("b");
+        time.textContent = new Date(at[index] * 1000).toLocaleString([], shape);
+        const lines = series.map((one) => {
+          const value = one.values[index];
+          const line = document.createElement("div");
+          line.textContent = `${one.name} ${value == null ? "–" : units[unit](value)}`;
+          return line;
+        });
+        box.replaceChildren(time, ...lines);
+        const left = plot.cursor.left;
+        const room = plot.over.clientWidth;
+        const x = left > room / 2 ? left - box.offsetWidth - 10 : left + 10;
+        box.style.transform = `translate(${Math.round(x)}px, 4px)`;
+      },
+    },
+  };
+}
+
+function drawOne(uPlot, figure) {
+  const text = figure.dataset.chart;
+  const before = drawn.get(figure.id);
+  const place = figure.querySelector(".chart-drawn");
+  if (before?.place === place) {
+    figure.classList.add("is-drawn"); // an update took it away
+    if (before.text === text) return;
+  }
+  const data = JSON.parse(text);
+  if (before) {
+    before.plot.destroy();
+    before.watch.disconnect();
+  }
+  place.replaceChildren();
+  figure.classList.add("is-drawn");
+  const plot = new uPlot(options(uPlot, figure, data, place.clientWidth), columns(data), place);
+  const watch = new ResizeObserver(() => {
+    if (place.clientWidth) plot.setSize({ width: place.clientWidth, height: 152 });
+  });
+  watch.observe(place);
+  drawn.set(figure.id, { plot, place, text, watch });
+}
+
+export async function draw() {
+  const figures = document.querySelectorAll("[data-chart]");
+  if (!figures.length) return;
+  const uPlot = await library();
+  for (const figure of figures) drawOne(uPlot, figure);
+}
+
+export function redraw() {
+  for (const one of drawn.values()) one.text = "";
+  draw();
+}
