@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import Any
 
 from worker_lib import fly_task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NOTE = "machines are processes of the emulator, asked for by the launcher; linger=60s"
 BULK = "delay_many"
