@@ -144,9 +144,8 @@ def __getattr__(name: str) -> object:
     """Load a public name from its module on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - only when a name is first used
-
-    module = importlib.import_module(f"worker_lib.{_MODULE_OF.get(name, 'errors')}")
+    path = f"worker_lib.{_MODULE_OF.get(name, 'errors')}"
+    module = __import__(path, fromlist=["__name__"])
     value: object = getattr(module, name)
     globals()[name] = value
     return value

@@ -6,16 +6,14 @@ is importing a task, and how many generations of jobs led to the one it runs.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
-from contextlib import contextmanager
 
 from worker_lib.errors import CallRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
 __all__ = [
@@ -88,9 +86,11 @@ class CurrentJob:
         Raises:
             ValueError: a number is not finite.
         """
+        import math  # noqa: PLC0415 - only tasks that report need it
+
         if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
             raise ValueError(f"progress({done!r}, {total!r}): numbers must be finite")
-        import json  # noqa: PLC0415 - only tasks that report need it
+        import json  # noqa: PLC0415 - as above
 
         text = str(message)[:_MAX_MESSAGE]
         self._report(json.dumps({"done": done, "total": total, "message": text}))
@@ -158,19 +158,28 @@ def generation() -> int:
     return int(told) if told.isdecimal() else 0
 
 
-@contextmanager
-def loading(name: str) -> Iterator[None]:
+class loading:  # noqa: N801 - used as a function, in a `with` statement
     """Refuse calls while a machine imports modules.
 
     Args:
         name: Of the module, or of a task in it.
     """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        """Refuse calls from now on."""
+        _set_loading(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        """Refuse them no more."""
+        _set_loading("")
+
+
+def _set_loading(name: str) -> None:
     global _loading  # noqa: PLW0603 - as above
     _loading = name
-    try:
-        yield
-    finally:
-        _loading = ""
 
 
 def allow_call(name: str) -> None:

@@ -20,7 +20,11 @@ from worker_lib.fly.naming import (
     machine_name,
     owner,
 )
-from worker_lib.fly.protocol import MAX_SUSPENDED_MB, PARKING_VARIABLE
+from worker_lib.fly.protocol import (
+    MAX_SUSPENDED_MB,
+    PARKING_VARIABLE,
+    WORKER_COMMAND,
+)
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -154,7 +158,7 @@ def machine_config(
             **_parking(spec),
         },
         "guest": spec["guest"],
-        "init": {"exec": ["python", "-m", "worker_lib.runtime"]},
+        "init": {"exec": list(WORKER_COMMAND)},
         "restart": {"policy": "no"},
         "auto_destroy": not spec.get("park"),
         "stop_config": {"signal": "SIGTERM", "timeout": _STOP_TIMEOUT},

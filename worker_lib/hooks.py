@@ -38,13 +38,13 @@ look at Redis each.
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager, suppress
 
 from worker_lib.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import suppress
     from typing import Any, Literal, TypeVar
 
     from worker_lib.job import Attempt, JobInfo
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     Function = Callable[["Event"], object]
     F = TypeVar("F", bound=Function)
     Side = Literal["caller", "machine"]
+else:
+    from worker_lib.records import suppress
 
 __all__ = [
     "Event",
@@ -251,14 +253,16 @@ def unregister(function: Function) -> None:
         hook.unregister(function)
 
 
-@contextmanager
-def scoped() -> Iterator[None]:
+class scoped:  # noqa: N801 - used as a function, in a `with` statement
     """Forget at the end what was registered meanwhile; for tests."""
-    before = [list(hook._functions) for hook in _PUBLIC]  # noqa: SLF001 - our own
-    try:
-        yield
-    finally:
-        for hook, functions in zip(_PUBLIC, before, strict=True):
+
+    def __enter__(self) -> None:
+        """Note what is registered."""
+        self._before = [list(hook._functions) for hook in _PUBLIC]  # noqa: SLF001 - our own
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it at that."""
+        for hook, functions in zip(_PUBLIC, self._before, strict=True):
             hook._functions[:] = functions  # noqa: SLF001 - as above
 
 

@@ -1,7 +1,8 @@
-"""What `typing` is needed for at run time, without its import.
+"""What parts of the standard library are needed for at run time, without their import.
 
-That import would be a good part of a machine's cold start. Type checkers are shown
-the real thing; what runs in a machine uses this:
+`typing`, `collections`, `functools`, `contextlib` and what these import would be a good
+part of a machine's cold start, and of its memory. Type checkers are shown the real
+thing; what runs in a machine uses this:
 
     if TYPE_CHECKING:
         from typing import NamedTuple
@@ -11,14 +12,33 @@ the real thing; what runs in a machine uses this:
 
 from __future__ import annotations
 
-from operator import itemgetter
+from _operator import itemgetter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
+    from functools import partial
+    from struct import Struct
     from typing import Any, Self
+else:
+    from _collections import deque
+    from _functools import partial
+    from _struct import Struct
 
-__all__ = ["Generic", "NamedTuple", "overload"]
+__all__ = [
+    "Generic",
+    "NamedTuple",
+    "Struct",
+    "cached_property",
+    "deque",
+    "overload",
+    "partial",
+    "suppress",
+    "update_wrapper",
+]
+
+_WRAPPED = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
 
 
 class NamedTuple(tuple):  # type: ignore[type-arg]  # each subclass has its own
@@ -103,3 +123,52 @@ class Generic:
 def overload(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a signature that only checkers read."""
     return function
+
+
+class suppress:  # noqa: N801 - as in `contextlib`
+    """Ends its block quietly at an exception of these kinds."""
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self, *kinds: type[BaseException]) -> None:
+        self._kinds = kinds
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: object
+    ) -> bool:
+        """Say whether to go on behind the block."""
+        return kind is not None and issubclass(kind, self._kinds)
+
+
+class cached_property:  # noqa: N801 - as in `functools`
+    """An attribute that is computed when it is first read."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Compute it; from then on the instance has it."""
+        if instance is None:
+            return self
+        value = self._function(instance)
+        instance.__dict__[self._function.__name__] = value
+        return value
+
+
+def update_wrapper(wrapper: Any, wrapped: Any) -> None:
+    """Make an object look like the function that it stands for."""
+    for name in (
+        "__module__",
+        "__name__",
+        "__qualname__",
+        "__doc__",
+        "__annotations__",
+    ):
+        if hasattr(wrapped, name):
+            setattr(wrapper, name, getattr(wrapped, name))
+    vars(wrapper).update(getattr(wrapped, "__dict__", {}))
+    wrapper.__wrapped__ = wrapped

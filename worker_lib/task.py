@@ -7,15 +7,13 @@ task makes a call itself.
 
 from __future__ import annotations
 
-import functools
-
 from worker_lib import context
 from worker_lib.calls.pickling import reference, resolve
 from worker_lib.errors import ConfigError
 
 TYPE_CHECKING = False
 if not TYPE_CHECKING:
-    from worker_lib.records import Generic, overload
+    from worker_lib.records import Generic, cached_property, overload, update_wrapper
 
     P = Q = R = R_co = S = T = None
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
         Mapping,
         Sized,
     )
+    from functools import cached_property, update_wrapper  # noqa: TC004
     from typing import (  # noqa: TC004
         Any,
         Concatenate,
@@ -83,7 +82,7 @@ class Task(Generic[P, R_co]):
         # As a class does it, whatever kind of function this is.
         bind: Any = getattr(fn, "__get__", None)
         self.fn: Callable[P, R_co] = bind(*first) if first else fn
-        functools.update_wrapper(self, self.fn)
+        update_wrapper(self, self.fn)
         self._options = options
         self.name = f"{fn.__module__}:{fn.__qualname__}"
 
@@ -104,7 +103,7 @@ class Task(Generic[P, R_co]):
             return self
         return Task(function, self._options, instance)
 
-    @functools.cached_property
+    @cached_property
     def spec(self) -> TaskOptions:
         """How calls are run, every value checked."""
         return _checked(self._options)
@@ -415,7 +414,7 @@ class Task(Generic[P, R_co]):
 
         return default_client()
 
-    @functools.cached_property
+    @cached_property
     def _arguments(self) -> Arguments:
         # Costly, and machines make few calls.
         from worker_lib.calls.arguments import Arguments  # noqa: PLC0415

@@ -44,6 +44,20 @@ print(*({set(HEAVY)!r} & (set(sys.modules) - before)))
     assert "" == run_python(code)
 
 
+def test_a_supervisor_needs_no_more_than_what_every_interpreter_loads() -> None:
+    """What it imports besides is its own, or written in C: that is memory, too."""
+    code = """
+before = set(sys.modules)
+import worker_lib.runtime.__main__, worker_lib.runtime.supervisor
+import worker_lib.runtime.reports, worker_lib.runtime.stop, worker_lib.store.machine
+names = {name for name in set(sys.modules) - before if "worker_lib" not in name}
+print(*(one for one in names if hasattr(sys.modules[one], "__cached__")
+        and sys.modules[one].__spec__.cached and one != "__future__"))
+"""
+
+    assert "" == run_python(code)
+
+
 def test_a_child_that_runs_named_tasks_leaves_clients_alone() -> None:
     """A call by name needs neither an HTTP library nor one for Redis, nor OpenSSL."""
     code = """
@@ -53,7 +67,7 @@ body = pickling.dump_value(1)
 codec.Codec("secret", "main", max_bytes=100).seal(body, kind=codec.CALL, job_id="j")
 print(*({"redis", "requests", "urllib3", "cloudpickle", "flask", "asyncio", "ssl",
          "_hashlib", "hmac", "re", "enum", "signal", "socket", "pickle", "typing",
-         } & set(sys.modules)))
+         "contextlib", "warnings", "runpy"} & set(sys.modules)))
 """
 
     assert "" == run_python(code)

@@ -7,7 +7,6 @@ is stored once per content. What is loaded here must have been verified first.
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 from worker_lib.errors import (
@@ -128,7 +127,7 @@ def resolve(name: str) -> Callable[..., Any]:
     """
     module, _, path = name.partition(":")
     try:
-        found: Any = importlib.import_module(module)
+        found: Any = __import__(module, fromlist=["__name__"])
         for part in path.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:

@@ -12,6 +12,8 @@ from worker_lib.runtime.process import ChildProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from worker_lib.calls.codec import Codec
     from worker_lib.runtime.configuration import Configuration
     from worker_lib.runtime.frames import Channels
@@ -123,9 +125,16 @@ def _failed(exit_code: int, error: Exception) -> int:
     return exit_code
 
 
-if __name__ == "__main__":
-    # A normal exit would only tidy up what the machine's end does away with.
+def start() -> NoReturn:
+    """Run jobs until there is none, and end this process."""
+    if not sys.path[0]:  # the present folder, as of `python -c`; a task may leave it
+        sys.path[0] = os.getcwd()
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
+    # A normal exit would only tidy up what the machine's end does away with.
     os._exit(status)
+
+
+if __name__ == "__main__":
+    start()

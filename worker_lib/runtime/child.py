@@ -5,8 +5,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import time
-from collections.abc import Coroutine
-from functools import partial
 
 from worker_lib import context, hooks
 from worker_lib.calls import codec, pickling
@@ -22,7 +20,8 @@ from worker_lib.runtime.process import AWAKE, CHANNEL_LOST, KNOWN
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from functools import partial
     from typing import Any
 
     from worker_lib.calls.codec import Codec
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
     from worker_lib.runtime.frames import Channels
 else:
     import _signal as signal  # see `process`
+    from _collections_abc import Coroutine
+
+    from worker_lib.records import partial
 
 __all__ = ["OUT_OF_TIME", "Child"]
 

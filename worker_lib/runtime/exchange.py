@@ -7,13 +7,13 @@ command whose reply did not come is sent again as it was: it may have been carri
 from __future__ import annotations
 
 import time
-from collections import deque
 
 from worker_lib.errors import StoreUnavailable
 from worker_lib.runtime.budget import MOST_REPORTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
     from typing import NamedTuple
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Report,
     )
 else:
-    from worker_lib.records import NamedTuple
+    from worker_lib.records import NamedTuple, deque
 
 __all__ = ["Exchange"]
 

@@ -9,18 +9,18 @@ report it, and an exception may interrupt any of them in the middle of a write.
 from __future__ import annotations
 
 import sys
-from struct import Struct
 
 from worker_lib.runtime.output import pass_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from struct import Struct
     from typing import NamedTuple
 else:
     import _socket as socket  # see `process`
 
-    from worker_lib.records import NamedTuple
+    from worker_lib.records import NamedTuple, Struct
 
 __all__ = ["Channels", "Frames", "Progress", "pack"]
 

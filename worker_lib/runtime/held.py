@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterable
 
     from worker_lib.store.machine import ClaimedJob
+else:
+    from worker_lib.records import deque
 
 __all__ = ["Held"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 
 from worker_lib.runtime.ended import died, told
 from worker_lib.runtime.frames import pack
@@ -13,10 +12,14 @@ from worker_lib.runtime.usage import Baseline, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
+
     from worker_lib.runtime.ended import Ended
     from worker_lib.runtime.poller import Poller
     from worker_lib.runtime.process import ChildProcess, Death
     from worker_lib.store.machine import ClaimedJob
+else:
+    from worker_lib.records import deque
 
 __all__ = ["ChildLink"]
 

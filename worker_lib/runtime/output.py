@@ -15,14 +15,16 @@ of its own, and what comes out of the old ones is passed on but belongs to no jo
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterator
+    from contextlib import suppress
+else:
+    from worker_lib.records import deque, suppress
 
 __all__ = ["Kept", "Pipes", "pass_on"]
 
@@ -40,7 +42,7 @@ _MARKER_BYTES = 16
 
 def pass_on(data: bytes) -> None:
     """Write to the machine's own output; a failure is ignored."""
-    with contextlib.suppress(OSError):  # a full disk must not fail the job
+    with suppress(OSError):  # a full disk must not fail the job
         os.write(1, data)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from worker_lib.runtime.frames import Channels, Frames, Progress
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import signal
     import socket
     from collections.abc import Callable
+    from contextlib import suppress
     from typing import NamedTuple
 
     from worker_lib.errors import FailureKind
@@ -24,7 +24,7 @@ else:
     import _signal as signal
     import _socket as socket
 
-    from worker_lib.records import NamedTuple
+    from worker_lib.records import NamedTuple, suppress
 
 __all__ = ["AWAKE", "CHANNEL_LOST", "CLOSED", "KNOWN", "ChildProcess", "Death"]
 
@@ -109,7 +109,7 @@ class ChildProcess:
 
     def interrupt(self, number: int) -> None:
         """Send the child alone a signal, for it to end its job."""
-        with contextlib.suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     def kill(self, baseline: Baseline | None = None) -> Usage:
@@ -122,7 +122,7 @@ class ChildProcess:
         if self._reaped:
             return Usage()
         # By its own id too: it may not have its own group yet.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(self.pid, signal.SIGKILL)
         return self._reap(baseline)[1]
 
@@ -147,7 +147,7 @@ class ChildProcess:
         return Death("exit", text, code, used)
 
     def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def _reap(self, baseline: Baseline | None = None) -> tuple[int, Usage]:

@@ -11,7 +11,6 @@ a thread writes to the descriptors themselves cannot be told apart.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
@@ -19,9 +18,12 @@ from _thread import _count, get_native_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import suppress
     from typing import Any
 
     from worker_lib.runtime.frames import Progress
+else:
+    from worker_lib.records import suppress
 
 __all__ = ["Marks", "flush", "install", "leave_threads"]
 
@@ -40,7 +42,7 @@ class _Stream(io.TextIOWrapper):
     def write(self, text: str) -> int:
         """Write text, to the job's output if this thread belongs to the job."""
         if _left and get_native_id() in _left:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self.progress.send_text(text)
             return len(text)
         return super().write(text)
@@ -104,11 +106,11 @@ def flush() -> None:
     """Write what was printed so far."""
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         if stream is not None:
-            with contextlib.suppress(Exception):  # the task may have closed it
+            with suppress(Exception):  # the task may have closed it
                 stream.flush()
     ctypes = sys.modules.get("ctypes")
     if ctypes is not None:  # libraries in C may have printed, too
-        with contextlib.suppress(Exception):
+        with suppress(Exception):
             ctypes.pythonapi.fflush(None)
 
 

@@ -12,14 +12,14 @@ not added up. Where the kernel cannot reset the peak, it is that of the whole pr
 from __future__ import annotations
 
 import time
-from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import resource
+    from struct import Struct
     from typing import NamedTuple
 else:
-    from worker_lib.records import NamedTuple
+    from worker_lib.records import NamedTuple, Struct
 
 __all__ = ["Baseline", "Usage"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
@@ -119,6 +118,8 @@ class Workers:
 
 
 def _destroy_machines(api: Any) -> None:
+    import contextlib
+
     from worker_lib.errors import MachineNotFound
 
     while machines := api.list_machines():

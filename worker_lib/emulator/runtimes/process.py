@@ -33,7 +33,7 @@ from worker_lib.emulator.runtimes.orphans import (
     machines_dir,
     write_pid_file,
 )
-from worker_lib.fly.protocol import MACHINE_SOCKET_VARIABLE
+from worker_lib.fly.protocol import MACHINE_SOCKET_VARIABLE, WORKER_COMMAND
 from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 log = get_logger("emulator")
 
-_DEFAULT_COMMAND = ("python", "-m", "worker_lib.runtime")
 _PYTHON_WORDS = ("python", "python3")
 _FREEZE_ROUNDS = 20
 _SIGNAL_BASE = 128
@@ -57,7 +56,7 @@ _NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.E
 
 def image_command(argv: Sequence[str], python: str) -> list[str]:
     """A command with the image's Python; without words: the worker."""
-    argv = argv or _DEFAULT_COMMAND
+    argv = argv or WORKER_COMMAND
     if argv[0] in _PYTHON_WORDS:
         return [python, *argv[1:]]
     return list(argv)
