@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import typing
 from typing import Any
@@ -94,3 +95,40 @@ def test_a_record_below_a_record_keeps_its_items() -> None:
 def test_records_survive_a_pickle() -> None:
     """As the items, checked again."""
     assert Fast(1, "x") == pickle.loads(pickle.dumps(Fast(1, "x")))
+
+
+def test_a_block_ends_quietly_at_what_is_suppressed() -> None:
+    """Also at what is derived from it; anything else goes on."""
+    with records.suppress(ValueError, OSError):
+        raise FileNotFoundError
+    with pytest.raises(KeyError), records.suppress(ValueError, OSError):
+        raise KeyError
+
+
+def test_a_cached_property_is_computed_once() -> None:
+    """For each instance; and it can be found in the class, as one of `functools`."""
+
+    class Counted:
+        calls = 0
+
+        @records.cached_property
+        def number(self) -> int:
+            """Count."""
+            self.calls += 1
+            return self.calls
+
+    one, other = Counted(), Counted()
+    other.calls = 10
+
+    assert (1, 1, 11) == (one.number, one.number, other.number)
+    assert "Count." == Counted.number.__doc__
+
+
+@pytest.mark.parametrize("wrapped", [len, Fast, functools.partial(len), Marked.doubled])
+def test_a_wrapper_looks_as_functools_makes_it(wrapped: Any) -> None:
+    """Whatever it stands for has, and no more."""
+    ours, theirs = type("Wrapper", (), {})(), type("Wrapper", (), {})()
+    records.update_wrapper(ours, wrapped)
+    functools.update_wrapper(theirs, wrapped)
+
+    assert vars(theirs) == vars(ours)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Word: TypeAlias = bytes | str | float
-    # The names that it defines, the words in it, its text.
-    _Definition: TypeAlias = tuple[set[bytes], set[bytes], bytes]
+    # The names that it defines, its text.
+    _Definition: TypeAlias = tuple[set[bytes], bytes]
 
 __all__ = ["Script", "script"]
 
@@ -158,7 +158,7 @@ def _needed(definitions: list[_Definition], words: set[bytes]) -> bytes:
         first |= shared
         own = uses.alone(first)
     return b"".join(
-        _made_late(definitions, at, own[at]) if at in own else definitions[at][2]
+        _made_late(definitions, at, own[at]) if at in own else definitions[at][1]
         for at in sorted(first)
     )
 
@@ -171,12 +171,13 @@ class _Uses:
     """
 
     def __init__(self, definitions: list[_Definition]) -> None:
-        self._words = [words for _, words, _ in definitions]
+        self._texts = [text for _, text in definitions]
+        self._used: dict[int, set[bytes]] = {}
         self._places: dict[bytes, set[int]] = {}
         self._late = set[int]()
         # Places of what is made late, and of its declarations.
         self._declared = set[int]()
-        for at, (names, _, text) in enumerate(definitions):
+        for at, (names, text) in enumerate(definitions):
             for name in names:
                 self._places.setdefault(name, set()).add(at)
             if not text.startswith(b"local"):
@@ -191,13 +192,22 @@ class _Uses:
             more = set[int]().union(*(self._places[name] for name in names))
             more -= found | known
             found |= more
-            words = set[bytes]().union(*(self._words[at] for at in more - self._late))
+            words = set[bytes]().union(*map(self._names_in, more - self._late))
         return found
+
+    def _names_in(self, at: int) -> set[bytes]:
+        """Return the names that a definition uses.
+
+        Looked for when it is reached, and not kept: most of a text is other words.
+        """
+        if at not in self._used:
+            self._used[at] = _words(self._texts[at]) & self._places.keys()
+        return self._used[at]
 
     def alone(self, first: set[int]) -> dict[int, set[int]]:
         """Return what each of those that are made late uses besides."""
         late = first & self._late
-        return {at: self.reached(self._words[at], first) for at in late}
+        return {at: self.reached(self._names_in(at), first) for at in late}
 
     def shared(self, own: dict[int, set[int]]) -> set[int]:
         """Return what several of them use, or what is made late itself."""
@@ -209,15 +219,15 @@ class _Uses:
 
 
 def _made_late(definitions: list[_Definition], at: int, own: set[int]) -> bytes:
-    names, _, text = definitions[at]
+    names, text = definitions[at]
     (name,) = names
-    parts = b"".join(definitions[one][2] for one in sorted(own))
+    parts = b"".join(definitions[one][1] for one in sorted(own))
     made = b"%b = function(...)\n%b%breturn %b(...)\nend\n"
     return made % (name, parts, text, name)
 
 
 def _definitions(part: str) -> list[_Definition]:
-    """Return the names, words and text of each definition in a file, in order."""
+    """Return the names and the text of each definition in a file, in order."""
     if part not in _defined:
         text = _table() if part == "_table" else _read(part)
         blocks: list[bytes] = []
@@ -226,7 +236,7 @@ def _definitions(part: str) -> list[_Definition]:
                 blocks.append(line)
             elif line != b"\n" and not line.lstrip().startswith(b"--"):
                 blocks[-1] += line
-        _defined[part] = [(_names(one), _words(one), one) for one in blocks]
+        _defined[part] = [(_names(one), one) for one in blocks]
     return _defined[part]
 
 
