@@ -8,16 +8,12 @@ local HANDED_OVER_S = 10
 
 local function each_held(holds) return string.gmatch(holds or '', '([^:,]+):(%d+)') end
 
--- What a claim gives of a job, besides its id and the code of its function: `ClaimedJob`
--- in machine.py.
-local CLAIMED = {'fence', 'attempt', 'timeout', 'task', 'code', 'policy', 'call', 'lost'}
-
 local function read_job(job)
-  local values = redis.call('HMGET', key('job', job), 'status', 'expires', 'alone',
-    unpack(CLAIMED))
-  local got = {id = job, status = values[1], expires = values[2], alone = values[3]}
-  for i, name in ipairs(CLAIMED) do got[name] = values[i + 3] end
-  return got
+  local v = redis.call('HMGET', key('job', job), 'status', 'expires', 'alone', 'fence',
+    'attempt', 'timeout', 'task', 'code', 'policy', 'call', 'lost')
+  return {id = job, status = v[1], expires = v[2], alone = v[3], fence = v[4],
+    attempt = v[5], timeout = v[6], task = v[7], code = v[8], policy = v[9], call = v[10],
+    lost = v[11]}
 end
 
 -- May not run twice, or was on a machine that vanished: on no machine together with others.
@@ -25,31 +21,33 @@ local function goes_alone(got)
   return got.alone == '1' or string.find(got.policy, '"on_lost": "fail"', 1, true)
 end
 
--- Jobs as their machine needs them, after their names; `known_code` is what it has.
+-- Jobs as their machine needs them (`ClaimedJob` in machine.py), after the names of what
+-- is told; `body` is the code of its function, `known_code` names what the machine has.
 local function told(jobs, known_code)
-  local found = {'id,body,' .. table.concat(CLAIMED, ',')}
+  local found = {'id,body,fence,attempt,timeout,task,code,policy,call,lost'}
   for _, got in ipairs(jobs) do
     local body = ''
     if got.code and got.code ~= known_code then
       body = redis.call('HGET', key('code', got.code), 'body') or ''
       known_code = got.code
     end
-    local values = {got.id, body}
-    for i, name in ipairs(CLAIMED) do values[i + 2] = got[name] or '' end
-    found[#found + 1] = values
+    found[#found + 1] = {got.id, body, got.fence, got.attempt, got.timeout, got.task,
+      got.code or '', got.policy, got.call, got.lost or ''}
   end
   return found
 end
 
 local begun = {}
 
-local function begin(slot, held, got, lease, boot)
-  local since = boot ~= '' and {'boot', boot, 'launch', held.launch} or {}
+local function begin(slot, held, got)
   got.fence = string.format('%d', (got.fence or 0) + 1)
   got.attempt = string.format('%d', (got.attempt or 0) + 1)
   move(got.id, 'queued', 'running', 'fence', got.fence, 'attempt', got.attempt,
     'slot', slot, 'started', NOW, 'machine', held.machine or '',
-    'region', held.region or '', 'lease', lease, unpack(since))
+    'region', held.region or '', 'lease', held.lease)
+  if held.boot then
+    redis.call('HSET', key('job', got.id), 'boot', held.boot, 'launch', held.launch)
+  end
   held.jobs[#held.jobs + 1] = got.id .. ':' .. got.fence
   begun[got.id] = true
 end
@@ -132,7 +130,7 @@ local passed_over = 0
 
 -- Begin up to `want` jobs for the machine of a slot, beside those that it holds. Where
 -- `may_start` is given, it is asked before each.
-local function take(slot, held, about, want, lease, boot, may_start)
+local function take(slot, held, about, want, may_start)
   local taken, gone = {}, {}
   while #taken < want do
     local may_pass_over = MOST_PASSED_OVER - passed_over
@@ -157,7 +155,7 @@ local function take(slot, held, about, want, lease, boot, may_start)
           want = 0
           break
         end
-        begin(slot, held, got, lease, boot)
+        begin(slot, held, got)
         taken[#taken + 1], gone[#gone + 1] = got, 'j:' .. got.id
         if alone then
           put_back(held.pool, about, queue, popped, i + 2)
@@ -228,7 +226,7 @@ local function share(pool, about, want)
 end
 
 -- What a machine is given. `says` is what it tells: the code it knows, its `lease` in
--- seconds, whether it was `restarted`, `boot` (seconds, '' but for its first claim), its
+-- seconds, whether it was `restarted`, `boot` (seconds, with its first claim), its
 -- `intent` ('stay', 'leave_if_idle' as it has lingered long enough, or 'leave'), how many
 -- jobs it wants, and those that it `holds` (a set of 'job:fence'); `settled` are those that
 -- it has just reported or given back.
@@ -241,7 +239,7 @@ local function claim_next(slot, says, settled)
     'state', 'machine', 'region', 'ran')
   if not pool then return {'gone'} end
   local held = {pool = pool, state = state, machine = machine, region = region,
-    launch = says.launch, jobs = {}}
+    lease = says.lease, boot = says.boot, launch = says.launch, jobs = {}}
   local again = {}
   for job, fence in each_held(holds) do
     local entry = job .. ':' .. fence
@@ -271,7 +269,7 @@ local function claim_next(slot, says, settled)
   if want > 0 then
     if state ~= 'busy' then redis.call('SREM', key('idle', pool), slot) end
     if about.due_at and tonumber(about.due_at) <= now then promote(pool, about) end
-    taken = take(slot, held, about, share(pool, about, want), says.lease, says.boot)
+    taken = take(slot, held, about, share(pool, about, want))
     if not taken[1] and not held.jobs[1] then return wait_idle(slot, pool, about, says) end
   end
   hold(slot, held, look_at)
@@ -296,8 +294,8 @@ local function hand_over(slot, pool, about)
     'machine', 'region', 'lease', 'known_code')
   if not state then return drop_vanished(pool, slot) end
   local held, alone = {pool = pool, state = state, machine = machine, region = region,
-    jobs = {}}, false
-  local taken = take(slot, held, about, 1, lease, '', function(got)
+    lease = lease, jobs = {}}, false
+  local taken = take(slot, held, about, 1, function(got)
     alone = goes_alone(got)
     return not alone
   end)

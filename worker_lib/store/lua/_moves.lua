@@ -121,18 +121,24 @@ local function count_attempt(task, waited_since, started, pool, region)
   count(milliseconds(now - tonumber(started)), 'r', task, size_of(pool), region or '')
 end
 
+-- What the end of a job depends on, besides what is kept.
+local ENDING = {'status', 'ttl', 'code', 'unique_until', 'queued', unpack(KEPT)}
+
+local function read_ending(job)
+  local values, got = redis.call('HMGET', key('job', job), unpack(ENDING)), {}
+  for i = 1, #ENDING do got[ENDING[i]] = values[i] end
+  return got
+end
+
 -- The one way into a final status. `outcome` is '' where nothing was returned; `report`
--- has what is known of the attempt that ended it, by the names of the record's fields.
-local function finish(job, status, outcome, report)
+-- has what is known of the attempt that ended it, by the names of the record's fields;
+-- `got` is what `read_ending` has just returned.
+local function finish(job, status, outcome, report, got)
   local record, out = key('job', job), key('out', job)
-  local values = redis.call('HMGET', record, 'status', 'fence', 'pool', 'queue', 'ttl',
-    'code', 'key', 'unique_until', 'task', 'created', 'queued', 'started', 'region',
-    unpack(KEPT))
-  local from, fence, pool, queue, ttl, code, wanted, unique_until, task, created, queued,
-    started, region = unpack(values, 1, 13)
-  local keep = ms(ttl or '86400')
+  got = got or read_ending(job)
+  local keep = ms(got.ttl or '86400')
   -- First, as Redis refuses only the first write of a script when it is full.
-  local element = status .. ' ' .. (fence or '0') .. ' ' .. outcome
+  local element = status .. ' ' .. (got.fence or '0') .. ' ' .. outcome
   redis.call('LPUSH', out, #element > 64 and '' or element, element)
   redis.call('PEXPIRE', out, keep)
   local kept, n = {'ended', NOW}, 2
@@ -141,23 +147,24 @@ local function finish(job, status, outcome, report)
   end
   if status == 'succeeded' then
     -- Written anew, a small record takes a third of the memory.
-    for i, name in ipairs(KEPT) do
-      local value = not report[name] and values[13 + i]
+    for i = 1, #KEPT do
+      local name = KEPT[i]
+      local value = not report[name] and got[name]
       if value then kept[n + 1], kept[n + 2], n = name, value, n + 2 end
     end
     redis.call('DEL', record)
   end
-  move(job, from, status, unpack(kept))
+  move(job, got.status, status, unpack(kept))
   redis.call('PEXPIRE', record, keep + DAY_MS)
-  if from ~= 'running' then leave_line(job, pool, queue) end
-  started = from == 'running' and (report.started or started)
-  count_attempt(task, queued or created, started, pool, region)
-  count(1, 'j', task, status == 'failed' and report.cause or status,
+  if got.status ~= 'running' then leave_line(job, got.pool, got.queue) end
+  local started = got.status == 'running' and (report.started or got.started)
+  count_attempt(got.task, got.queued or got.created, started, got.pool, got.region)
+  count(1, 'j', got.task, status == 'failed' and report.cause or status,
     started and class(now - tonumber(started)) or '')
-  if code then let_go_of_code(code, status, keep + DAY_MS) end
-  if wanted then let_go_of_unique(job, task, wanted, unique_until) end
+  if got.code then let_go_of_code(got.code, status, keep + DAY_MS) end
+  if got.key then let_go_of_unique(job, got.task, got.key, got.unique_until) end
   if status ~= 'succeeded' then
-    list_under(key('ended', status), keep + DAY_MS, {created, job})
+    list_under(key('ended', status), keep + DAY_MS, {got.created, job})
   end
 end
 

@@ -8,7 +8,7 @@ local pool, owed_at, launched_at, known, known_nonce, state = read(key('slot', s
   'pool', 'owed_at', 'launched_at', 'machine', 'nonce', 'state')
 if not pool or (known and known ~= machine) then return {'gone'} end
 local says = {known_code = known_code, lease = lease, intent = intent, near = near,
-  want = want, boot = '', holds = {}, restarted = known_nonce and known_nonce ~= nonce}
+  want = want, holds = {}, restarted = known_nonce and known_nonce ~= nonce}
 for entry in each(holds) do says.holds[entry] = true end
 if state == 'launching' or state == 'starting' then
   local boot = now - tonumber(launched_at or now)

@@ -26,12 +26,12 @@ end
 
 -- Says whether the job was this machine's.
 local function end_attempt(job, fence, status, outcome, output, retry_in, report)
-  local held_fence, was = read(key('job', job), 'fence', 'status')
-  if held_fence ~= fence then
+  local got = read_ending(job)
+  if got.fence ~= fence then
     keep_late_output(job, fence, output)
     return false
   end
-  if was ~= 'running' then return true end  -- sent twice
+  if got.status ~= 'running' then return true end  -- sent twice
   if report.ran then
     runs, seconds = runs + 1, seconds + tonumber(report.ran)
     report.started = text(now - tonumber(report.ran))
@@ -40,7 +40,7 @@ local function end_attempt(job, fence, status, outcome, output, retry_in, report
   if status == 'retrying' then
     retry(job, fence, report, retry_in)
   else
-    finish(job, status, outcome, report)
+    finish(job, status, outcome, report, got)
   end
   keep_output(job, fence, output)
   return true
@@ -66,6 +66,6 @@ if pool and back ~= '' then
   serve_idle(pool, about)
 end
 local says = {known_code = known_code, lease = lease, intent = intent, near = near,
-  want = want, boot = '', holds = {}, runs = runs > 0 and runs, seconds = seconds}
+  want = want, holds = {}, runs = runs > 0 and runs, seconds = seconds}
 for entry in each(holds) do says.holds[entry] = true end
 return {verdicts, unpack(claim_next(slot, says, settled))}
