@@ -2,7 +2,7 @@
 -- A slot `holds` jobs, 'job:fence' with a comma between them, in the order in which its
 -- machine runs them: the first one runs, or has just ended.
 
-local MOST_HELD = 64
+local MOST_TAKEN = 64
 -- A machine that is handed a job while it waits says so by then, or is looked at.
 local HANDED_OVER_S = 10
 
@@ -222,7 +222,7 @@ end
 local function share(pool, about, want)
   if want <= 1 then return want end
   local slots = math.max(1, redis.call('SCARD', key('slots', pool)))
-  return math.max(1, math.min(want, MOST_HELD, math.ceil(count_ready(pool, about) / slots)))
+  return math.max(1, math.min(want, MOST_TAKEN, math.ceil(count_ready(pool, about) / slots)))
 end
 
 -- What a machine is given. `says` is what it tells: the code it knows, its `lease` in
@@ -241,13 +241,13 @@ local function claim_next(slot, says, settled)
   local held = {pool = pool, state = state, machine = machine, region = region,
     lease = says.lease, boot = says.boot, launch = says.launch, jobs = {}}
   local again = {}
-  for job, fence in each_held(holds) do
-    local entry = job .. ':' .. fence
-    if not settled[entry] then
-      local got = not says.holds[entry] and read_job(job)
-      if not got then
-        held.jobs[#held.jobs + 1] = entry
-      elseif got.status == 'running' and got.fence == fence then
+  for entry in each(holds) do
+    if says.holds[entry] then
+      held.jobs[#held.jobs + 1] = entry
+    elseif not settled[entry] then
+      local job, fence = string.match(entry, '(.+):(.+)')
+      local got = read_job(job)
+      if got.status == 'running' and got.fence == fence then
         held.jobs[#held.jobs + 1], again[#again + 1] = entry, got
       end
     end
