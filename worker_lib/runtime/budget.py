@@ -13,14 +13,17 @@ __all__ = ["BUDGET", "MOST_REPORTS", "Pace"]
 BUDGET = 0.05
 # In one command: no script may keep Redis busy for long.
 MOST_REPORTS = 32
-# As many as Redis lets one machine hold.
-_MOST_HELD = 64
+# Twice what one command reports, and what it claims: so the child has jobs enough until
+# the next ones come.
+_MOST_HELD = 96
 _STEP = 4
 # Of the last job in the mean.
 _WEIGHT = 0.2
 # Reports of shorter jobs wait for each other, as long as more jobs wait behind them.
 _SHORT = 0.01
 _GATHER = 0.01
+# The shortest that poll(2) waits.
+_PATIENCE = 0.001
 
 
 class Pace:
@@ -62,6 +65,14 @@ class Pace:
     def gather(self) -> float:
         """Return for how many seconds a report may wait for others."""
         return _GATHER if 0 < self._mean < _SHORT else 0.0
+
+    def patience(self, unfinished: int) -> float:
+        """Return for how many seconds what the child says may wait.
+
+        Each time it is heard costs as much as a third of a short job, so several ends
+        are heard at once as long as the child has jobs enough meanwhile.
+        """
+        return _PATIENCE if unfinished * self._mean >= _PATIENCE else 0.0
 
     def is_due(self, reports: int, waited: float, unfinished: int, want: int) -> bool:
         """Whether to report now what has ended.

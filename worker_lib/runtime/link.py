@@ -65,7 +65,7 @@ class ChildLink:
         self._usage = Usage()
         # Of jobs whose code the child was thought to have, and had not.
         self._asked_again = ""
-        poller.watch(process.frames.channel.fileno(), self._hear_frames)
+        self._watch_frames()
         poller.watch(process.progress.channel.fileno(), self._hear_progress)
         self.hear_output()
         poller.watch(process.end, self._hear_end)
@@ -150,8 +150,12 @@ class ChildLink:
         except ConnectionError:  # its end will be heard
             return
         if process.frames.unsent():
-            channel = process.frames.channel.fileno()
-            self._poller.watch(channel, self._hear_frames, to_write=True)
+            self._watch_frames(to_write=True)
+
+    def _watch_frames(self, *, to_write: bool = False) -> None:
+        channel = self.process.frames.channel.fileno()
+        # They can wait while the child has enough to do.
+        self._poller.watch(channel, self._hear_frames, to_write=to_write, can_wait=True)
 
     def _parts(self, job: ClaimedJob) -> tuple[bytes, ...]:
         code = job.code
@@ -174,7 +178,7 @@ class ChildLink:
         if frames.unsent():
             self._post(b"")
             if not frames.unsent():
-                self._poller.watch(frames.channel.fileno(), self._hear_frames)
+                self._watch_frames()
         is_open = frames.drain()
         while (frame := frames.take()) is not None:
             self._conclude(frame)

@@ -111,7 +111,9 @@ class Supervisor:
             self._store.close()
 
     def _turn(self) -> None:
-        self._poller.handle(self._poller.wait(self._due_at() - time.monotonic()))
+        seconds = self._due_at() - time.monotonic()
+        patience = self._pace.patience(self._runner.unfinished)
+        self._poller.handle(self._poller.wait(seconds, patience))
         if self._stop.asked and not self._is_stopping:
             self._begin_to_stop()
         self._pass_on()

@@ -27,11 +27,11 @@ def test_more_are_asked_for_step_by_step() -> None:
     """Four times as many, once those before have all been measured."""
     depths = [paced(*[1e-4] * count).depth for count in (0, 1, 4, 5, 20, 21, 84, 85)]
 
-    assert [1, 4, 4, 16, 16, 64, 64, 64] == depths
+    assert [1, 4, 4, 16, 16, 64, 64, 96] == depths
 
 
 @pytest.mark.parametrize(
-    ("expected", "seconds"), [(64, 1e-4), (50, 0.001), (5, 0.01), (1, 0.04), (1, 10)]
+    ("expected", "seconds"), [(96, 1e-4), (50, 0.001), (5, 0.01), (1, 0.04), (1, 10)]
 )
 def test_as_many_are_held_as_end_within_the_budget(
     expected: int, seconds: float
@@ -47,7 +47,7 @@ def test_a_long_job_among_short_ones_counts_at_once() -> None:
     for _ in range(100):
         pace.note(1e-4)
 
-    assert 64 == pace.depth
+    assert 96 == pace.depth
 
 
 @given(st.lists(st.floats(0, 100), max_size=60))
@@ -55,7 +55,7 @@ def test_what_is_held_ends_within_the_budget_on_the_mean(runs: list[float]) -> N
     """Whatever was measured; and one job is always asked for."""
     pace = paced(*runs)
 
-    assert 1 <= pace.depth <= 64
+    assert 1 <= pace.depth <= 96
     assert pace.depth == 1 or pace.depth * pace._mean <= BUDGET
     assert [pace.depth - held for held in range(pace.depth)] == [
         pace.want(held) for held in range(pace.depth)
@@ -67,6 +67,13 @@ def test_reports_wait_for_each_other_only_where_jobs_are_short() -> None:
     assert 0 == Pace().gather()
     assert 0 == paced(0.02).gather()
     assert 0 < paced(1e-4).gather() <= 0.01
+
+
+def test_the_child_is_heard_later_while_it_has_enough_to_do() -> None:
+    """Only where its jobs last longer than the shortest wait."""
+    assert 0 == Pace().patience(1)
+    assert 0 == paced(*[1e-4] * 100).patience(1)
+    assert 0 < paced(*[1e-4] * 100).patience(90) <= 0.002
 
 
 def test_more_are_fetched_before_the_last_has_ended() -> None:
