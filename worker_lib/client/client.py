@@ -146,9 +146,8 @@ class Client:
         headers: dict[str, str] | None,
     ) -> Job[R]:
         generation = self._nesting.admit(task.name)
-        call = pickling.Call(
-            args, kwargs, _policy_of(task), generation, task.spec.queue, headers
-        )
+        spec, policy = task.spec, _policy_of(task)
+        call = pickling.Call(args, kwargs, policy, generation, spec.queue, headers, 0)
         template = self._encoder.template(task, self._env_digest())
         return self._stored(template.new, job_id, template.seal(job_id, call))
 

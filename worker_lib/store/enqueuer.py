@@ -78,14 +78,17 @@ class Enqueuer:
         return lambda: self._stored(job, send, wait())
 
     def _stored(
-        self, job: NewJob, send: Callable[[set[bytes]], Any], reply: list[bytes]
+        self,
+        job: NewJob,
+        send: Callable[[set[bytes]], Any],
+        reply: bytes | list[bytes],
     ) -> Stored:
         """Return what a reply says; send again first what Redis lacks."""
         lacks: set[bytes] = set()
-        verdict, *reply = reply
-        while verdict != b"stored":
+        while not isinstance(reply, bytes):
+            verdict, *told = reply
             if verdict == b"rights":
-                raise StoreError(refused_rights(reply, self._prefix))
+                raise StoreError(refused_rights(told, self._prefix))
             if verdict in lacks:
                 raise JobError(
                     f"job {job.retry_of} cannot be run again: Redis no longer has its "
@@ -93,17 +96,16 @@ class Enqueuer:
                     job_id=job.retry_of,
                 )
             lacks.add(verdict)
-            verdict, *reply = send(lacks)
+            reply = send(lacks)
         self._codes_known.add(job.code_hash)
-        self._pools_known.add(job.pool)
-        stored_id, status, trouble, next_in, policy, *slots = [
-            part.decode() for part in reply
-        ]
+        self._pools_known.add(job.pool_text)
+        words: list[Any] = reply.decode().split(" ", 5)
+        stored_id, status, next_in, policy, slots, trouble = words
         if not self._checked:
             self._checked = True
             warn_of_eviction(policy)
-        told: Any = status
-        return Stored(stored_id, told, trouble, float(next_in), tuple(slots))
+        taken = tuple(slots.split(",")) if slots else ()
+        return Stored(stored_id, status, trouble, float(next_in), taken)
 
     def _send(
         self,
@@ -137,7 +139,7 @@ class Enqueuer:
     def _shared(self, job: NewJob, lacks: set[bytes]) -> Packed:
         """Return what all calls like this one have."""
         code_known = b"code" not in lacks and job.code_hash in self._codes_known
-        pool_known = b"pool" not in lacks and job.pool in self._pools_known
+        pool_known = b"pool" not in lacks and job.pool_text in self._pools_known
         if code_known and pool_known and self._checked:
             return job.packed_where_known
         return job.packed(

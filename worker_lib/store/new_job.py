@@ -101,6 +101,11 @@ class NewJob:
         return self.of("pool"), self.pool_spec, fields
 
     @functools.cached_property
+    def pool_text(self) -> str:
+        """The same as a text, whose hash is computed once."""
+        return repr(self.pool)
+
+    @functools.cached_property
     def code_hash(self) -> Word:
         """Name of its code; "" if its function travels by name."""
         return self.of("code")

@@ -2,9 +2,9 @@
 
 local function stored(id, status, pool, about, policy, given, since)
   local first = redis.call('ZRANGE', TIMERS, 0, 0, 'WITHSCORES')[2]
+  local next_in = text(tonumber(first or now + 3600) - now)
   local trouble = trouble_in(pool, about, since)
-  return {'stored', id, status, trouble, text(tonumber(first or now + 3600) - now), policy,
-    unpack(given)}
+  return table.concat({id, status, next_in, policy, table.concat(given, ','), trouble}, ' ')
 end
 
 -- The same of a job that is there already, nil if it is not. Its slots are those of the

@@ -9,9 +9,10 @@ local fields = {unpack(ARGV, 16)}
 -- token), `slots` are ids for its slots (a comma between them), `tags` 'name=value' lines,
 -- `code` '' if this process takes it for stored; `spec` and `pool_fields` (JSON) describe
 -- the pool, '' if this process takes that for stored.
--- Returns {'stored', job, status, trouble, seconds to the next deadline, eviction policy
---   or '', slots to launch ...}, {'code'} if the code is wanted, {'pool'} if the pool is,
---   or {'rights', command, refusal ...} if this user of Redis may not do what jobs need:
+-- Returns 'job status seconds policy slots trouble', which takes less to read than a list:
+--   the seconds to the next deadline, the eviction policy or '', the slots to launch with
+--   a comma between them; {'code'} if the code is wanted, {'pool'} if the pool is, or
+--   {'rights', command, refusal ...} if this user of Redis may not do what jobs need:
 --   nothing was stored.
 -- Asked twice, as after a lost reply, it stores nothing more and says the same. Where a
 -- job that holds the same key is not final yet, or the time is not over for which it was
