@@ -223,8 +223,10 @@ class Supervisor:
         if self._has_left:
             runner.back.clear()  # they are not ours any more
         unfinished = runner.unfinished
+        if not (runner.back or exchange or self._has_nothing(unfinished)):
+            return
         want = self._want(unfinished)
-        if not runner.back and not self._is_due(unfinished, want):
+        if exchange and not runner.back and not self._is_due(unfinished, want):
             return
         holds = runner.jobs()
         if self._release.job is not None:
@@ -233,13 +235,16 @@ class Supervisor:
         intent = "stay" if holds else self._intent("stay")
         exchange.start(holds, back=back, want=want, intent=intent)
 
+    def _has_nothing(self, unfinished: int) -> bool:
+        """Whether it has neither a job nor leave to wait for one."""
+        if unfinished or self._idle_until < _NEVER:
+            return False
+        return not (self._has_left or self._stop.asked)
+
     def _is_due(self, unfinished: int, want: int) -> bool:
         exchange = self._exchange
-        if len(exchange):
-            waited = time.monotonic() - exchange.oldest_at
-            return self._pace.is_due(len(exchange), waited, unfinished, want)
-        has_nothing = not unfinished and self._idle_until == _NEVER
-        return has_nothing and not (self._has_left or self._stop.asked)
+        waited = time.monotonic() - exchange.oldest_at
+        return self._pace.is_due(len(exchange), waited, unfinished, want)
 
     def _want(self, unfinished: int) -> int:
         now = time.monotonic()
