@@ -274,7 +274,9 @@ class Supervisor:
             self._is_called = False
             self._claim("stay")
         elif claim.verdict == "idle":
-            self._idle_until = min(self._idle_until, time.monotonic() + claim.wait)
+            if not self._runner.unfinished:  # else it was given a job since
+                until = time.monotonic() + claim.wait
+                self._idle_until = min(self._idle_until, until)
         elif claim.verdict == "interrupted":
             self._release.interrupted(claim.jobs)
             self._has_left = True
