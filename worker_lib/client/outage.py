@@ -62,5 +62,6 @@ class Outage:
 
     def is_over(self) -> None:
         """Note that Redis answered."""
-        self._backoff = Backoff()
-        self._told = False
+        if self._told:
+            self._backoff = Backoff()
+            self._told = False

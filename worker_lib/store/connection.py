@@ -145,8 +145,10 @@ class Connection:
             StoreUnavailable: no answer came, `BLOCK_MARGIN` seconds after that.
         """
         patience = float(command[-1]) + BLOCK_MARGIN
-        with self._in_our_words():
+        try:
             return self._through(self._taken(), Wire.ask, command, patience)
+        except Broken as error:
+            raise self._told(error) from error
 
     def listen(self, channel: str, timeout: float) -> Iterator[None]:
         """Yield once when subscribed to `channel`, then at each message.
