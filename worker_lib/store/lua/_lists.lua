@@ -18,15 +18,13 @@ end
 local prune
 prune = function(index)
   local from = redis.call('HGET', P .. ':pruned', index) or '-inf'
-  local found = redis.call('ZRANGEBYSCORE', index, from, '+inf', 'WITHSCORES',
-    'LIMIT', 0, 128)
-  local jobs = {}
-  for i = 1, #found, 2 do jobs[#jobs + 1] = found[i] end
+  local jobs = redis.call('ZRANGEBYSCORE', index, from, '+inf', 'LIMIT', 0, 128)
+  local last = #jobs == 128 and redis.call('ZSCORE', index, jobs[128])
   drop_forgotten(index, jobs)
-  if #jobs < 128 then
+  if not last then
     redis.call('HDEL', P .. ':pruned', index)
   else
-    redis.call('HSET', P .. ':pruned', index, found[#found])
+    redis.call('HSET', P .. ':pruned', index, last)
     redis.call('PEXPIRE', P .. ':pruned', LONG_MS)
   end
 end
