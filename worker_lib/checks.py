@@ -240,6 +240,7 @@ SETTINGS: dict[str, Check[Any]] = {
     "max_generations": whole(1, from_text=True),
     "nested_rate": whole(1, from_text=True),
     "local_stay": duration(0),
+    "previews": choice("on", "off"),
     "runtime": choice("process", "docker", "docker-unconfined"),
 }
 """How each setting is checked; those that are not here are any text."""

@@ -183,6 +183,7 @@ def _environment(slot: str, pool: str, settings: Settings) -> dict[str, str]:
         # A task that calls tasks follows the settings of calls from outside.
         "WORKER_LIB_MAX_MACHINES": str(settings.max_machines),
         "WORKER_LIB_PARK": str(settings.park),
+        "WORKER_LIB_PREVIEWS": settings.previews,
         "WORKER_LIB_RESULT_TTL": str(settings.result_ttl),
         "WORKER_LIB_PENDING_TTL": str(settings.pending_ttl),
         "WORKER_LIB_BOOT_TIMEOUT": str(settings.boot_timeout),

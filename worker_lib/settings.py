@@ -58,6 +58,8 @@ class Settings:
             time, for tasks that do not say.
         park: `WORKER_LIB_PARK`. How many machines of a pool may stay parked when it has
             no more calls, for tasks that do not say.
+        previews: `WORKER_LIB_PREVIEWS`. `off`: pages show no arguments and results of
+            any task.
         queues: `WORKER_LIB_QUEUES`. The order in which machines serve queues, for
             tasks that do not say: `high,default,low`, all of one before the next, or
             by weight, as `high=5,default=2,low=1`; others come last.
@@ -109,6 +111,7 @@ class Settings:
     namespace: str = _env("WORKER_LIB_NAMESPACE", default=checks.NAMESPACE)
     max_machines: int = _env("WORKER_LIB_MAX_MACHINES", default=10)
     park: int = _env("WORKER_LIB_PARK", default=0)
+    previews: str = _env("WORKER_LIB_PREVIEWS", default="on")
     queues: str = _env("WORKER_LIB_QUEUES", default=labels.QUEUES)
     max_payload_bytes: int = _env(
         "WORKER_LIB_MAX_PAYLOAD", default=checks.MAX_PAYLOAD_BYTES

@@ -192,6 +192,6 @@ def test_each_job_keeps_its_own_output(client: Client, crowd: Crowd) -> None:
         job.result(30)
 
     printed = [
-        open_output(client._codec, one.id, client.store.output(one.id)) for one in talks
+        open_output(client.codec, one.id, client.store.output(one.id)) for one in talks
     ]
     assert [[f"this is {number}\n"] for number in range(40)] == printed

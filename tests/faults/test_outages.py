@@ -55,7 +55,7 @@ class Scene:
         )
         job = machine.claim("stay").job
         assert job is not None
-        envelope = self.client._codec.seal(
+        envelope = self.client.codec.seal(
             pickling.dump_value(3), kind=codec.OUTCOME, job_id=job.id, fence=job.fence
         )
         assert machine.finish([(job, Report("succeeded", outcome=envelope))]).accepted[

@@ -20,6 +20,7 @@ from worker_lib import (
     JobNotFound,
     ResultExpired,
 )
+from worker_lib.inspection import Preview, previews
 from worker_lib.store.keys import key_prefix
 
 if TYPE_CHECKING:
@@ -259,3 +260,52 @@ def test_a_handle_pickles_as_its_id(client: Client) -> None:
 
     assert job == again
     assert 3 == again.result(timeout=20)
+
+
+class TestPreviews:
+    """Arguments and results as text, for pages."""
+
+    def test_show_what_a_job_was_called_with_and_returned(self, client: Client) -> None:
+        """Before it has run the arguments alone; of a batch's jobs, too."""
+        waits = jobs.add.options(delay="1h").delay(1, b=2)
+        done = jobs.add.delay(3, 4)
+        batch = jobs.add.delay_many([(5, 6), (7, 8)])
+        assert 7 == done.result(timeout=20)
+        assert [11, 15] == list(batch.results(timeout=20))
+        ids = [waits.id, done.id, *(job.id for job in batch.jobs()), "0" * 20]
+
+        assert [
+            Preview("a=1, b=2", None),
+            Preview("a=3, b=4", "7"),
+            Preview("a=5, b=6", "11"),
+            Preview("a=7, b=8", "15"),
+            Preview(None, None),
+        ] == previews(ids)
+
+    def test_follow_an_edit_and_a_retry(self, client: Client) -> None:
+        """What is shown is what will run."""
+        job = jobs.add.options(delay="1h").delay(1, 2)
+        job.edit(args=(8, 9))
+        assert [Preview("a=8, b=9", None)] == previews([job.id])
+        job.cancel()
+        again = job.retry()
+
+        assert [Preview("a=8, b=9", None)] == previews([again.id])
+
+    def test_are_not_made_where_a_task_says_so(self, client: Client) -> None:
+        """Neither of the arguments nor of the result."""
+        job = jobs.add.options(preview=False).delay(1, 2)
+        assert 3 == job.result(timeout=20)
+
+        assert [Preview(None, None)] == previews([job.id])
+
+    def test_of_another_are_not_shown(self, client: Client) -> None:
+        """Who can write to Redis cannot have a page show a text."""
+        ours, other = (jobs.add.options(delay="1h").delay(1, n) for n in range(2))
+        prefix = key_prefix(client.settings.namespace)
+        with redis.Redis.from_url(client.settings.redis_url) as server:
+            call = server.hget(f"{prefix}:job:{other.id}", "call")
+            assert isinstance(call, bytes)
+            server.hset(f"{prefix}:job:{ours.id}", "call", call)
+
+        assert ["[not signed with our secret]"] == [p.args for p in previews([ours.id])]

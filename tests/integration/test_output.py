@@ -30,7 +30,7 @@ one_machine = fly_task(max_machines=1, linger="20s", timeout="20s")
 
 def printed(client: Client, job: Job[Any]) -> list[str]:
     """Return what each attempt printed."""
-    return open_output(client._codec, job.id, client.store.output(job.id))
+    return open_output(client.codec, job.id, client.store.output(job.id))
 
 
 def ended(job: Job[Any]) -> Job[Any]:

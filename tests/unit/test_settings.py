@@ -30,6 +30,7 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("WORKER_LIB_NAMESPACE", "namespace", "my-app_2", "my-app_2"),
     ("WORKER_LIB_MAX_MACHINES", "max_machines", "25", 25),
     ("WORKER_LIB_PARK", "park", "2", 2),
+    ("WORKER_LIB_PREVIEWS", "previews", "off", "off"),
     ("WORKER_LIB_QUEUES", "queues", "urgent=3, bulk=1", "urgent=3,bulk=1"),
     ("WORKER_LIB_MAX_PAYLOAD", "max_payload_bytes", "300000", 300000),
     ("WORKER_LIB_MAX_OUTPUT", "max_output_bytes", "0", 0),

@@ -1,6 +1,7 @@
 """From Python objects to signed bytes and back.
 
-An envelope is `format, python major, python minor, flags, key id (4), MAC (32), body`.
+An envelope is `format, python major, python minor, flags, key id (4), MAC (32), body`;
+the body may begin with a preview: two bytes for its length, then text for people.
 The MAC (HMAC-SHA256) covers the header, the body and where the bytes belong: what
 kind they are, the namespace, the job (or pool, or code) and what else decides how they
 are used: for a call, its function, pool, timeout and retry policy; for an outcome, and
@@ -46,7 +47,8 @@ _WHOSE = {CODE: "function", SPEC: "pool"}
 _FORMAT = 1
 # By zlib, as earlier releases did it; or the size, then raw deflate: the MAC is a
 # better checksum, and where the size is known nothing grows step by step.
-_COMPRESSED, _DEFLATED = 1, 2
+_COMPRESSED, _DEFLATED, _PREVIEWED = 1, 2, 4
+_LENGTH_BYTES = 2
 _SIZE_BYTES = 8
 _HEADER_BYTES = 4
 _KEY_ID_BYTES = 4
@@ -107,9 +109,18 @@ class Codec:
         return f"Codec(namespace={self._namespace.decode()!r})"
 
     def seal(
-        self, body: bytes | list[bytes], *, kind: bytes, job_id: str, fence: str = ""
+        self,
+        body: bytes | list[bytes],
+        *,
+        kind: bytes,
+        job_id: str,
+        fence: str = "",
+        preview: bytes | None = None,
     ) -> bytes:
         """Return `body` compressed if that helps, and signed for its place.
+
+        Args:
+            preview: Text for people, 64 KB at most; None for none.
 
         Raises:
             PayloadTooLarge: it is over the limit; the message gives both sizes.
@@ -124,6 +135,9 @@ class Codec:
                 size_bytes=size,
                 limit_bytes=self.max_bytes,
             )
+        if preview is not None:
+            flags |= _PREVIEWED
+            pieces = [len(preview).to_bytes(_LENGTH_BYTES, "big"), preview, *pieces]
         header = bytes((_FORMAT, *sys.version_info[:2], flags))
         return self._signed(header, self._context(kind, job_id, fence), kind, pieces)
 
@@ -138,8 +152,29 @@ class Codec:
                 newer library wrote it.
             PayloadTooLarge: it would grow beyond all measure when decompressed.
         """
+        return self.opened(envelope, kind=kind, job_id=job_id, fence=fence)[0]
+
+    def preview(
+        self, envelope: bytes, *, kind: bytes, job_id: str, fence: str = ""
+    ) -> bytes | None:
+        """Return the preview of an envelope alone; None if it has none.
+
+        Raises:
+            SignatureMismatch: it was not sealed for this place, or it was changed.
+        """
         header, body = self._verified(envelope, kind, job_id, fence)
+        return _split_preview(header, body)[0]
+
+    def opened(
+        self, envelope: bytes, *, kind: bytes, job_id: str, fence: str = ""
+    ) -> tuple[bytes | bytearray, bytes | None]:
+        """Return body and preview of an envelope; raises as `open` does."""
+        header, whole = self._verified(envelope, kind, job_id, fence)
         _check_versions(header, kind)
+        preview, body = _split_preview(header, whole)
+        return self._plain(header, body), preview
+
+    def _plain(self, header: bytes, body: bytes) -> bytes | bytearray:
         if header[3] & _DEFLATED:
             return _inflate(body, self.max_bytes * _MAX_GROWTH)
         if header[3] & _COMPRESSED:
@@ -210,6 +245,14 @@ def _split(envelope: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     key_id = envelope[_HEADER_BYTES : _HEADER_BYTES + _KEY_ID_BYTES]
     mac = envelope[_HEADER_BYTES + _KEY_ID_BYTES : _BODY_AT]
     return header, key_id, mac, envelope[_BODY_AT:]
+
+
+def _split_preview(header: bytes, body: bytes) -> tuple[bytes | None, bytes]:
+    """Return the preview and the rest."""
+    if not header[3] & _PREVIEWED:
+        return None, body
+    end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
+    return body[_LENGTH_BYTES:end], body[end:]
 
 
 def _check_versions(header: bytes, kind: bytes) -> None:

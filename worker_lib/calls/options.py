@@ -69,6 +69,8 @@ class TaskOptions:
         park: How many machines of this pool may stay parked when it has no more calls,
             to be started again instead of created; None for the setting.
         park_for: Seconds after which one that was not needed is destroyed.
+        preview: Whether pages may show arguments and results, as far as they look like
+            no secrets.
         delay: Seconds before the job may start; only of a single call.
     """
 
@@ -94,6 +96,7 @@ class TaskOptions:
     linger: float = 0.0
     park: int | None = None
     park_for: float = 86400.0
+    preview: bool = True
     delay: float = 0.0
 
     @property
@@ -156,6 +159,7 @@ class DeclaredOptions(TypedDict, total=False):
     linger: Duration
     park: int | None
     park_for: Duration
+    preview: bool
 
 
 class CallOptions(DeclaredOptions, total=False):
@@ -248,6 +252,7 @@ _CHECKS: dict[str, Check[Any]] = {
     "linger": duration(0.0),
     "park": optional(whole(0)),
     "park_for": duration(1),
+    "preview": _flag,
     "delay": duration(0.0),
 }
 _NOT_ISOLATED = {

@@ -97,20 +97,20 @@ class Client:
         self._folder = folder
         prefix = key_prefix(settings.namespace)
         self.store = Store(Connection(settings.redis_url, prefix), settings.namespace)
-        self._codec = Codec(
+        self.codec = Codec(
             settings.secret,
             settings.namespace,
             max_bytes=settings.max_payload_bytes,
             old_secret=settings.old_secret,
         )
         self._may_launch = bool(settings.fly_api_token)
-        self.launcher = Launcher(self.store, self._make_api, self._codec, settings)
-        self.sweeper = Sweeper(self.store, self.launcher, self._codec, settings)
-        self._encoder = Encoder(settings, self._codec)
+        self.launcher = Launcher(self.store, self._make_api, self.codec, settings)
+        self.sweeper = Sweeper(self.store, self.launcher, self.codec, settings)
+        self._encoder = Encoder(settings, self.codec)
         self._env_digest = env_digest or (lambda: settings.local_env)
         self._nesting = Nesting(self.store, settings)
         self._ends = Ends(self.store)
-        self.edits = Edits(self.store, self._codec)
+        self.edits = Edits(self.store, self.codec)
         self._waiters = Waiters(self.store, self._looked_at)
 
     def __repr__(self) -> str:
@@ -125,7 +125,7 @@ class Client:
         store, sweeper = self.store, self.sweeper
         own = (self._env_digest, self._may_launch, self.settings.lease_ttl)
         parts = (store, self._encoder, self._nesting, self.launcher, sweeper, *own)
-        sources = (store, self._codec, self._ends, sweeper, self._judge)
+        sources = (store, self.codec, self._ends, sweeper, self._judge)
         return batches.Batches(self, batches.Parts(*parts), batches.Sources(*sources))
 
     def submit(
@@ -180,7 +180,7 @@ class Client:
     def logs(self, job_id: str, attempt: int | None) -> str:
         """Return what a job has printed; see `Job.logs`."""
         info = self.look(job_id).info
-        return printed(self._codec, info, self.store.output(job_id), attempt)
+        return printed(self.codec, info, self.store.output(job_id), attempt)
 
     def resume(self, queue: str) -> None:
         """Let jobs of a queue run again; see `Queue.resume`."""
@@ -251,7 +251,7 @@ class Client:
 
     def _load(self, job_id: str, found: Outcome) -> tuple[bool, Any]:
         try:
-            good, value = load(self._codec, job_id, found)
+            good, value = load(self.codec, job_id, found)
         except JobError as error:
             self._ends.tell(job_id, found.status, error)
             raise

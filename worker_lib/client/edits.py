@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib import labels
 from worker_lib.calls import codec, pickling
+from worker_lib.calls.preview import call_preview
 from worker_lib.checks import duration
 from worker_lib.errors import (
     ConfigError,
@@ -200,8 +201,15 @@ class Edits:
         if not record.get("code"):
             _check_signature(task, call)
         new = pickling.dump_call(task, call)
+        preview = self._codec.preview(
+            record["call"], kind=codec.CALL, job_id=job_id, fence=place
+        )
+        if preview is not None:
+            preview = call_preview(_names(task), call.args, call.kwargs)
         try:
-            return self._codec.seal(new, kind=codec.CALL, job_id=job_id, fence=place)
+            return self._codec.seal(
+                new, kind=codec.CALL, job_id=job_id, fence=place, preview=preview
+            )
         except PayloadTooLarge as error:
             raise error.of(task) from None
 
@@ -250,6 +258,14 @@ def _loaded(body: bytes | bytearray, job_id: str) -> pickling.Call:
             f"the arguments of job {job_id} cannot be loaded here ({error}): edit it "
             "in a program that has the modules of who made the call"
         ) from error
+
+
+def _names(task: str) -> tuple[str, ...]:
+    """Return the names of a task's positional arguments, if its module is at hand."""
+    if task.partition(":")[0] not in sys.modules:
+        return ()
+    code = getattr(pickling.resolve(task), "__code__", None)
+    return code.co_varnames[: code.co_argcount] if code else ()
 
 
 def _check_signature(task: str, call: pickling.Call) -> None:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from worker_lib.calls import codec, pickling
 from worker_lib.calls.plan import Plan
+from worker_lib.calls.preview import call_preview
 from worker_lib.errors import PayloadTooLarge
 from worker_lib.job import FIELDS
 from worker_lib.store.new_job import NewJob
@@ -41,6 +42,7 @@ class Template(NamedTuple):
         place: What is signed along with each call.
         bound: How many arguments are not the caller's: 1 for the instance.
         codec: Signs.
+        names: Of its positional arguments, for previews; None: there are to be none.
     """
 
     new: NewJob
@@ -48,10 +50,20 @@ class Template(NamedTuple):
     place: str
     bound: int
     codec: Codec
+    names: tuple[str, ...] | None = None
 
     def seal(self, job_id: str, call: pickling.Call) -> bytes:
         """Return a call pickled and signed; raises as `pickled` and `sealed` do."""
-        return self.sealed(job_id, self.pickled(call))
+        return self.sealed(job_id, self.pickled(call), self.preview(call))
+
+    def preview(self, call: pickling.Call) -> bytes | None:
+        """Return the arguments as text; None if they are not to be shown."""
+        if self.names is None:
+            return None
+        if not call.items:
+            return call_preview(self.names, call.args, call.kwargs)
+        first = call_preview(self.names, call.args[0], {})
+        return b"%d calls, the first: %b" % (call.items, first)
 
     def pickled(self, call: pickling.Call) -> Body:
         """Return a call as bytes.
@@ -61,7 +73,7 @@ class Template(NamedTuple):
         """
         return pickling.dump_call(self.task, call, bound=self.bound)
 
-    def sealed(self, job_id: str, body: Body) -> bytes:
+    def sealed(self, job_id: str, body: Body, preview: bytes | None = None) -> bytes:
         """Return a pickled call signed.
 
         Raises:
@@ -69,7 +81,11 @@ class Template(NamedTuple):
         """
         try:
             return self.codec.seal(
-                body, kind=codec.CALL, job_id=job_id, fence=self.place
+                body,
+                kind=codec.CALL,
+                job_id=job_id,
+                fence=self.place,
+                preview=preview,
             )
         except PayloadTooLarge as error:
             raise error.of(self.task) from None
@@ -154,7 +170,16 @@ class Encoder:
             target_latency=plan.target_latency,
             may_launch=self._may_launch,
         )
-        return Template(new, task.name, place, len(task.first), self._codec)
+        bound = len(task.first)
+        names = self._names(task)
+        return Template(new, task.name, place, bound, self._codec, names)
+
+    def _names(self, task: Task[..., Any]) -> tuple[str, ...] | None:
+        """Return what its positional arguments are called; None for no previews."""
+        if not task.spec.preview or self._settings.previews == "off":
+            return None
+        code = getattr(pickling.bare(task), "__code__", None)
+        return code.co_varnames[: code.co_argcount] if code else ()
 
     def _by_value(self, task: Task[..., Any]) -> tuple[str, str, bytes]:
         """Return its name, and hash and sealed code."""

@@ -215,11 +215,12 @@ class FlyExecutor(Executor):
                 headers=hooks.checked_headers(event) if event else None,
             )
             body = _frozen(prepared.template.pickled(call))
+            preview = prepared.template.preview(call)
         except (ArgumentsNotEncodable, PayloadTooLarge) as error:
             future.end(good=False, value=error)
             _fire_after(event, error)
         else:
-            submissions.add(Submitted(future, prepared.template, body, event))
+            submissions.add(Submitted(future, prepared.template, body, preview, event))
         return future
 
     def _started(self) -> Submissions:

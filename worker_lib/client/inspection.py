@@ -117,8 +117,7 @@ def find_jobs(job_ids: Sequence[str]) -> list[JobInfo]:
     """
     if not job_ids:
         return []
-    seen = default_client().store.look(*job_ids)
-    return [one.info for one in seen if one is not None]
+    return default_client().store.views.jobs(job_ids)
 
 
 def find_machine(machine_id: str, *, gone_within: float = 0.0) -> Machine | None:

@@ -49,12 +49,14 @@ class Submitted(NamedTuple):
 
     Attributes:
         body: The call, pickled, in pieces.
+        preview: Its arguments as text; None if they are not to be shown.
         event: For the hooks that are called once it is stored; None without hooks.
     """
 
     future: FlyFuture[Any]
     template: Template
     body: list[bytes]
+    preview: bytes | None = None
     event: Event | None = None
 
     @property
@@ -233,7 +235,7 @@ class Submissions:
         for call in calls:
             job_id = member_id(self.batch_id, self._next + len(good))
             try:
-                sealed.append(call.template.sealed(job_id, call.body))
+                sealed.append(call.template.sealed(job_id, call.body, call.preview))
             except Exception as error:  # noqa: BLE001 - it is this call's alone
                 self._open.fail([call.future], error)
                 _tell([call], time.monotonic(), error)

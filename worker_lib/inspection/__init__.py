@@ -32,6 +32,7 @@ from worker_lib.inspection.overview import (
     ServerSeen,
     overview,
 )
+from worker_lib.inspection.previews import Preview, previews
 from worker_lib.inspection.timeline import Phase, job_cost, timeline
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Phase",
     "Point",
     "PoolSeen",
+    "Preview",
     "QueueState",
     "ServerSeen",
     "Tally",
@@ -65,5 +67,6 @@ __all__ = [
     "machines",
     "moment",
     "overview",
+    "previews",
     "timeline",
 ]

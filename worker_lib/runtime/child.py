@@ -8,6 +8,7 @@ import time
 
 from worker_lib import context, hooks
 from worker_lib.calls import codec, pickling
+from worker_lib.calls.preview import result_preview
 from worker_lib.errors import PayloadTooLarge, TaskNotRegistered, WorkerLibError
 from worker_lib.runtime import streams
 from worker_lib.runtime.events import Interrupted, OutOfTime, RunEvents
@@ -156,7 +157,7 @@ class Child:
                 policy=policy.decode(),
             )
             with context.loading(task.decode()):
-                call = self._call(place["job_id"], signed_along, sealed)
+                call, preview = self._call(place["job_id"], signed_along, sealed)
                 function = self._function(task.decode(), code_hash.decode(), code)
         except _Forgotten:
             return b"forgotten", b"", b"", b"", b""
@@ -175,7 +176,7 @@ class Child:
         context.enter(job)
         try:
             events = RunEvents(job, call, policy)
-            return self._attempt(job, function, call, place, events)
+            return self._attempt(job, function, call, (place, preview), events)
         finally:
             context.enter(None)
             _settle(job)
@@ -185,11 +186,12 @@ class Child:
         job: context.CurrentJob,
         function: Callable[..., Any],
         call: Call,
-        place: dict[str, str],
+        shown: tuple[dict[str, Any], bytes | None],
         events: RunEvents,
     ) -> tuple[bytes, ...]:
         global _stopped_by  # noqa: PLW0603 - one attempt at a time
         _stopped_by = ""
+        place, preview = shown
         began = time.monotonic()
         try:
             events.begin()
@@ -204,7 +206,9 @@ class Child:
             done = self._failed(failure, place, retry=retry)
         else:
             dump = partial(_dumped, value, job.task, is_chunk=bool(call.items))
-            done = self._succeeded(dump, place, job.task, events)
+            if preview is not None:
+                preview += b"\0" + result_preview(value)
+            done = self._succeeded(dump, (place, preview), job.task, events)
         status, kind, _, wanted, _ = done
         events.end(
             status.decode(), kind.decode(), retry=bool(wanted), stopped_by=_stopped_by
@@ -231,21 +235,30 @@ class Child:
         self._sent.put(code_hash, function, len(body))
         return function
 
-    def _call(self, job_id: str, signed_along: str, sealed: bytes) -> Call:
+    def _call(
+        self, job_id: str, signed_along: str, sealed: bytes
+    ) -> tuple[Call, bytes | None]:
         # What is called is signed along: else a genuine argument could be given to
         # `os:system`. So it is checked before any module is imported for it.
         place = {"job_id": job_id, "fence": signed_along}
-        return pickling.load_call(self._codec.open(sealed, kind=codec.CALL, **place))
+        body, preview = self._codec.opened(sealed, kind=codec.CALL, **place)
+        return pickling.load_call(body), preview
 
     def _succeeded(
         self,
         dump: Callable[[], Body],
-        place: dict[str, str],
+        shown: tuple[dict[str, Any], bytes | None],
         task: str,
         events: RunEvents,
     ) -> tuple[bytes, ...]:
+        place, preview = shown
         try:
-            envelope = self._codec.seal(dump(), kind=codec.OUTCOME, **place)
+            envelope = self._codec.seal(
+                dump(),
+                kind=codec.OUTCOME,
+                preview=preview,
+                **place,
+            )
         except WorkerLibError as error:
             told = error.of(task) if isinstance(error, PayloadTooLarge) else error
             failure = pickling.describe(told)
@@ -254,7 +267,7 @@ class Child:
         return b"succeeded", b"", b"", b"", envelope
 
     def _failed(
-        self, failure: Failure, place: dict[str, str], *, retry: bool
+        self, failure: Failure, place: dict[str, Any], *, retry: bool
     ) -> tuple[bytes, ...]:
         body = pickling.dump_failure(failure)
         envelope = self._codec.seal(body, kind=codec.OUTCOME, **place)

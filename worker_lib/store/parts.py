@@ -25,13 +25,21 @@ _LOOK_AT_ONCE = 50
 
 
 def look_at(
-    connection: Connection, job_ids: Sequence[str], patience: float
+    connection: Connection,
+    job_ids: Sequence[str],
+    patience: float = 0.0,
+    *,
+    with_outcome: bool = True,
 ) -> Iterator[Seen | None]:
     """Yield what is known of each job; None where there is none."""
     for start in range(0, len(job_ids), _LOOK_AT_ONCE):
         part = job_ids[start : start + _LOOK_AT_ONCE]
         replies = connection.run(
-            script("look"), *part, patience=patience, fields=",".join(SHOWN)
+            script("look"),
+            *part,
+            patience=patience,
+            fields=",".join(SHOWN),
+            with_outcome=int(with_outcome),
         )
         for job_id, reply in zip(part, replies, strict=True):
             yield seen_of(job_id, reply) if reply else None

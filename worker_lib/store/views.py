@@ -7,15 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from worker_lib.store.parts import all_parts
+from worker_lib.store.parts import all_parts, look_at
+from worker_lib.store.replies import outcome_of
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from worker_lib.job import JobInfo
     from worker_lib.store.connection import Connection
+    from worker_lib.store.replies import Outcome
 
-__all__ = ["SLOT_FIELDS", "FailedJob", "PoolState", "SlotState", "State", "Views"]
+__all__ = [
+    "SLOT_FIELDS",
+    "FailedJob",
+    "PoolState",
+    "SealedCall",
+    "SlotState",
+    "State",
+    "Views",
+]
 
 # What is told of a slot, besides its pool.
 SLOT_FIELDS = (
@@ -93,6 +104,25 @@ class SlotState(NamedTuple):
     about: dict[str, str]
 
 
+class SealedCall(NamedTuple):
+    """What a job was called with, and what it returned, still sealed.
+
+    Attributes:
+        code: Hash of its code; "" if it travels by name.
+        call: b"" if it is gone or too long.
+        outcome: None likewise, or if there is none.
+    """
+
+    status: str
+    task: str
+    code: str
+    pool: str
+    timeout: float
+    policy: str
+    call: bytes
+    outcome: Outcome | None
+
+
 class FailedJob(NamedTuple):
     """A job that ended badly, in a line."""
 
@@ -112,6 +142,20 @@ class Views:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def jobs(self, job_ids: Sequence[str]) -> list[JobInfo]:
+        """Return those of these jobs that Redis has, in the same order."""
+        seen = look_at(self._connection, job_ids, with_outcome=False)
+        return [one.info for one in seen if one is not None]
+
+    def calls(self, job_ids: Sequence[str], most_bytes: int) -> list[SealedCall | None]:
+        """Return what jobs were called with and returned; None where there is none.
+
+        Args:
+            most_bytes: What is longer is left out.
+        """
+        reply = self._connection.run(script("calls"), *job_ids, most_bytes=most_bytes)
+        return [_call(told) if told else None for told in reply]
 
     def state(self) -> State:
         """Return all pools, in one command if there are not many."""
@@ -229,6 +273,18 @@ def _pool(told: Sequence[Any]) -> PoolState:
                 queues[::4], queues[1::4], queues[2::4], queues[3::4], strict=True
             )
         },
+    )
+
+
+def _call(told: Sequence[bytes]) -> SealedCall:
+    *words, call, outcome = told
+    status, task, code, pool, timeout, policy = (word.decode() for word in words)
+    return SealedCall(
+        *(status, task, code, pool),
+        float(timeout or 0),
+        policy,
+        call,
+        outcome_of(outcome) if outcome else None,
     )
 
 

@@ -77,7 +77,7 @@ def test_a_machine_is_counted_when_it_comes_up_and_when_it_ends(rig: StoreRig) -
 
     assert {("created",): 1} == seen.by("b", 1)
     assert {(SIZE, "ams", "empty"): 1} == seen.by("c", 1, 2, 3)
-    assert 0 < seen.by("m", 1, 2)[SIZE, "ams"] < 2000
+    assert 0 <= seen.by("m", 1, 2)[SIZE, "ams"] < 2000
     (told,) = rig.store.views.exits(10)
     assert f'"machine":"m-{stored.slot}"'.encode() in told
 

@@ -8,7 +8,7 @@ local function missing_rights()
   -- finds that most of these commands take no hash.
   local tried = {
     {'HSET', 'f', '1'}, {'PEXPIRE', '1000'}, {'EXISTS'}, {'GET'}, {'HDEL', 'g'},
-    {'HEXISTS', 'f'}, {'HLEN'}, {'HGET', 'f'}, {'HGETALL'}, {'HINCRBY', 'f', '1'}, {'HKEYS'},
+    {'HEXISTS', 'f'}, {'HLEN'}, {'HGET', 'f'}, {'HGETALL'}, {'HINCRBY', 'f', '1'}, {'HKEYS'}, {'HSTRLEN', 'f'},
     {'HMGET', 'f'}, {'HSETNX', 'f', '1'}, {'LPUSH', '1'}, {'LRANGE', '0', '0'},
     {'LTRIM', '0', '0'}, {'PTTL'}, {'RPUSH', '1'}, {'SADD', '1'}, {'SCARD'}, {'SMEMBERS'},
     {'SPOP'}, {'SRANDMEMBER'}, {'SREM', '1'}, {'ZADD', '1', '1'}, {'ZCARD'}, {'ZPOPMIN'},

@@ -1,7 +1,7 @@
-local fields = unpack(ARGV)
-local jobs = {unpack(ARGV, 2)}
+local fields, with_outcome = unpack(ARGV)
+local jobs = {unpack(ARGV, 3)}
 -- Jobs as people see them: these fields of each (a comma between their names), never
--- arguments. What an eviction took from the lines and clocks is put back from the job's
+-- arguments, and their outcomes only if `with_outcome` is '1'. What an eviction took from the lines and clocks is put back from the job's
 -- record, so that nobody waits for ever.
 -- Returns, for each: {{field values ...}, outcome, trouble, reason, '1' if its pool is
 -- lost, size of its pool's machines}, or {} if there is none.
@@ -87,7 +87,7 @@ local function look_at(job)
   end
   local values = redis.call('HMGET', key('job', job), unpack(names))
   for i = 1, #names do values[i] = values[i] or '' end
-  return {values, outcome_of(job), trouble, reason, lost, size_of(pool)}
+  return {values, with_outcome == '1' and outcome_of(job) or '', trouble, reason, lost, size_of(pool)}
 end
 
 for i, job in ipairs(jobs) do seen[i] = look_at(job) end
