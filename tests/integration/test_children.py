@@ -241,3 +241,31 @@ def test_a_by_value_function_keeps_its_state_between_jobs(client: Client) -> Non
 
     assert [1, 2, 3] == [count.remote() for _ in range(3)]
     assert jobs.add.remote(1, 2) == 3
+
+
+def test_garbage_is_collected_in_each_child(client: Client) -> None:
+    """The first one of a machine, and one that takes the place of another."""
+
+    @one_machine
+    def collects() -> bool:
+        import gc
+
+        return gc.isenabled()
+
+    assert collects.remote()
+    with pytest.raises(JobFailed):
+        one_machine(lambda: os._exit(1)).remote()
+    assert collects.remote()
+
+
+def test_a_task_that_goes_elsewhere_takes_no_module_along(client: Client) -> None:
+    """The folder in which modules are found stays the one of the machine's start."""
+
+    @one_machine
+    def first_path() -> str:
+        import sys
+
+        os.chdir("/")
+        return sys.path[0]
+
+    assert os.path.isabs(first_path.remote())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -30,12 +31,15 @@ def main() -> int:
     0 when all is done or the machine was asked to stop, else one of
     `worker_lib.fly.exits`: a setting is wrong, Redis refuses us, or cannot be reached.
     """
+    gc.disable()  # until all is imported: there is nothing to collect
     try:
         program = _Program(read(os.environ))
         # Forked before the rest is imported: supervisor and child then load what each
         # of them needs side by side.
         child = program.fork()
-        program.supervisor(child).run()
+        supervisor = program.supervisor(child)
+        _collect()
+        supervisor.run()
         program.end()
     except ConfigError as error:
         return _failed(BAD_SETTINGS, error)
@@ -100,6 +104,7 @@ class _Program:
         from worker_lib.runtime.child import Child  # noqa: PLC0415 - in the child only
 
         told = self._told
+        _collect()
         Child(channels, self._codec(), told.pool, told.hooks).serve(job)
 
     def _codec(self) -> Codec:
@@ -111,6 +116,12 @@ class _Program:
             max_bytes=self._told.max_payload_bytes,
             old_secret=self._told.old_secret,
         )
+
+
+def _collect() -> None:
+    """Look for garbage from now on, but not among what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def go_on(channels: Channels, job: list[bytes]) -> None:

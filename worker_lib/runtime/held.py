@@ -13,7 +13,8 @@ else:
 
 __all__ = ["Held"]
 
-_MOST_SEEN = 1024
+# Several times what a machine holds at once.
+_MOST_SEEN = 256
 
 
 class Held:

@@ -103,6 +103,7 @@ class Supervisor:
         try:
             self._claim("stay")
             self._pass_on()
+            self._store.prepare()
             while not self._is_over():
                 self._turn()
             self._leave()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.store.keys import control_key, key_prefix, new_slot_id
 from worker_lib.store.limits import MAX_LOST
-from worker_lib.store.scripts import script
+from worker_lib.store.scripts import forget_parts, script
 from worker_lib.store.wire import Wire
 
 TYPE_CHECKING = False
@@ -250,6 +250,11 @@ class MachineStore:
     def end_finish(self) -> Finished:
         """Return the answer to `begin_finish`; waits for it if need be."""
         return _finished(self.wire.end())
+
+    def prepare(self) -> None:
+        """Read what the first report needs, while there is nothing to report yet."""
+        script("finish")
+        forget_parts()  # the other verbs of a machine are rare
 
     def heartbeat(self, job: ClaimedJob, progress: str = "") -> bool:
         """Renew the lease; False if the job is no longer ours."""

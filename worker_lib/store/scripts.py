@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 
-from worker_lib.hashes import sha1
 from worker_lib.job import FIELDS, MOVES
 from worker_lib.store.resp import Packed
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     # The names that it defines, its text.
     _Definition: TypeAlias = tuple[set[bytes], bytes]
 
-__all__ = ["Script", "script"]
+__all__ = ["Script", "forget_parts", "script"]
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "lua")
 _POOLS = ("_common", "_counts", "_pools")
@@ -88,6 +87,8 @@ class Script:
     def sha(self) -> bytes:
         """SHA-1 of the source, for EVALSHA."""
         if not self._sha:
+            from worker_lib.hashes import sha1  # noqa: PLC0415 - one job needs none
+
             self._sha = sha1(self.source).encode()
         return self._sha
 
@@ -142,6 +143,11 @@ def _frame(parts: tuple[str, ...]) -> bytes:
     if "_moves" in parts:
         return _SETTLED
     return _COUNTED if "_parking" in parts else b"%b"
+
+
+def forget_parts() -> None:
+    """Free what scripts share with others: they are read again if there are more."""
+    _defined.clear()
 
 
 def _needed(definitions: list[_Definition], words: set[bytes]) -> bytes:
