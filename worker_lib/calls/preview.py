@@ -8,6 +8,8 @@ of objects of other classes, only the class is shown.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,14 +43,12 @@ def call_preview(
         args: The positional arguments.
         kwargs: The others.
     """
-    parts = []
-    for at, value in enumerate(args):
-        if at >= _MOST_ITEMS + len(names):
-            parts.append("…")
-            break
-        name = names[at] if at < len(names) else ""
-        parts.append(_named(name, value) if name else _shown(value))
-    parts += [_named(name, value) for name, value in kwargs.items()]
+    parts = [_named(name, value) for name, value in zip(names, args)]  # noqa: B905 - defaults have none
+    more = args[len(names) :]
+    if more:
+        parts.append(_items(more, len(more), 0))
+    if kwargs:
+        parts += [_named(name, value) for name, value in kwargs.items()]
     return _cut(", ".join(parts))
 
 
@@ -57,6 +57,7 @@ def result_preview(value: Any) -> bytes:
     return _cut(_shown(value))
 
 
+@lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Say whether what bears this name is not to be shown."""
     lower = name.lower()
@@ -80,13 +81,13 @@ def _text(value: str, _depth: int) -> str:
         return HIDDEN
     if len(value) <= _MOST_TEXT:
         return repr(value)
-    return f"{value[:_MOST_TEXT]!r}… ({len(value):,} characters)"
+    return f"{value[:_MOST_TEXT]!r}… {len(value)} characters"
 
 
 def _has_password(value: str) -> bool:
     """Say whether this may be a URL with a password."""
-    _, found, rest = value[:_MOST_BYTES].partition("://")
-    return bool(found) and "@" in rest
+    start = value if len(value) <= _MOST_BYTES else value[:_MOST_BYTES]
+    return "@" in start and "://" in start
 
 
 def _number(value: int, _depth: int) -> str:
