@@ -83,7 +83,7 @@ class Jobs(JobModel):
         )
         stored = self.store.enqueue(job)
         self.jobs[job.id] = Known(pool, once, stored.status)
-        SEEN.add(("", stored.status))
+        SEEN.add(("", "scheduled" if late else "queued"))
         # A machine that waits may have been handed it.
         assert stored.status in ({"scheduled"} if late else {"queued", "running"})
         assert self.store.enqueue(job).status == stored.status
