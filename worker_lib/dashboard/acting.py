@@ -51,9 +51,9 @@ class Acting:
                 return _question(visit, action, form, confirm)
             done = action.run(form)
         except WorkerLibError as error:
-            _note(visit.viewer, action, form, outcome=str(error), count=0)
+            _note(visit.viewer, action, form, outcome=str(error), total=0)
             return _led_back(visit, "bad", str(error))
-        _note(visit.viewer, action, form, target=done.target, count=done.count)
+        _note(visit.viewer, action, form, target=done.target, total=done.total)
         self._parts.hub.expire()
         return _led_back(visit, "good", done.text, done)
 
@@ -69,7 +69,7 @@ def _form() -> Form:
 
 def _check_role(action: Action, viewer: Viewer, form: Form) -> None:
     if action.role == "admin" and not viewer.may_act:
-        _note(viewer, action, form, outcome="refused: the role is read", count=0)
+        _note(viewer, action, form, outcome="refused: the role is read", total=0)
         raise Forbidden("Your role is to look: this needs the role admin.")
 
 
@@ -125,8 +125,8 @@ def _note(
     form: Form,
     *,
     target: str = "",
-    count: int = 1,
+    total: int = 1,
     outcome: str = "done",
 ) -> None:
     shown = target or ", ".join(form.targets[:3])
-    audit.note(viewer, action.name, shown, count, outcome)
+    audit.note(viewer, action.name, shown, total, outcome)

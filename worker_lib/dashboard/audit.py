@@ -16,18 +16,18 @@ __all__ = ["note"]
 log = get_logger("dashboard")
 
 
-def note(viewer: Viewer, what: str, target: str, count: int, outcome: str) -> None:
+def note(viewer: Viewer, what: str, target: str, total: int, outcome: str) -> None:
     """Keep an entry, in Redis and in this process's log.
 
     Args:
         what: Name of the action.
         target: What it was done to.
-        count: To how many.
+        total: To how many.
         outcome: `done`, or why not.
     """
-    facts = {"who": viewer.name, "what": what, "target": target, "count": count}
+    facts = {"who": viewer.name, "what": what, "target": target, "total": total}
     log.info("dashboard_action", extra={**facts, "outcome": outcome})
     try:
-        audit(AuditEntry(viewer.name, what, target, count, outcome))
+        audit(AuditEntry(viewer.name, what, target, total, outcome))
     except StoreError as error:  # what was done is done, and in the log
         log.warning("dashboard_audit_lost", extra={"reason": str(error)})

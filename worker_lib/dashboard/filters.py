@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from worker_lib.dashboard import charts
+
 __all__ = ["FILTERS", "NOTHING", "ago", "duration", "epoch", "exact", "iso"]
 
 NOTHING = "\u2013"  # a dash
@@ -87,6 +89,11 @@ def compact(number: float | None) -> str:
     return f"{number:,.0f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as `1 machine` or `2 machines`."""
+    return f"{compact(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def percent(share: float | None) -> str:
     """Return a share of 1 as `99.5 %`."""
     if share is None:
@@ -124,11 +131,6 @@ def since(when: float | str | datetime) -> str:
     return duration(max(0.0, float(int(time.time() - epoch(when)))))
 
 
-def at_index(values: list[Any], index: int) -> Any:
-    """Return one value of a list."""
-    return values[index]
-
-
 def part(value: Any, name: str) -> Any:
     """Return one field of a record; None of none."""
     return None if value is None else value[name]
@@ -136,13 +138,15 @@ def part(value: Any, name: str) -> Any:
 
 FILTERS: dict[str, Any] = {
     "ago": ago,
-    "at_index": at_index,
+    "chart_rows": charts.rows,
     "clock": clock,
     "compact": compact,
+    "counted": counted,
     "duration": duration,
     "epoch": epoch,
     "exact": exact,
     "iso": iso,
+    "marks": charts.marks,
     "money": money,
     "part": part,
     "percent": percent,

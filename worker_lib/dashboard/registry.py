@@ -98,14 +98,14 @@ class Done:
     Attributes:
         text: One sentence for the person.
         target: For the audit: what it was done to, if not to the form's targets.
-        count: For the audit: to how many.
+        total: For the audit: to how many.
         goto: Slug of the page to go to instead of back, with `goto_words` as its
             query; "" goes back to the page that the form was on.
     """
 
     text: str
     target: str = ""
-    count: int = 1
+    total: int = 1
     goto: str = ""
     goto_words: Query = field(default_factory=dict)
 

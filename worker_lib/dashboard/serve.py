@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from worker_lib.dashboard.blueprint import MAX_STREAMS, make_blueprint
+from worker_lib.dashboard.headers import add_security_headers
 from worker_lib.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -79,4 +80,5 @@ def _app(blueprint: Blueprint) -> Flask:
     app = Flask("worker_lib.dashboard", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_FORM_BYTES
     app.register_blueprint(blueprint)
+    app.after_request(add_security_headers)  # of addresses that are nobody's
     return app

@@ -25,6 +25,15 @@ const units = {
   usd: (value) => `$${+value.toPrecision(3)}`,
 };
 
+// The time of a tick: that of a day starts with its date.
+const clock = (step) => (seconds) => {
+  const at = new Date(seconds * 1000);
+  const midnight = at.getHours() === 0 && at.getMinutes() === 0;
+  return step >= 900 && midnight
+    ? at.toLocaleDateString([], { weekday: "short", day: "numeric" })
+    : at.toTimeString().slice(0, 5);
+};
+
 const colour = (element, name = "color") => getComputedStyle(element)[name];
 
 // Series of bars stand on one another: each is drawn from zero, the whole first.
@@ -50,11 +59,11 @@ function options(uPlot, figure, data, width) {
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { show: !bars }, y: false },
     scales: {
-      x: { time: true },
+      x: { time: true, range: (_, low, high) => [low - step / 2, high + step / 2] },
       y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 24, space: 70 },
+      { ...axis, grid: { show: false }, size: 22, space: 64, values: (_, ticks) => ticks.map(clock(step)) },
       {
         ...axis,
         grid: { stroke: probe, width: 1 },
@@ -71,7 +80,7 @@ function options(uPlot, figure, data, width) {
         stroke: bars ? undefined : colour(swatches[index]),
         fill: bars ? colour(swatches[index]) : undefined,
         width: bars ? 0 : 1.5,
-        spanGaps: false,
+        spanGaps: true,
         paths: bars ? uPlot.paths.bars({ size: [0.75, 24], radius: 0.15 }) : undefined,
         points: { show: !bars, size: 4, fill: colour(swatches[index]) },
       })),
@@ -83,7 +92,7 @@ function options(uPlot, figure, data, width) {
 // What the numbers are at the cursor.
 function tip({ at, series, unit }, step) {
   let box = null;
-  const shape = step >= 3600 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit" };
+  const shape = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(step >= 900 && { weekday: "short" }) };
   return {
     hooks: {
       init: (plot) => {
