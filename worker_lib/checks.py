@@ -45,6 +45,7 @@ MAX_OUTPUT_BYTES = 64 * 1024
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 NAMESPACE = "worker_lib"
 MIN_SECRET_BYTES = 32
+_MIN_TOKEN = 16
 _SCHEMES = ("redis", "rediss", "unix")
 # Beyond it, an int is no float any more; a float that large is no duration either.
 _LARGEST = 1e300
@@ -223,10 +224,20 @@ def _secret(value: Any, source: str) -> str:
     return secret
 
 
+def _token(value: Any, source: str) -> str:
+    token = str(value).strip()
+    if len(token) < _MIN_TOKEN:
+        problem = f"{source} is too short, so it can be guessed"
+        remedy = f"use {_MIN_TOKEN} characters or more (openssl rand -hex 32)"
+        raise ConfigError(Problem(problem, remedy, source))
+    return token
+
+
 SETTINGS: dict[str, Check[Any]] = {
     "redis_url": _redis_url,
     "secret": _secret,
     "old_secret": _secret,
+    "metrics_token": _token,
     "namespace": plain_name("it starts every Redis key"),
     "max_machines": whole(1, from_text=True),
     "park": whole(0, from_text=True),

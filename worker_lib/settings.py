@@ -90,6 +90,8 @@ class Settings:
             may do everything: 8 characters or more, or a hash of werkzeug's.
         dashboard_read_password: `WORKER_LIB_DASHBOARD_READ_PASSWORD`. The same for who
             may only look.
+        metrics_token: `WORKER_LIB_METRICS_TOKEN`. Opens the metrics to who sends it as
+            bearer token; 16 characters or more.
         local_path: `WORKER_LIB_LOCAL_PATH`. The folders in which machines of the local
             stack find the modules of this process; set by the stack, empty on Fly.
         local_env: `WORKER_LIB_LOCAL_ENV`. The digest of the environment that machines
@@ -132,6 +134,7 @@ class Settings:
     dashboard_read_password: str = _env(
         "WORKER_LIB_DASHBOARD_READ_PASSWORD", secret=True
     )
+    metrics_token: str = _env("WORKER_LIB_METRICS_TOKEN", secret=True)
     local_path: str = _env("WORKER_LIB_LOCAL_PATH")
     local_env: str = _env("WORKER_LIB_LOCAL_ENV")
     local_stay: float = _env("WORKER_LIB_LOCAL_STAY", default=600.0)

@@ -50,6 +50,7 @@ VARIABLES: list[tuple[str, str, str, object]] = [
         "open sesame",
     ),
     ("WORKER_LIB_DASHBOARD_READ_PASSWORD", "dashboard_read_password", "look", "look"),
+    ("WORKER_LIB_METRICS_TOKEN", "metrics_token", "t" * 16, "t" * 16),
     ("WORKER_LIB_LOCAL_PATH", "local_path", "/srv", "/srv"),
     ("WORKER_LIB_LOCAL_ENV", "local_env", "0123ab", "0123ab"),
     ("WORKER_LIB_LOCAL_STAY", "local_stay", "1h", 3600.0),
@@ -168,7 +169,11 @@ def test_an_argument_of_none_counts_as_not_given() -> None:
 
 def test_a_short_secret_is_refused_without_being_shown() -> None:
     """A guessable key is no key."""
+    (token,) = problems({"WORKER_LIB_METRICS_TOKEN": "hunter3"})
     (problem,) = problems({"WORKER_LIB_SECRET": "hunter2"})
+
+    assert token.startswith("WORKER_LIB_METRICS_TOKEN is too short")
+    assert "hunter3" not in token
 
     assert problem.startswith("WORKER_LIB_SECRET is 7 bytes long")
     assert "openssl rand -hex 32" in problem

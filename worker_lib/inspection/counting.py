@@ -6,8 +6,9 @@ A field is a kind and its names, with a unit separator between them:
   `cancelled`, `expired`, or the kind of failure (`JobFailed.kind`).
 - `w`, task, class: attempts, by how long they waited to run; `q`, task: milliseconds.
 - `r`, task, size, region: milliseconds that attempts ran.
-- `t`, task, kind: attempts that failed and are tried again; `l`, task, kind: that were
-  lost with their machine.
+- `t`, task, kind, class of its run: attempts that failed and are tried again.
+- `l`, task, kind, class: those that were lost with their machine; without a class if
+  the job failed thereby, and is in `j`.
 - `b`, how, class: machines that came up, `created` or `started` again, by the time
   from their launch to the first claim; `B`, how: milliseconds.
 - `m`, size, region: milliseconds that machines were up; `c`, size, region, why:
@@ -69,7 +70,9 @@ class Tally(Counter[tuple[str, ...]]):
         sums: dict[tuple[str, ...], int] = {}
         for names, number in self.items():
             if names[0] == kind:
-                key = tuple(names[place] for place in places)
+                key = tuple(
+                    names[place] if place < len(names) else "" for place in places
+                )
                 sums[key] = sums.get(key, 0) + number
         return sums
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 from worker_lib.client.client import default_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import TypeAlias
 
     from worker_lib.store.views import PoolState, State
 
 __all__ = [
+    "ALERT_KINDS",
     "Alert",
     "Overview",
     "PoolSeen",
@@ -24,7 +24,8 @@ __all__ = [
     "overview_of",
 ]
 
-AlertKind: TypeAlias = "Literal['eviction', 'memory', 'launch', 'waiting', 'paused']"
+AlertKind: TypeAlias = Literal["eviction", "memory", "launch", "waiting", "paused"]
+ALERT_KINDS: tuple[AlertKind, ...] = get_args(AlertKind)
 
 # What waits for longer is worth a word to a person.
 _LONG_WAIT = 300.0

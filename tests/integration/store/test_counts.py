@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from store_rig import claimed
 
 from worker_lib import job as job_module
 from worker_lib.inspection import WINDOWS
@@ -63,6 +64,25 @@ def test_retries_losses_and_cancels_are_counted(rig: StoreRig) -> None:
     assert {("jobs:add", "error"): 1} == seen.by("t", 1, 2)
     assert {("jobs:add", "cancelled"): 1} == seen.by("j", 1, 2)
     assert {("jobs:add",): 1} == seen.by("w", 1)
+
+
+def test_each_attempt_is_in_one_class_of_those_that_ran(rig: StoreRig) -> None:
+    """One that is tried again, one that is lost, and one that fails by being lost."""
+    machine, job = rig.running()
+    finish(machine, job, status="retrying", kind="error", retry_in=60.0, ran=4.0)
+    slot = rig.enqueue(pool="other")[1].slot
+    while slot:
+        claimed(rig.machine(slot))
+        slot = rig.lose(slot)
+    seen = tally(rig)
+
+    (which,) = seen.histogram("t", 3)
+    assert upper_bound(which - 1) < 4.0 <= upper_bound(which)
+    lost = sum(seen.by("l").values())
+    assert {("jobs:add", "lost"): 1} == seen.by("j", 1, 2)
+    assert lost - 1 == sum(seen.histogram("l", 3).values())
+    classes = [sum(seen.histogram(kind, 3).values()) for kind in ("j", "t", "l")]
+    assert sum(classes) == sum(seen.by("w").values()) == lost + 1
 
 
 def test_a_machine_is_counted_when_it_comes_up_and_when_it_ends(rig: StoreRig) -> None:

@@ -112,13 +112,16 @@ local function leave_line(job, pool, queue)
   redis.call('ZREM', TIMERS, 'j:' .. job)
 end
 
--- Count the time that an attempt waited for its machine and ran there.
+-- Count the time that an attempt waited for its machine and ran there; returns the class
+-- of the latter, '' if it never ran.
 local function count_attempt(task, waited_since, started, pool, region)
-  if not started then return end
+  if not started then return '' end
   local waited = math.max(0, tonumber(started) - tonumber(waited_since))
+  local ran = math.max(0, now - tonumber(started))
   count(1, 'w', task, class(waited))
   count(milliseconds(waited), 'q', task)
-  count(milliseconds(now - tonumber(started)), 'r', task, size_of(pool), region or '')
+  count(milliseconds(ran), 'r', task, size_of(pool), region or '')
+  return class(ran)
 end
 
 -- What the end of a job depends on, besides what is kept.
@@ -158,9 +161,8 @@ local function finish(job, status, outcome, report, got)
   redis.call('PEXPIRE', record, keep + DAY_MS)
   if got.status ~= 'running' then leave_line(job, got.pool, got.queue) end
   local started = got.status == 'running' and (report.started or got.started)
-  count_attempt(got.task, got.queued or got.created, started, got.pool, got.region)
   count(1, 'j', got.task, status == 'failed' and report.cause or status,
-    started and class(now - tonumber(started)) or '')
+    count_attempt(got.task, got.queued or got.created, started, got.pool, got.region))
   if got.code then let_go_of_code(got.code, status, keep + DAY_MS) end
   if got.key then let_go_of_unique(job, got.task, got.key, got.unique_until) end
   if status ~= 'succeeded' then
@@ -250,17 +252,18 @@ end
 -- `charge` counts a loss; `outcome` and `report` tell how it fails if it must.
 local function interrupted(job, pool, most_lost, charge, outcome, report)
   local record = key('job', job)
-  local policy, lost = read(record, 'policy', 'lost')
+  local policy, lost, task = read(record, 'policy', 'lost', 'task')
   lost = tonumber(lost or '0')
   if charge then lost = redis.call('HINCRBY', record, 'lost', 1) end
   if cjson.decode(policy).on_lost == 'fail' or (charge and lost >= most_lost) then
     finish(job, 'failed', outcome, report)
+    count(1, 'l', task, report.cause or 'lost', '')
   else
     if charge then
-      local task, queued, created, started, region = read(record, 'task', 'queued',
-        'created', 'started', 'region')
-      count_attempt(task, queued or created, started, pool, region)
-      count(1, 'l', task, report.cause)
+      local queued, created, started, region = read(record, 'queued', 'created', 'started',
+        'region')
+      count(1, 'l', task, report.cause or 'lost',
+        count_attempt(task, queued or created, started, pool, region))
     else
       report.cause = 'released'
     end

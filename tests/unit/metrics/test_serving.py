@@ -1,0 +1,114 @@
+"""Who may see the metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from worker_lib.metrics import answer, serve, serving, wsgi_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
+
+TOKEN = "a token of metrics"
+HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8080"}
+
+
+class Told(Collector):
+    """One number."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("told", "A number.", value=1)
+
+
+@pytest.fixture(autouse=True)
+def _canned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics without a Redis: who sees them is what this is about."""
+    page = b"worker_lib_up 1.0\n"
+    monkeypatch.setattr(serving, "metrics_text", lambda: page)
+
+
+def asked(**environ: str) -> tuple[str, bytes, dict[str, str]]:
+    """Return what the application answers to a request."""
+    seen: list[Any] = []
+    body = b"".join(wsgi_app()({**environ}, lambda *words: seen.append(words)))  # type: ignore[arg-type]  # as servers do
+    status, headers = seen[0]
+    return status, body, dict(headers)
+
+
+def test_who_has_the_token_sees_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From anywhere, through any proxy."""
+    monkeypatch.setenv("WORKER_LIB_METRICS_TOKEN", TOKEN)
+    status, body, headers = asked(
+        REMOTE_ADDR="192.0.2.1",
+        HTTP_HOST="shop.example",
+        HTTP_X_FORWARDED_FOR="192.0.2.7",
+        HTTP_AUTHORIZATION=f"Bearer {TOKEN}",
+    )
+
+    assert ("200 OK", b"worker_lib_up 1.0\n") == (status, body)
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize(
+    "given", ["", "Bearer", "Bearer ", f"Basic {TOKEN}", f"Bearer {TOKEN}x", TOKEN, "ä"]
+)
+def test_others_do_not(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """Not even from this computer, once there is a token."""
+    monkeypatch.setenv("WORKER_LIB_METRICS_TOKEN", TOKEN)
+    status, body, headers = asked(**HERE, HTTP_AUTHORIZATION=given)
+
+    assert "401 Unauthorized" == status
+    assert b"WORKER_LIB_METRICS_TOKEN" in body
+    assert TOKEN.encode() not in body
+    assert headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("200 OK", {}),
+        ("200 OK", {"REMOTE_ADDR": "::1", "HTTP_HOST": "[::1]:8080"}),
+        ("403 Forbidden", {"REMOTE_ADDR": "192.0.2.1"}),
+        ("403 Forbidden", {"HTTP_HOST": "rebound.example:8080"}),
+        ("403 Forbidden", {"HTTP_X_FORWARDED_FOR": "192.0.2.1"}),
+        ("403 Forbidden", {"HTTP_FLY_CLIENT_IP": "192.0.2.1"}),
+        (
+            "403 Forbidden",
+            {"HTTP_AUTHORIZATION": "Bearer "} | {"REMOTE_ADDR": "10.0.0.1"},
+        ),
+    ],
+)
+def test_without_a_token_only_this_computer_sees_them(
+    expected: str, changes: dict[str, str]
+) -> None:
+    """Neither a proxy on it nor a name that leads to it does."""
+    assert expected == asked(**{**HERE, **changes})[0]
+
+
+def test_a_view_may_let_in_whom_it_knows() -> None:
+    """As the dashboard does with who may read it."""
+    assert 403 == answer().status
+    assert 200 == answer(may_read=True).status
+
+
+def test_a_port_of_its_own_serves_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a private network, whose Prometheus sends no token."""
+    registry = CollectorRegistry()
+    registry.register(Told())
+    monkeypatch.setattr(serving, "_registry", lambda: registry)
+    server, thread = serve(0, "127.0.0.1")
+    try:
+        with urlopen(f"http://127.0.0.1:{server.server_port}/metrics") as reply:
+            assert b"told 1.0\n" in reply.read()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,129 @@
+"""Serves the metrics to who may see them: by a token, or to this very computer."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from worker_lib.metrics.collector import JobsCollector
+from worker_lib.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from threading import Thread
+    from wsgiref.simple_server import WSGIServer
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["Answer", "answer", "metrics_text", "serve", "wsgi_app"]
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+# Who came through a proxy may be anybody.
+_PROXIED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA", "HTTP_FLY_CLIENT_IP")
+_TEXT = "text/plain; charset=utf-8"
+_LOCKED = (
+    "Metrics are shown to who sends the token: set WORKER_LIB_METRICS_TOKEN, and have "
+    "Prometheus send it as its bearer token.\n"
+)
+
+
+class Answer(NamedTuple):
+    """What to answer; in this order a Flask view may return it.
+
+    Attributes:
+        body: The metrics in Prometheus's text format, or why there are none.
+    """
+
+    body: bytes
+    status: int
+    headers: dict[str, str]
+
+
+def metrics_text() -> bytes:
+    """Return all metrics in Prometheus's text format, version 0.0.4.
+
+    Redis that is away makes it `worker_lib_up 0`, not an error.
+    """
+    return generate_latest(_registry())
+
+
+def answer(authorization: str = "", *, may_read: bool = False) -> Answer:
+    """Return what to answer to a request for metrics.
+
+    In Flask: `answer(request.headers.get("Authorization", ""))`.
+
+    Args:
+        authorization: The request's header; `Bearer` and `WORKER_LIB_METRICS_TOKEN`
+            open the metrics.
+        may_read: Whether they are open to this request anyhow, as it was let in by
+            other means.
+    """
+    token = Settings.load(os.environ).metrics_token
+    if may_read or (token and _has(authorization, token)):
+        headers = {
+            "Content-Type": CONTENT_TYPE_PLAIN_0_0_4,
+            "Cache-Control": "no-store",
+        }
+        return Answer(metrics_text(), 200, headers)
+    headers = {"Content-Type": _TEXT, "Cache-Control": "no-store"}
+    if token:
+        headers["WWW-Authenticate"] = 'Bearer realm="worker-lib"'
+    return Answer(_LOCKED.encode(), 401 if token else 403, headers)
+
+
+def wsgi_app() -> WSGIApplication:
+    """Return a WSGI application that answers with the metrics, wherever it is mounted.
+
+    To who sends `WORKER_LIB_METRICS_TOKEN` as bearer token; while that is not set, to
+    this computer alone.
+    """
+
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        is_here = not Settings.load(os.environ).metrics_token and _is_here(environ)
+        found = answer(environ.get("HTTP_AUTHORIZATION", ""), may_read=is_here)
+        status = {200: "200 OK", 401: "401 Unauthorized", 403: "403 Forbidden"}
+        start(status[found.status], [*found.headers.items()])
+        return [found.body]
+
+    return app
+
+
+def serve(port: int, host: str) -> tuple[WSGIServer, Thread]:
+    """Serve the metrics on a port of their own, to whoever can reach it.
+
+    For a private network, as that of Fly's `[metrics]`, which sends no token. Ends
+    with the process, or by `shutdown()` of the server that is returned.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    return start_http_server(port, addr=host, registry=_registry())
+
+
+@cache
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(JobsCollector())
+    return registry
+
+
+def _has(authorization: str, token: str) -> bool:
+    kind, _, given = authorization.partition(" ")
+    same = hmac.compare_digest(given.strip().encode(), token.encode())
+    return same and kind.lower() == "bearer"
+
+
+def _is_here(environ: WSGIEnvironment) -> bool:
+    """Say whether a program of this computer asks for this computer, without a proxy.
+
+    The name in the address counts, too: a page of another site may have its own name
+    lead to 127.0.0.1 (DNS rebinding).
+    """
+    proxied = any(name in environ for name in _PROXIED)
+    name = environ.get("HTTP_HOST", "").rsplit(":", 1)[0].strip("[]")
+    peer = environ.get("REMOTE_ADDR", "").removeprefix("::ffff:")
+    return peer in _LOOPBACK and name in _LOOPBACK and not proxied
