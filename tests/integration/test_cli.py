@@ -14,6 +14,7 @@ import pytest
 from waiting import until
 
 from worker_lib.cli import exits, main
+from worker_lib.client.handle import Job
 from worker_lib.emulator.faults import FaultRule
 from worker_lib.fly.naming import (
     METADATA_NAMESPACE,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker_lib.client.client import Client
-    from worker_lib.client.handle import Job
     from worker_lib.emulator import Emulator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +88,46 @@ def test_run_of_a_task_that_dies_says_so_in_json(
     told = json.loads(capsys.readouterr().out)
     assert (1, "failed", None) == (status, told["outcome"], told["result"])
     assert "Crashed: " in told["error"]
+
+
+def test_run_shows_what_the_task_prints(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --follow, on stderr: stdout has the result alone."""
+    words = ["run", "jobs:says", "hello\x1b", "--follow", "--timeout", "20s"]
+
+    status = main(words)
+
+    printed = capsys.readouterr()
+    assert 0 == status
+    assert "hello\\x1b\n" in printed.err
+    assert 1 == printed.out.count("\n")
+
+
+def test_enqueue_prints_the_id_and_does_not_wait(
+    client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The job runs after the command has ended."""
+    gate = tmp_path / "gate"
+
+    assert 0 == main(["enqueue", "jobs:waits_for", str(gate)])
+    job_id = capsys.readouterr().out.strip()
+    gate.touch()
+
+    assert Job.get(job_id).wait(20)
+    assert 0 == main(["enqueue", "jobs:add", "1", "--kw", "b=2", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert 3 == Job.get(told["job_id"]).result(20)
+
+
+@pytest.mark.parametrize("command", ["run", "enqueue"])
+def test_arguments_that_the_task_does_not_take_are_a_wrong_call(
+    command: str, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is stored."""
+    assert 2 == main([command, "jobs:add", "1", "2", "3", "4"])
+    assert "too many positional arguments" in capsys.readouterr().err
+    assert [] == client.store.recent(10)
 
 
 def test_run_out_of_time_exits_with_4_and_names_the_job(

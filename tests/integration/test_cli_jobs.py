@@ -1,4 +1,4 @@
-"""`worker-lib jobs`, `job` and `queues`: what they print, change and exit with."""
+"""`worker-lib jobs`, `logs` and `queues`: what they print, change and exit with."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_jobs_are_lines_with_tabs_for_programs(run: Callable[..., Ran]) -> None:
     failed = failed_job()
     late = jobs.add.options(**LATER, queue="high").delay(1, 2)
 
-    ran = run("jobs")
+    ran = run("jobs", "list")
 
     assert (0, "") == (ran.code, ran.err)
     assert [late.id, failed.id] == [row[0] for row in ran.rows]
@@ -91,7 +91,7 @@ def test_jobs_are_a_table_for_people(
     failed = failed_job()
     jobs.add.options(**LATER, queue="a-long-name").delay(1, 2)
 
-    header, *lines = run("jobs").out.splitlines()
+    header, *lines = run("jobs", "list").out.splitlines()
 
     assert ["ID", "TASK", "STATUS", "QUEUE"] == header.split()[:4]
     assert failed.id == lines[1].split()[0]
@@ -107,7 +107,7 @@ def test_jobs_in_json_have_stable_names_and_times_in_utc(
     failed = failed_job()
     late = jobs.add.options(**LATER, key="k", priority=3).delay(1, 2)
 
-    told = run("jobs", "--json", "--limit", "1").json
+    told = run("jobs", "list", "--json", "--limit", "1").json
     (info,) = told["jobs"]
     assert (late.id, late.id) == (told["after"], info["id"])
     assert ("k", 3, {}, []) == tuple(
@@ -116,7 +116,7 @@ def test_jobs_in_json_have_stable_names_and_times_in_utc(
     assert ISO.fullmatch(info["created_at"])
     assert ISO.fullmatch(info["due_at"])
 
-    told = run("jobs", "--json", "--limit", "1", "--after", late.id).json
+    told = run("jobs", "list", "--json", "--limit", "1", "--after", late.id).json
     (info,) = told["jobs"]
     assert (None, failed.id) == (told["after"], info["id"])
     (attempt,) = info["attempts"]
@@ -128,12 +128,12 @@ def test_more_jobs_than_the_limit_are_told_of(run: Callable[..., Ran]) -> None:
     """On stderr, with the option that shows them."""
     made = [jobs.add.options(**LATER).delay(1, 2).id for _ in range(3)][::-1]
 
-    ran = run("jobs", "--limit", "2")
+    ran = run("jobs", "list", "--limit", "2")
 
     assert made[:2] == [row[0] for row in ran.rows]
     assert f"there are more: --after {made[1]}, or a larger --limit" in ran.err
-    assert "" == run("jobs", "--limit", "3").err
-    assert made[2:] == [row[0] for row in run("jobs", "--after", made[1]).rows]
+    assert "" == run("jobs", "list", "--limit", "3").err
+    assert made[2:] == [row[0] for row in run("jobs", "list", "--after", made[1]).rows]
 
 
 def test_jobs_are_filtered(run: Callable[..., Ran]) -> None:
@@ -148,30 +148,40 @@ def test_jobs_are_filtered(run: Callable[..., Ran]) -> None:
         ["--tag", "tenant=x"],
         ["--tag", "tenant=x", "--status", "failed", "--since", "1h"],
     ):
-        assert [failed.id] == [row[0] for row in run("jobs", *words).rows]
-    assert (0, "", "no such job\n") == run("jobs", "--since", "1ms")
+        assert [failed.id] == [row[0] for row in run("jobs", "list", *words).rows]
+    assert (0, "", "no such job\n") == run("jobs", "list", "--since", "1ms")
 
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["jobs", "--status", "fialed"], 2, "did you mean 'failed'?"),
-        (["jobs", "--tag", "tenant"], 2, "write it as NAME=VALUE"),
-        (["jobs", "--limit", "0"], 2, "--limit='0': use a whole number from 1"),
-        (["jobs", "--limit", "many"], 2, "--limit='many': use a whole number"),
-        (["jobs", "--since", "soon"], 2, "is not a duration"),
-        (["jobs", "--after", "nope"], 3, "there is no job nope"),
-        (["jobs", "--tga", "x"], 2, "did you mean '--tag'?"),
-        (["job", "show", "nope"], 3, "there is no job nope"),
-        (["job", "logs", "nope"], 3, "there is no job nope"),
-        (["job", "retry", "nope"], 3, "there is no job nope"),
-        (["job", "edit", "nope", "--first"], 3, "there is no job nope"),
-        (["job", "edit", "nope"], 2, "name a change: --queue, --priority"),
-        (["job", "edit", "nope", "--firts"], 2, "did you mean '--first'?"),
-        (["job"], 2, "required: ACTION"),
-        (["job", "shwo", "x"], 2, "invalid choice: 'shwo'"),
-        (["queues", "pause"], 2, "pause takes some queues"),
-        (["queues", "list", "high"], 2, "list takes no queues"),
+        (["jobs", "list", "--status", "fialed"], 2, "did you mean 'failed'?"),
+        (["jobs", "list", "--tag", "tenant"], 2, "write it as NAME=VALUE"),
+        (["jobs", "list", "--limit", "0"], 2, "--limit='0': use a whole number from 1"),
+        (["jobs", "list", "--limit", "many"], 2, "--limit='many': use a whole number"),
+        (["jobs", "list", "--since", "soon"], 2, "is not a duration"),
+        (["jobs", "list", "--after", "nope"], 3, "there is no job nope"),
+        (["jobs", "list", "--tga", "x"], 2, "did you mean '--tag'?"),
+        (["jobs", "show", "nope"], 3, "there is no job nope"),
+        (["logs", "nope"], 3, "there is no job nope"),
+        (["jobs", "retry", "nope"], 3, "there is no job nope"),
+        (["jobs", "edit", "nope", "--first"], 3, "there is no job nope"),
+        (["jobs", "edit", "nope"], 2, "name a change: --queue, --priority"),
+        (["jobs", "edit", "nope", "--firts"], 2, "did you mean '--first'?"),
+        (["jobs"], 2, "required: VERB"),
+        (["jobs", "shwo", "x"], 2, "invalid choice: 'shwo'"),
+        (["jobs", "wait", "nope"], 3, "there is no job nope"),
+        (["jobs", "retry"], 2, "name the jobs by their ids, or all that fit"),
+        (["jobs", "retry", "nope", "--all"], 2, "name the jobs by their ids, or all"),
+        (["jobs", "delete", "nope", "--tag", "a=b"], 2, "--tag is for --all"),
+        (["jobs", "retry", "--all", "--limit", "1001"], 2, "from 1 to 1000"),
+        (["jobs", "edit", "nope", "--args", "7"], 2, "write JSON, as --args '[7"),
+        (["jobs", "edit", "nope", "--kwargs", "{"], 2, "write JSON, as --kwargs '{"),
+        (["logs", "nope", "--lines", "-1"], 2, "use a whole number from 0"),
+        (["logs", "nope", "-f", "--attempt", "1"], 2, "leave --attempt out"),
+        (["queues"], 2, "required: VERB"),
+        (["queues", "pause"], 2, "required: NAME"),
+        (["queues", "list", "high"], 2, "unexpected argument 'high'"),
         (["queues", "pause", "a b"], 2, "use 1 to 64 letters"),
     ],
 )
@@ -189,7 +199,7 @@ def test_a_job_is_shown_with_its_attempts(run: Callable[..., Ran]) -> None:
     """What is empty is left out of the text, and nothing out of the JSON."""
     job = failed_job()
 
-    text = run("job", "show", job.id).out
+    text = run("jobs", "show", job.id).out
     assert "status: failed\n" in text
     assert "error: ValueError: no\\x1b good\n" in text
     assert "tags: tenant=x\n" in text
@@ -197,7 +207,7 @@ def test_a_job_is_shown_with_its_attempts(run: Callable[..., Ran]) -> None:
     row = text.splitlines()[-1].split("\t")
     assert ("1", "error") == (row[0], row[5])
 
-    told = run("job", "show", job.id, "--json").json
+    told = run("jobs", "show", job.id, "--json").json
     assert ("", None, {"tenant": "x"}) == (
         told["retry_of"],
         told["progress"],
@@ -215,13 +225,13 @@ def test_jobs_are_retried_from_the_command_line(
     late = jobs.add.options(**LATER).delay(1, 2)
     words = [failed[0].id, late.id, failed[1].id]
 
-    ran = run("job", "retry", *words, "--yes")
+    ran = run("jobs", "retry", *words, "--yes")
 
     assert 1 == ran.code
     assert f"job {late.id} is scheduled: only one that failed" in ran.err
     assert [job.id for job in failed] == [row[0] for row in ran.rows]
     assert [2, 2] == [Job.get(row[1]).result(timeout=20) for row in ran.rows]
-    told = run("job", "retry", failed[0].id, "--json").json["jobs"]
+    told = run("jobs", "retry", failed[0].id, "--json").json["jobs"]
     assert 3 == Job.get(told[failed[0].id]).result(timeout=20)
 
 
@@ -230,16 +240,16 @@ def test_a_job_is_cancelled_edited_and_deleted(run: Callable[..., Ran]) -> None:
     job = jobs.add.options(**LATER).delay(1, 2)
     Queue("high").pause()
 
-    told = run("job", "edit", job.id, "--queue", "high", "--priority", "-5", "--json")
+    told = run("jobs", "edit", job.id, "--queue", "high", "--priority", "-5", "--json")
     assert ("high", -5) == (told.json["queue"], told.json["priority"])
-    ran = run("job", "edit", job.id, "--delay", "0", "--first")
+    ran = run("jobs", "edit", job.id, "--delay", "0", "--first")
     assert f"{job.id}: queued in high, -5\n" == ran.out
     assert {"jobs": {job.id: "cancelled"}} == run(
-        "job", "cancel", job.id, "--json"
+        "jobs", "cancel", job.id, "--json"
     ).json
-    assert 1 == run("job", "edit", job.id, "--first").code
-    assert f"{job.id}\tdeleted\n" == run("job", "delete", job.id, "--yes").out
-    assert 3 == run("job", "show", job.id).code
+    assert 1 == run("jobs", "edit", job.id, "--first").code
+    assert f"{job.id}\tdeleted\n" == run("jobs", "delete", job.id, "--yes").out
+    assert 3 == run("jobs", "show", job.id).code
 
 
 def test_nothing_is_unpickled_by_the_command_line(
@@ -251,13 +261,13 @@ def test_nothing_is_unpickled_by_the_command_line(
     gone.cancel()
 
     for words in (
-        ["jobs", "--json"],
-        ["job", "show", late.id],
-        ["job", "edit", late.id, "--queue", "high", "--first"],
-        ["job", "retry", gone.id],
-        ["job", "logs", gone.id],
-        ["job", "cancel", late.id],
-        ["job", "delete", late.id, "--yes"],
+        ["jobs", "list", "--json"],
+        ["jobs", "show", late.id],
+        ["jobs", "edit", late.id, "--queue", "high", "--first"],
+        ["jobs", "retry", gone.id],
+        ["logs", gone.id],
+        ["jobs", "cancel", late.id],
+        ["jobs", "delete", late.id, "--yes"],
     ):
         assert 0 == run(*words).code
     assert not (tmp_path / "marked").exists()
@@ -287,9 +297,9 @@ def test_a_person_is_asked_before_jobs_are_deleted(
     monkeypatch.setattr(stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys, "stdin", stdin)
 
-    ran = run("job", "delete", job.id)
+    ran = run("jobs", "delete", job.id)
 
-    assert (code, gone) == (ran.code, run("job", "show", job.id).code == 3)
+    assert (code, gone) == (ran.code, run("jobs", "show", job.id).code == 3)
     assert f"delete job {job.id}? [y/N] " in ran.err
 
 
@@ -301,7 +311,7 @@ def test_where_nobody_can_be_asked_yes_is_wanted(
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     job = jobs.add.options(**LATER).delay(1, 2)
 
-    ran = run("job", *words, job.id)
+    ran = run("jobs", *words, job.id)
 
     assert (2, "") == (ran.code, ran.out)
     assert "add --yes" in ran.err
@@ -311,10 +321,10 @@ def test_where_nobody_can_be_asked_yes_is_wanted(
 def test_queues_are_listed_paused_and_resumed(run: Callable[..., Ran]) -> None:
     """Jobs of a paused queue wait until it is resumed, from wherever."""
     ran = run("queues", "pause", "bulk", "mail")
-    assert (0, "bulk: paused\nmail: paused\n") == (ran.code, ran.err)
+    assert (0, "bulk\tpaused\nmail\tpaused\n", "") == ran
     job = jobs.add.options(queue="bulk").delay(1, 2)
 
-    bulk, mail = run("queues", "--json").json["queues"]
+    bulk, mail = run("queues", "list", "--json").json["queues"]
     assert ("bulk", 1, "mail", 0) == (
         *(bulk["name"], bulk["waiting"]),
         *(mail["name"], mail["waiting"]),
@@ -323,25 +333,119 @@ def test_queues_are_listed_paused_and_resumed(run: Callable[..., Ran]) -> None:
     assert None is mail["next_created_at"]
     assert ["bulk", "1"] == run("queues", "list").rows[0][:2]
 
-    assert [["mail", "0"]] == [
-        row[:2] for row in run("queues", "resume", "bulk").rows if row[0] == "mail"
-    ]
+    assert [["bulk", "resumed"]] == run("queues", "resume", "bulk").rows
     assert 3 == job.result(timeout=20)
-    assert 0 == run("queues", "resume", "mail").code
-    assert (0, "", "nothing waits, and no queue is paused\n") == run("queues")
+    assert ["mail"] == [row[0] for row in run("queues", "list").rows]
+    assert {"queues": {"mail": "resumed"}} == run(
+        "queues", "resume", "mail", "--json"
+    ).json
+    assert (0, "", "nothing waits, and no queue is paused\n") == run("queues", "list")
+    assert (0, "", "") == run("queues", "list", "-q")
+
+
+def test_a_queue_is_emptied(run: Callable[..., Ran]) -> None:
+    """What waits is cancelled, whenever it is due; what is elsewhere stays."""
+    Queue("bulk").pause()
+    bulk = jobs.add.options(queue="bulk")
+    waiting = [bulk.delay(1, 2), bulk.options(**LATER).delay(1, 2)]
+    elsewhere = jobs.add.options(**LATER).delay(1, 2)
+
+    ran = run("queues", "purge", "bulk")
+    assert (2, "") == (ran.code, ran.out)
+    assert "cancel what waits in bulk (1 jobs now): add --yes" in ran.err
+    assert "bulk\t2 cancelled\n" == run("queues", "purge", "bulk", "--yes").out
+    assert ["cancelled", "cancelled"] == [job.status for job in waiting]
+    assert "scheduled" == elsewhere.status
+    told = run("queues", "purge", "bulk", "default", "--yes", "--json").json
+    assert {"cancelled": {"bulk": 0, "default": 1}} == told
+
+
+def test_all_jobs_that_fit_are_retried(run: Callable[..., Ran], tmp_path: Path) -> None:
+    """After they were counted and somebody said yes; each of them once."""
+    task = jobs.succeeds_at_last.options(retry=1, tags={"tenant": "x"})
+    failed = [task.delay(str(tmp_path / str(n)), tries=2) for n in range(3)]
+    assert all(job.exception(timeout=20) for job in failed)
+    other = failed_job()
+    words = ["jobs", "retry", "--all", "--status", "failed"]
+    ours = [*words, "--task", "jobs:succeeds_at_last"]
+
+    ran = run(*ours)
+    assert (2, "") == (ran.code, ran.out)
+    assert "retry 3 jobs: add --yes" in ran.err
+    ran = run(*ours, "--limit", "2", "--yes")
+    assert [job.id for job in failed[:0:-1]] == [row[0] for row in ran.rows]
+    assert "there are more: retry again\n" == ran.err
+    assert [2, 2] == [Job.get(row[1]).result(timeout=20) for row in ran.rows]
+
+    assert [failed[0].id, other.id] == sorted(
+        (row[0] for row in run(*words, "--yes").rows),
+        key=[failed[0].id, other.id].index,
+    )
+    assert (0, "", "there is nothing to retry\n") == run(*ours, "--yes")
+
+
+def test_all_jobs_that_fit_are_cancelled_and_deleted(run: Callable[..., Ran]) -> None:
+    """Those with which it can be done; the others are not counted."""
+    ended, late = failed_job(), jobs.add.options(**LATER).delay(1, 2)
+
+    assert [[late.id, "cancelled"]] == run("jobs", "cancel", "--all", "--yes").rows
+    gone = run("jobs", "delete", "--all", "--yes", "--json").json
+    assert {"jobs": {late.id: "deleted", ended.id: "deleted"}} == gone
+    assert (0, "", "no such job\n") == run("jobs", "list")
+
+
+def test_jobs_are_awaited(run: Callable[..., Ran]) -> None:
+    """The exit code says whether all succeeded, one did not, or time was over."""
+    good = jobs.add.delay(1, 2)
+    assert (0, f"{good.id}\tsucceeded\n", "") == run("jobs", "wait", good.id)
+    bad, late = failed_job(), jobs.add.options(**LATER).delay(1, 2)
+
+    ran = run("jobs", "wait", good.id, bad.id)
+    assert (1, [[good.id, "succeeded"], [bad.id, "failed"]]) == (ran.code, ran.rows)
+    ran = run("jobs", "wait", bad.id, late.id, "--timeout", "50ms", "--json")
+    assert (4, {"jobs": {bad.id: "failed", late.id: "scheduled"}}) == (
+        ran.code,
+        ran.json,
+    )
+
+
+def test_a_waiting_job_gets_other_arguments(run: Callable[..., Ran]) -> None:
+    """All positional or all named ones; checked where the function is at hand."""
+    Queue("bulk").pause()
+    job = jobs.add.options(queue="bulk").delay(1, b=2)
+
+    ran = run("jobs", "edit", job.id, "--args", "[1, 2, 3, 4]")
+    assert (2, "") == (ran.code, ran.out)
+    assert "jobs:add cannot be called so" in ran.err
+    assert (
+        0 == run("jobs", "edit", job.id, "--args", "[7]", "--kwargs", '{"b": 1}').code
+    )
+    assert 0 == run("queues", "resume", "bulk").code
+    assert 8 == job.result(timeout=20)
+
+
+def test_what_a_job_prints_is_followed(run: Callable[..., Ran]) -> None:
+    """To its end, as text or as JSON lines."""
+    job = jobs.says.delay("hello")
+
+    assert "hello\n" == run("logs", "-f", job.id).out
+    (line,) = run("logs", "-f", job.id, "--json").out.splitlines()
+    assert {"job_id": job.id, "attempt": 1, "text": "hello\n"} == json.loads(line)
 
 
 def test_what_a_job_printed_is_read(run: Callable[..., Ran], rig: StoreRig) -> None:
     """As text, or as JSON."""
     machine, job = rig.running()
-    assert (0, "", "it has printed nothing\n") == run("job", "logs", job.id)
+    assert (0, "", "it has printed nothing\n") == run("logs", job.id)
     text = "one\x1btwo\n"
     sealed = rig.codec.seal(
         text.encode(), kind=OUTPUT, job_id=job.id, fence=str(job.fence)
     )
     machine.report(job, "succeeded", output=sealed)
 
-    assert "one\\x1btwo\n" == run("job", "logs", job.id).out
-    told = run("job", "logs", job.id, "--json").json
+    assert "one\\x1btwo\n" == run("logs", job.id).out
+    told = run("logs", job.id, "--json").json
     assert {"job_id": job.id, "logs": text} == told
-    assert 2 == run("job", "logs", job.id, "--attempt", "2").code
+    assert 2 == run("logs", job.id, "--attempt", "2").code
+    assert "one\\x1btwo\n" == run("logs", job.id, "-n", "1").out
+    assert (0, "", "it has printed nothing\n") == run("logs", job.id, "-n", "0")

@@ -33,6 +33,7 @@ __all__ = [
     "Codec",
     "call_place",
     "content_hash",
+    "key_id_of",
 ]
 
 CALL = b"call"
@@ -98,11 +99,11 @@ class Codec:
     ) -> None:
         self._namespace = namespace.encode()
         self.max_bytes = max_bytes
-        self._signing = _key_id(secret.encode())
+        self._signing = key_id_of(secret.encode())
         self._keys = {self._signing: _keys_by_kind(secret.encode())}
         if old_secret:
             old = old_secret.encode()
-            self._keys.setdefault(_key_id(old), _keys_by_kind(old))
+            self._keys.setdefault(key_id_of(old), _keys_by_kind(old))
 
     def __repr__(self) -> str:
         """Show nothing of the keys."""
@@ -223,7 +224,8 @@ class Codec:
         return b"\0".join((kind, self._namespace, job_id.encode(), fence.encode()))
 
 
-def _key_id(secret: bytes) -> bytes:
+def key_id_of(secret: bytes) -> bytes:
+    """Return what marks the key of a secret in envelopes; it reveals nothing of it."""
     return Mac(secret).digest(b"worker_lib key id")[:_KEY_ID_BYTES]
 
 

@@ -15,26 +15,33 @@ from typing import TYPE_CHECKING
 from worker_lib import __version__
 from worker_lib.checks import unknown_name
 from worker_lib.cli import exits
-from worker_lib.cli.output import tell
+from worker_lib.cli.output import be_quiet, complain
+from worker_lib.cli.parsers import add_quiet
 from worker_lib.errors import WorkerLibError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
+    from worker_lib.cli.parsers import Subparsers
+
+__all__ = ["main", "whole_parser"]
 
 # Every command with its help; `cli/<command>.py` has an `add_parser`.
 _COMMANDS = {
     "dev": "run a program with a local Redis and a local Fly",
     "run": "run one task on a machine and print its result",
-    "jobs": "list jobs, newest first",
-    "job": "show, read, retry, edit, cancel or delete jobs",
-    "queues": "list, pause and resume queues",
+    "enqueue": "store one call of a task and print the job's id",
+    "jobs": "list, show, retry, edit, cancel, delete or await jobs",
+    "logs": "print what a job has printed",
+    "queues": "list, pause, resume and empty queues",
     "doctor": "check the settings against the real Redis and the real Fly",
     "dashboard": "serve the dashboard alone",
     "sweep": "put right what was lost, once",
     "init": "write the files that a deploy on Fly needs",
+    "keys": "make a signing key, or change the one in use",
+    "config": "show the settings, and where each comes from",
     "emulator": "serve Fly's Machines API here, with machines of this computer",
+    "completion": "print a completion script for bash, zsh or fish",
     "version": "print the versions of what is installed",
 }
 
@@ -60,12 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _status(words: Sequence[str]) -> int:
     args = _arguments(words)
+    be_quiet(args.quiet)
     if os.environ.get("WORKER_LIB_HOOKS"):  # a module of the project's
         sys.path.append(os.getcwd())
     try:
         status: int = args.run(args)
     except WorkerLibError as error:
-        tell(f"worker-lib: {error}")
+        complain(f"worker-lib: {error}")
         return exits.exit_code(error)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
@@ -97,24 +105,40 @@ def _wanted(words: Sequence[str]) -> str:
     return next((word for word in words if not word.startswith("-")), "")
 
 
+def whole_parser() -> argparse.ArgumentParser:
+    """Return a parser that has every command; slow, as it imports them all."""
+    parser, commands = _empty_parser()
+    for name in _COMMANDS:
+        _add_command(commands, name)
+    return parser
+
+
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, list[str]]:
     """Return a parser for the command in `words` alone, and the options it knows."""
-    parser = argparse.ArgumentParser(
-        prog="worker-lib",
-        description="Background jobs on short-lived Fly Machines.",
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser, commands = _empty_parser()
     wanted = _wanted(words)
     if wanted and wanted not in _COMMANDS:
         parser.error(str(unknown_name("command", wanted, _COMMANDS)))
     for name, about in _COMMANDS.items():
         if name == wanted:
-            module = importlib.import_module(f"worker_lib.cli.{name}")
-            module.add_parser(commands)
+            _add_command(commands, name)
         else:
             commands.add_parser(name, help=about)
     return parser, _options(commands.choices.get(wanted, parser))
+
+
+def _empty_parser() -> tuple[argparse.ArgumentParser, Subparsers]:
+    parser = argparse.ArgumentParser(
+        prog="worker-lib",
+        description="Background jobs on short-lived Fly Machines.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser, parser.add_subparsers(title="commands", metavar="COMMAND")
+
+
+def _add_command(commands: Subparsers, name: str) -> None:
+    importlib.import_module(f"worker_lib.cli.{name}").add_parser(commands)
+    add_quiet(commands.choices[name])
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:

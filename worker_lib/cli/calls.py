@@ -4,17 +4,62 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from worker_lib import context
 from worker_lib.checks import unknown_name
 from worker_lib.errors import CallRefused, ConfigError, TaskNotRegistered
-from worker_lib.task import Task
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
 
-__all__ = ["catch_up", "find_task", "pairs", "word"]
+    from worker_lib.client.handle import Job
+    from worker_lib.task import Task
+
+__all__ = ["add_call", "catch_up", "find_task", "pairs", "stored", "word"]
+
+
+def add_call(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which task is called, and with what."""
+    add = parser.add_argument
+    add("task", metavar="MODULE:TASK", help="as in worker_lib.ping:ping")
+    add("args", nargs="*", metavar="ARG", help="its arguments: JSON, else text")
+    add(
+        "--kw",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="its named arguments",
+    )
+    add(
+        "--option",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="as .options() takes them: memory_mb=512 region=ams",
+    )
+
+
+def stored(args: argparse.Namespace) -> Job[Any]:
+    """Store the call that the words of the command line ask for.
+
+    Raises:
+        ConfigError: no such form of words, or the task takes other arguments.
+        TaskNotRegistered: there is no such task.
+    """
+    # As `python -m` does: a task is found in the folder one stands in.
+    sys.path.insert(0, os.getcwd())
+    task = find_task(args.task).options(**pairs("--option", args.option))
+    positional, named = [word(one) for one in args.args], pairs("--kw", args.kw)
+    try:
+        return task.delay(*positional, **named)
+    except TypeError as error:
+        raise ConfigError(str(error)) from error
 
 
 def find_task(name: str) -> Task[..., Any]:
@@ -24,6 +69,8 @@ def find_task(name: str) -> Task[..., Any]:
         ConfigError: not of that form, or its module cannot be imported.
         TaskNotRegistered: no such module, or it has no such task.
     """
+    from worker_lib.task import Task  # noqa: PLC0415 - not for --help
+
     module_name, colon, attribute = name.partition(":")
     if not (module_name and colon and attribute):
         raise ConfigError(f"{name!r} names no task: write MODULE:TASK")

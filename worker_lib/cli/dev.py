@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING
-
-from worker_lib import local
 
 if TYPE_CHECKING:
     import argparse
@@ -33,6 +30,10 @@ def add_parser(
 
 def _run(args: argparse.Namespace) -> int:
     """Run the program; return its exit code, 128 + n after signal n."""
+    import subprocess  # noqa: PLC0415 - not for --help
+
+    from worker_lib import local  # noqa: PLC0415 - not for --help
+
     env = {**os.environ, **local.environment()}
     print(
         f"worker-lib dev: Redis at {env['REDIS_URL']}, Machines API at "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
+    from worker_lib.cli.parsers import Subparsers
     from worker_lib.doctor import Finding, Verdict
 
 __all__ = ["add_parser"]
@@ -27,9 +28,7 @@ _MARKS: dict[Verdict, tuple[str, str]] = {
 }
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command with its options."""
     parser = subparsers.add_parser(
         "doctor",

@@ -1,78 +1,70 @@
-"""`worker-lib jobs`: the list of jobs, newest first, page by page."""
+"""`worker-lib jobs`: lists jobs, shows one, waits for some; acts on them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
-from worker_lib.checks import whole
-from worker_lib.cli import exits
-from worker_lib.cli.output import print_json, tell
+from worker_lib.checks import seconds, whole
+from worker_lib.cli import exits, job_acts
+from worker_lib.cli.filters import add_filters, filters
+from worker_lib.cli.output import print_json, print_records, say, tell
+from worker_lib.cli.parsers import noun, verb
 from worker_lib.cli.tables import print_table, since
-from worker_lib.inspection.documents import as_document
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from worker_lib.job import JobInfo
+    from worker_lib.cli.parsers import Subparsers
+    from worker_lib.job import Attempt, JobInfo
 
 __all__ = ["add_parser"]
 
 _HEADER = ("ID", "TASK", "STATUS", "QUEUE", "ATTEMPT", "AGE", "TAGS", "ERROR")
+_ATTEMPTS = ("ATTEMPT", "MACHINE", "REGION", "STARTED", "SECONDS", "OUTCOME", "ERROR")
+_SHOWN_APART = {"attempts", "id"}
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> None:
-    """Add the command with its options."""
-    parser = subparsers.add_parser(
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command with its verbs."""
+    verbs = noun(
+        subparsers,
         "jobs",
-        help="list jobs, newest first",
-        description="List jobs, newest first: on a terminal as a table, else a job a "
-        "line with tabs between. All filters have to fit. Exit code: 0 also if there "
-        "is none, 2 wrong call or setting, 3 no such job to go on after, 5 Redis "
+        "list, show, retry, edit, cancel, delete or await jobs",
+        "Look at jobs, or do something with some. Exit code: 0 done, 1 refused as the "
+        "job is now, 2 wrong call or setting, 3 no such job, 4 not in time, 5 Redis "
         "cannot be reached.",
     )
-    add = parser.add_argument
-    add("--status", help="scheduled, queued, running, retrying, succeeded, failed, ...")
-    add("--queue", metavar="NAME")
-    add("--task", metavar="MODULE:TASK")
-    add("--tag", metavar="NAME=VALUE")
-    add("--since", help="made no longer ago than this, as 30m or 2d")
-    add("--limit", default="50", metavar="N", help="at most so many (50)")
+    listing = verb(verbs, "list", "list jobs, newest first", _list)
+    add_filters(listing)
+    add = listing.add_argument
+    add("--limit", default="50", metavar="N", help="at most so many (%(default)s)")
     add("--after", metavar="ID", help="those that follow this job in the list")
-    add("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=_run)
+    show = verb(verbs, "show", "print all that is known of a job", _show)
+    show.add_argument("job_id", metavar="ID", help="of a job")
+    wait = verb(verbs, "wait", "wait until jobs have ended; 1 if one failed", _wait)
+    wait.add_argument("job_ids", metavar="ID", nargs="+", help="of jobs")
+    wait.add_argument("--timeout", help="as 30s or 5m (as long as it takes)")
+    job_acts.add_verbs(verbs)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _list(args: argparse.Namespace) -> int:
     from worker_lib.client.inspection import jobs  # noqa: PLC0415 - not for --help
 
     limit = whole(1, from_text=True)(args.limit, "--limit")
-    found = jobs(
-        status=args.status,
-        queue=args.queue,
-        task=args.task,
-        tag=args.tag,
-        since=args.since,
-        limit=limit + 1,
-        after=args.after,
-    )
+    found = jobs(**filters(args), limit=limit + 1, after=args.after)
     page = found[:limit]
     more = page[-1].id if len(found) > limit else None
     if args.json:
-        print_json({"jobs": [as_document(info) for info in page], "after": more})
+        print_records({"jobs": page, "after": more})
         return exits.OK
-    _show(page, more)
-    return exits.OK
-
-
-def _show(page: Sequence[JobInfo], more: str | None) -> None:
     print_table(_HEADER, [_row(info) for info in page])
     if not page:
         tell("no such job")
     if more:
         tell(f"there are more: --after {more}, or a larger --limit")
+    return exits.OK
 
 
 def _row(info: JobInfo) -> tuple[str, ...]:
@@ -86,3 +78,80 @@ def _row(info: JobInfo) -> tuple[str, ...]:
         ",".join(f"{name}={value}" for name, value in info.tags.items()),
         (info.error or info.trouble).partition("\n")[0],
     )
+
+
+def _show(args: argparse.Namespace) -> int:
+    from worker_lib.client.handle import Job  # noqa: PLC0415 - not for --help
+    from worker_lib.inspection.documents import as_document  # noqa: PLC0415 - as above
+
+    info = Job.get(args.job_id).info()
+    if args.json:
+        print_records(info)
+        return exits.OK
+    for name, value in as_document(info).items():
+        if name not in _SHOWN_APART and value not in ("", None, {}):
+            say(f"{name}: {_line(value)}")
+    if info.attempts:
+        print()
+        print_table(_ATTEMPTS, [_attempt_row(one) for one in info.attempts])
+    return exits.OK
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={one}" for name, one in value.items())
+    return str(value)
+
+
+def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
+    from worker_lib.inspection.documents import moment  # noqa: PLC0415 - not for --help
+
+    ended, started = attempt.ended_at, attempt.started_at
+    return (
+        str(attempt.number),
+        attempt.machine_id,
+        attempt.region,
+        moment(started) or "",
+        "" if ended is None else f"{ended - started:.1f}",
+        attempt.outcome,
+        attempt.error.partition("\n")[0],
+    )
+
+
+def _wait(args: argparse.Namespace) -> int:
+    """Wait for all; nothing is unpickled, as only their statuses are told."""
+    timeout = None if args.timeout is None else seconds(args.timeout, "--timeout")
+    deadline = None if timeout is None else time.monotonic() + timeout
+    ended: dict[str, str] = {}
+    for job_id in dict.fromkeys(args.job_ids):
+        info = _final(job_id, deadline)
+        ended[job_id] = info.status
+        if not args.json:
+            say(f"{job_id}\t{info.status}")
+    if args.json:
+        print_json({"jobs": ended})
+    return _code_of(list(ended.values()))
+
+
+def _final(job_id: str, deadline: float | None) -> JobInfo:
+    """Return the job when it has ended, or as it is when the time is over."""
+    from worker_lib.client.handle import Job  # noqa: PLC0415 - not for --help
+
+    job, trouble = Job.get(job_id), ""
+    info = job.info()
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    if info.final:
+        return info
+    for info in job.watch(left):
+        if info.trouble not in {"", trouble}:
+            tell(f"{job_id} waits: {info.trouble}")
+        trouble = info.trouble
+    return info
+
+
+def _code_of(statuses: Sequence[str]) -> int:
+    from worker_lib.job import FINAL  # noqa: PLC0415 - not for --help
+
+    if not FINAL.issuperset(statuses):
+        return exits.TIMEOUT
+    return exits.OK if set(statuses) == {"succeeded"} else exits.FAILED

@@ -12,9 +12,25 @@ from worker_lib.printable import printable
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["painted", "print_json", "say", "tell"]
+__all__ = [
+    "be_quiet",
+    "complain",
+    "painted",
+    "print_json",
+    "print_json_line",
+    "print_records",
+    "say",
+    "tell",
+]
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2"}
+_quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """Set whether what is neither data nor an error is left out, as `--quiet` asks."""
+    global _quiet  # noqa: PLW0603 - one command per process
+    _quiet = quiet
 
 
 def painted(text: str, colour: str, stream: TextIO) -> str:
@@ -26,9 +42,26 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
 
 def print_json(value: Any) -> None:
     """Print one JSON document; what JSON has no word for goes as its `repr`."""
-    text = json.dumps(value, indent=2, default=repr, ensure_ascii=False)
+    _print_json(value, indent=2)
+
+
+def print_records(value: Any) -> None:
+    """Print a JSON document of what `worker_lib.inspection` has, times in ISO 8601."""
+    from worker_lib.inspection.documents import as_document  # noqa: PLC0415 - not for --help
+
+    print_json(as_document(value))
+
+
+def print_json_line(value: Any) -> None:
+    """Print a JSON document of a stream: in one line, at once."""
+    _print_json(value, indent=None)
+
+
+def _print_json(value: Any, indent: int | None) -> None:
+    text = json.dumps(value, indent=indent, default=repr, ensure_ascii=False)
     # What a terminal would obey is escaped so that the document is still JSON.
-    print("".join(map(_as_json, text)) if printable(text) != text else text)
+    safe = "".join(map(_as_json, text)) if printable(text) != text else text
+    print(safe, flush=indent is None)
 
 
 def say(text: str) -> None:
@@ -37,7 +70,13 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Say something to the person, apart from the data, as `say` does."""
+    """Say something to the person, apart from the data, as `say` does; or be quiet."""
+    if not _quiet:
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Tell what went wrong, which no `--quiet` hides."""
     # In one piece, since a thread may be telling of something else.
     print(f"{printable(text)}\n", file=sys.stderr, end="", flush=True)
 

@@ -1,4 +1,4 @@
-"""`worker-lib queues`: what waits in which queue; pause and resume them."""
+"""`worker-lib queues`: what waits in which queue; pause, resume and empty them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from worker_lib.cli import exits
 from worker_lib.cli.calls import catch_up
-from worker_lib.cli.output import print_json, tell
+from worker_lib.cli.confirming import confirm
+from worker_lib.cli.output import print_json, print_records, say, tell
+from worker_lib.cli.parsers import noun, verb
 from worker_lib.cli.tables import print_table, since
-from worker_lib.inspection.documents import as_document
 
 if TYPE_CHECKING:
     import argparse
 
+    from worker_lib.cli.parsers import Subparsers
+    from worker_lib.client.queues import Queue
     from worker_lib.store.replies import QueueSeen
 
 __all__ = ["add_parser"]
@@ -20,48 +23,35 @@ __all__ = ["add_parser"]
 _HEADER = ("QUEUE", "WAITING", "PAUSED", "NEXT")
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> None:
-    """Add the command with its actions."""
-    parser = subparsers.add_parser(
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command with its verbs."""
+    verbs = noun(
+        subparsers,
         "queues",
-        help="list, pause and resume queues",
-        description="List queues with what waits in them; pause or resume some. Jobs "
-        "of a paused queue wait, those that run go on. Exit code: 0 done, 2 wrong "
-        "call or setting, 5 Redis cannot be reached.",
+        "list, pause, resume and empty queues",
+        "Look at queues, or change some. Jobs of a paused queue wait, those that run "
+        "go on. Exit code: 0 done, 2 wrong call or setting, 5 Redis cannot be reached.",
     )
-    add = parser.add_argument
-    add("action", nargs="?", choices=("list", "pause", "resume"), default="list")
-    add("names", nargs="*", metavar="NAME", help="of queues to pause or resume")
-    add("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=lambda args: _run(parser, args))
+    verb(verbs, "list", "list queues that have jobs waiting or are paused", _list)
+    pause = verb(verbs, "pause", "have machines take no job of these queues", _pause)
+    resume = verb(verbs, "resume", "let jobs of these queues run again", _resume)
+    purge = verb(verbs, "purge", "cancel all jobs that wait in these queues", _purge)
+    for one in (pause, resume, purge):
+        one.add_argument("names", nargs="+", metavar="NAME", help="of queues")
+    purge.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def _run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
-    if (args.action == "list") == bool(args.names):
-        parser.error(f"{args.action} takes {'no' if args.names else 'some'} queues")
-    from worker_lib.client.queues import Queue  # noqa: PLC0415 - not for --help
-
-    for queue in [Queue(name) for name in args.names]:
-        getattr(queue, args.action)()
-        tell(f"{queue.name}: {args.action}d")
-    if args.action == "resume":
-        catch_up()
-    _list(as_json=args.json)
-    return exits.OK
-
-
-def _list(*, as_json: bool) -> None:
+def _list(args: argparse.Namespace) -> int:
     from worker_lib.client.queues import queues  # noqa: PLC0415 - not for --help
 
     seen = queues()
-    if as_json:
-        print_json({"queues": [as_document(one) for one in seen]})
-        return
+    if args.json:
+        print_records({"queues": seen})
+        return exits.OK
     print_table(_HEADER, [_row(one) for one in seen])
     if not seen:
         tell("nothing waits, and no queue is paused")
+    return exits.OK
 
 
 def _row(seen: QueueSeen) -> tuple[str, ...]:
@@ -71,3 +61,45 @@ def _row(seen: QueueSeen) -> tuple[str, ...]:
         "" if seen.paused_at is None else since(seen.paused_at),
         "" if seen.next_created_at is None else since(seen.next_created_at),
     )
+
+
+def _pause(args: argparse.Namespace) -> int:
+    wanted = _named(args)
+    for queue in wanted:
+        queue.pause()
+    return _report(args, dict.fromkeys((one.name for one in wanted), "paused"))
+
+
+def _resume(args: argparse.Namespace) -> int:
+    wanted = _named(args)
+    for queue in wanted:
+        queue.resume()
+    catch_up()
+    return _report(args, dict.fromkeys((one.name for one in wanted), "resumed"))
+
+
+def _purge(args: argparse.Namespace) -> int:
+    wanted = _named(args)
+    waiting = sum(one.waiting for one in wanted)
+    names = ", ".join(one.name for one in wanted)
+    confirm(f"cancel what waits in {names} ({waiting:,} jobs now)", sure=args.yes)
+    counts = {one.name: one.purge() for one in wanted}
+    if args.json:
+        print_json({"cancelled": counts})
+        return exits.OK
+    return _report(args, {name: f"{count} cancelled" for name, count in counts.items()})
+
+
+def _named(args: argparse.Namespace) -> list[Queue]:
+    from worker_lib.client.queues import Queue  # noqa: PLC0415 - not for --help
+
+    return [Queue(name) for name in dict.fromkeys(args.names)]
+
+
+def _report(args: argparse.Namespace, told: dict[str, str]) -> int:
+    if args.json:
+        print_json({"queues": told})
+        return exits.OK
+    for name, what in told.items():
+        say(f"{name}\t{what}")
+    return exits.OK

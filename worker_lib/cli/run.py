@@ -2,60 +2,49 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
-import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.checks import seconds
 from worker_lib.cli import exits
-from worker_lib.cli.calls import find_task, pairs, word
-from worker_lib.cli.output import print_json, say, tell
+from worker_lib.cli.calls import add_call, stored
+from worker_lib.cli.output import complain, print_json, say, tell
+from worker_lib.cli.parsers import verb
 from worker_lib.errors import JobCancelled, JobFailed, WaitTimeout, WorkerLibError
 from worker_lib.printable import printable
 
 if TYPE_CHECKING:
     import argparse
 
+    from worker_lib.cli.parsers import Subparsers
     from worker_lib.client.handle import Job
     from worker_lib.job import JobInfo
 
 __all__ = ["add_parser"]
 
+# Seconds that the last output of a job that has ended may take.
+_OUTPUT_WITHIN = 5.0
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> None:
+
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command with its options."""
-    parser = subparsers.add_parser(
+    parser = verb(
+        subparsers,
         "run",
-        help="run one task on a machine and print its result",
+        "run one task on a machine and print its result",
+        _run,
         description="Call a task as .delay() does, wait, and print what it returned. "
-        "Arguments are JSON where they can be read so, else text. Exit code: 0 done, "
-        "1 the job failed, 2 wrong call or setting, 3 no such task, 4 not done in "
-        "time, 5 Redis or Fly cannot be reached, 130 after Ctrl-C.",
+        "Exit code: 0 done, 1 the job failed, 2 wrong call or setting, 3 no such task, "
+        "4 not done in time, 5 Redis or Fly cannot be reached, 130 after Ctrl-C.",
     )
+    add_call(parser)
     add = parser.add_argument
-    add("task", metavar="MODULE:TASK", help="as in worker_lib.ping:ping")
-    add("args", nargs="*", metavar="ARG", help="its arguments")
-    add("--kw", nargs="+", action="extend", default=[], metavar="NAME=VALUE")
-    add(
-        "--option",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="as .options() takes them: memory_mb=512 region=ams",
-    )
     add("--timeout", help="how long to wait, as 30s or 5m (as long as it takes)")
-    add("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=_run)
+    add("-f", "--follow", action="store_true", help="show on stderr what it prints")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _End:
+class _End(NamedTuple):
     """How the call ended.
 
     Attributes:
@@ -68,25 +57,28 @@ class _End:
 
 
 def _run(args: argparse.Namespace) -> int:
-    # As `python -m` does: a task is found in the folder one stands in.
-    sys.path.insert(0, os.getcwd())
-    task = find_task(args.task).options(**pairs("--option", args.option))
     timeout = None if args.timeout is None else seconds(args.timeout, "--timeout")
-    positional, named = [word(one) for one in args.args], pairs("--kw", args.kw)
-    try:
-        job = task.delay(*positional, **named)
-    except TypeError as error:
-        tell(f"worker-lib run: {error}")
-        return exits.USAGE
-    if sys.stderr.isatty():
-        threading.Thread(target=_follow, args=(job,), daemon=True).start()
+    job = stored(args)
+    follower = _follower(job, output=args.follow)
     try:
         end = _wait(job, timeout)
     except (WaitTimeout, KeyboardInterrupt):
         tell(f"worker-lib run: job {job.id} goes on without this command")
         raise
+    if args.follow and follower is not None:
+        follower.join(_OUTPUT_WITHIN)
     _show(job, end, as_json=args.json)
     return exits.OK if end.outcome == "succeeded" else exits.FAILED
+
+
+def _follower(job: Job[Any], *, output: bool) -> threading.Thread | None:
+    """Start a thread that tells what the job prints, or else how it is."""
+    if not (output or sys.stderr.isatty()):
+        return None
+    follow = _follow_output if output else _follow
+    thread = threading.Thread(target=follow, args=(job,), daemon=True)
+    thread.start()
+    return thread
 
 
 def _wait(job: Job[Any], timeout: float | None) -> _End:
@@ -113,12 +105,14 @@ def _show(job: Job[Any], end: _End, *, as_json: bool) -> None:
     elif end.error is None:
         say(repr(end.value))
     if end.error is not None:
-        tell(_report(end.error).rstrip())
+        complain(_report(end.error).rstrip())
 
 
 def _sentence(error: BaseException | None) -> str:
     if error is None:
         return ""
+    import traceback  # noqa: PLC0415 - not for --help
+
     return traceback.format_exception_only(error)[-1].strip()
 
 
@@ -127,6 +121,17 @@ def _report(error: BaseException) -> str:
     cause = error if isinstance(error, JobFailed) else error.__cause__
     remote = cause.remote_traceback if isinstance(cause, JobFailed) else ""
     return remote or _sentence(error)
+
+
+def _follow_output(job: Job[Any]) -> None:
+    from worker_lib.cli.following import printed_by  # noqa: PLC0415 - not for --help
+
+    try:
+        for _, text in printed_by(job):
+            if text:
+                complain(text.removesuffix("\n"))
+    except WorkerLibError as error:
+        tell(f"worker-lib run: what it prints cannot be shown: {error}")
 
 
 def _follow(job: Job[Any]) -> None:

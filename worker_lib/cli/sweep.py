@@ -11,6 +11,7 @@ from worker_lib.printable import printable
 if TYPE_CHECKING:
     import argparse
 
+    from worker_lib.cli.parsers import Subparsers
     from worker_lib.sweep import SweepReport
 
 __all__ = ["add_parser"]
@@ -18,9 +19,7 @@ __all__ = ["add_parser"]
 _LAUNCH_WITHIN = 60.0
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command with its options."""
     parser = subparsers.add_parser(
         "sweep",

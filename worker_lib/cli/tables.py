@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -33,6 +32,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    import shutil  # noqa: PLC0415 - not for --help
+
     cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
     return _GAP.join(cells).rstrip()[: shutil.get_terminal_size().columns]
 

@@ -13,14 +13,14 @@ from worker_lib.cli.output import print_json
 if TYPE_CHECKING:
     import argparse
 
+    from worker_lib.cli.parsers import Subparsers
+
 __all__ = ["add_parser"]
 
 _LIBRARIES = ("requests", "cloudpickle")
 
 
-def add_parser(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command with its options."""
     about = "print the versions of what is installed"
     parser = subparsers.add_parser("version", help=about, description=__doc__)

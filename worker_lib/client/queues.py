@@ -1,16 +1,21 @@
-"""`Queue`: pause, resume and look at a queue, from any process."""
+"""`Queue`: pause, resume, empty and look at a queue, from any process."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from worker_lib import labels
 from worker_lib.client.client import default_client
+from worker_lib.job import WAITING
 
 if TYPE_CHECKING:
     from worker_lib.store.replies import QueueSeen
 
 __all__ = ["Queue", "queues"]
+
+# Nobody else is served by Redis meanwhile.
+_CANCELLED_AT_ONCE = 200
 
 
 class Queue:
@@ -60,6 +65,26 @@ class Queue:
             StoreUnavailable: Redis cannot be reached.
         """
         default_client().resume(self.name)
+
+    def purge(self) -> int:
+        """Cancel every job that waits in it; return how many those were.
+
+        What runs goes on; what is stored meanwhile may stay. The cancelled jobs are
+        kept as long as an outcome is, so `Job.retry` can run them again.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached.
+        """
+        from worker_lib.client.inspection import iter_jobs  # noqa: PLC0415 - it is for people
+
+        store = default_client().store.batches
+        waiting = (
+            one.id for one in iter_jobs(queue=self.name) if one.status in WAITING
+        )
+        count = 0
+        while part := [*itertools.islice(waiting, _CANCELLED_AT_ONCE)]:
+            count += sum(store.cancel_waiting(part))
+        return count
 
     @property
     def paused(self) -> bool:

@@ -33,7 +33,7 @@ _MOVES = (*_SLOTS, "_lists", "_batches", "_table", "_moves", "_claim")
 # What a verb shares with others, in front of its own text.
 _PARTS = {
     **dict.fromkeys(("queues", "pause", "batch", "unfinished"), _POOLS),
-    **dict.fromkeys(("overview", "machines", "counts"), _POOLS),
+    **dict.fromkeys(("overview", "machines", "counts", "list"), _POOLS),
     "close_batch": (*_POOLS, "_batches"),
     **dict.fromkeys(("launch", "refuse", "replace", "retire"), _SLOTS),
     **dict.fromkeys(("created", "stray"), (*_POOLS, "_machines")),

@@ -41,7 +41,7 @@ SLOT_FIELDS = (
     "boot",
     "parked_until",
 )
-_LOOK_AT_ONCE = 40
+_LOOK_AT_ONCE = 100
 _FAILURES_AT_ONCE = 250
 
 
@@ -194,17 +194,14 @@ class Views:
             Redis's time, what is not added to any span yet, and what each span has.
         """
         found: list[dict[bytes, int]] = []
-        now, opened = 0.0, dict[bytes, int]()
-        for start in range(0, max(1, len(spans)), _LOOK_AT_ONCE):
-            part = spans[start : start + _LOOK_AT_ONCE]
-            more = b"1"
-            while more:
-                more, at, still_open, *hashes = self._connection.run(
-                    script("counts"), *part
-                )
-            now, opened = now or float(at), _numbers(still_open)
-            found += map(_numbers, hashes)
-        return now, opened, found
+        now, more = 0.0, b"1"
+        while more or len(found) < len(spans):
+            part = spans[len(found) : len(found) + _LOOK_AT_ONCE]
+            more, at, opened, *hashes = self._connection.run(script("counts"), *part)
+            now = now or float(at)
+            if not more:
+                found += map(_numbers, hashes)
+        return now, _numbers(opened), found
 
     def failures(self, status: str, limit: int) -> list[FailedJob]:
         """Return jobs that ended with this status, the latest stored first."""

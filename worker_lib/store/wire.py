@@ -72,8 +72,8 @@ class Wire:
     """
 
     __slots__ = (
-        *("_begun", "_known", "_poller", "_prefix", "_reader", "_ready", "_socket"),
-        *("_timeout", "_who", "address", "longest", "used"),
+        *("_begun", "_known", "_poller", "_prefix", "_reader", "_reads_first"),
+        *("_ready", "_socket", "_who", "address", "longest", "used"),
     )
 
     def __init__(
@@ -93,7 +93,7 @@ class Wire:
         self._reader = Reader()
         # A reply that `has_reply` found.
         self._ready: list[Reply] = []
-        self._timeout: float | None = None
+        self._reads_first = True
         self.longest = _ANSWER_TIMEOUT
         self.used = False
 
@@ -111,18 +111,24 @@ class Wire:
             return
         self._reader.clear()
         self._ready.clear()
-        self._timeout = min(timeout, self.longest)
         try:
-            self._socket = _dial(self.address, self._timeout)
+            self._adopt(_dial(self.address, min(timeout, self.longest)))
         except OSError as error:
             raise Broken(f"{self._who} cannot be reached", str(error)) from error
-        self._poller = select.poll()
-        self._poller.register(self._socket, select.POLLIN)
         try:
             self._greet(timeout)
         except BaseException:
             self.close()
             raise
+
+    def _adopt(self, connection: socket.socket) -> None:
+        # Python's own time-outs cost a system call more for each command.
+        connection.settimeout(0.0)
+        self._socket = connection
+        self._poller = select.poll()
+        self._poller.register(connection, select.POLLIN)
+        # What TLS has decrypted already cannot be polled for.
+        self._reads_first = hasattr(connection, "pending")
 
     def _greet(self, timeout: float) -> None:
         try:
@@ -232,11 +238,13 @@ class Wire:
         self._send(command, _ANSWER_TIMEOUT)
 
     def _send(self, command: Sequence[Word | Packed], timeout: float) -> None:
-        connection = self._open_socket()
+        connection, pieces = self._open_socket(), pack(command)
         try:
-            self._set_timeout(min(timeout, self.longest))
-            for piece in pack(command):
-                connection.sendall(piece)
+            for piece in pieces:
+                sent = _sent(connection, piece)
+                if sent < len(piece):
+                    deadline = time.monotonic() + min(timeout, self.longest)
+                    _send_rest(connection, memoryview(piece)[sent:], deadline)
         except OSError as error:
             raise self._broken(error) from error
 
@@ -252,12 +260,10 @@ class Wire:
         if self._ready:
             return True
         try:
-            self._set_timeout(0.0)
             while (reply := self._reader.next()) is PENDING:
-                self._read()
+                if not self._read():
+                    return False
         except OSError as error:
-            if _would_block(error):
-                return False
             raise self._broken(error) from error
         self._ready.append(reply)  # type: ignore[arg-type]  # it is not PENDING
         return True
@@ -299,36 +305,37 @@ class Wire:
             return False
 
     def _await(self, timeout: float) -> Reply:
-        left = min(timeout, self.longest)
-        deadline = 0.0
+        deadline = time.monotonic() + min(timeout, self.longest)
         try:
             while (reply := self._reader.next()) is PENDING:
-                self._set_timeout(max(0.001, left))
-                deadline = deadline or time.monotonic() + left
+                if self._reads_first and self._read():
+                    continue
+                left = max(0.001, deadline - time.monotonic())
+                if not self._poller.poll(left * 1000):
+                    raise TimeoutError("timed out")
                 self._read()
-                left = deadline - time.monotonic()
         except OSError as error:
             raise self._broken(error) from error
         return reply  # type: ignore[return-value]  # it is not PENDING
 
-    def _read(self) -> None:
-        """Read once, for as long as the time-out that is set."""
+    def _read(self) -> bool:
+        """Read once, without waiting; False if there is nothing yet."""
         connection, room = self._open_socket(), self._reader.room
-        if room is not None:
-            size = connection.recv_into(room)
-            self._reader.fill(size)
-        else:
-            data = connection.recv(_CHUNK)
-            size = len(data)
-            self._reader.feed(data)
+        try:
+            if room is not None:
+                size = connection.recv_into(room)
+                self._reader.fill(size)
+            else:
+                data = connection.recv(_CHUNK)
+                size = len(data)
+                self._reader.feed(data)
+        except OSError as error:
+            if _would_block(error):
+                return False
+            raise
         if not size:
             raise self._broken(None)
-
-    def _set_timeout(self, seconds: float) -> None:
-        # Each time it is set costs a system call.
-        if seconds != self._timeout:
-            self._open_socket().settimeout(seconds)
-            self._timeout = seconds
+        return True
 
     def _open_socket(self) -> socket.socket:
         if self._socket is None:
@@ -393,6 +400,27 @@ def _places(address: Address) -> Iterator[tuple[int, Any]]:
     kind = socket.SOCK_STREAM
     for family, *_, place in socket.getaddrinfo(host, address.port, 0, kind):
         yield family, place
+
+
+def _sent(connection: socket.socket, data: bytes | memoryview) -> int:
+    """Send what there is room for, without waiting; return how much that was."""
+    try:
+        return connection.send(data)
+    except OSError as error:
+        if _would_block(error):
+            return 0
+        raise
+
+
+def _send_rest(connection: socket.socket, rest: memoryview, deadline: float) -> None:
+    """Send all of it, as soon as there is room."""
+    poller = select.poll()
+    poller.register(connection, select.POLLOUT)
+    while rest:
+        left = deadline - time.monotonic()
+        if left <= 0 or not poller.poll(left * 1000):
+            raise TimeoutError("timed out")
+        rest = rest[_sent(connection, rest) :]
 
 
 def _would_block(error: OSError) -> bool:

@@ -76,6 +76,16 @@ class Crowd:
         """Return so many of these."""
         return [self.job() for _ in range(count)]
 
+    def counts_of_a_week(self) -> None:
+        """Read what 100 tasks had in each of its hours."""
+        classes = [(kind, n) for kind in "jw" for n in range(1500)]
+        names = [f"{kind}\x1ft{n % 100}\x1f{n // 100}" for kind, n in classes]
+        for hour in range(168):
+            self.rig.redis.hset(
+                self.rig.key("counts", f"60:{hour}"), mapping=dict.fromkeys(names, 1)
+            )
+        self.store.views.counts([f"60:{hour}" for hour in range(168)])
+
     def machine(self, pool: str) -> RigMachine:
         """Return one of the machines of a pool."""
         return self.rig.machine(min(self.rig.slots(pool)))
@@ -192,6 +202,11 @@ STEPS: dict[str, Callable[[Crowd], object]] = {
     "queues": lambda c: c.store.queues(),
     "pause": lambda c: c.store.pause("mail"),
     "resume": lambda c: c.store.resume("mail"),
+    "list what runs": lambda c: c.store.find(status="running"),
+    "overview": lambda c: c.store.views.state(),
+    "machines": lambda c: c.store.views.slots(),
+    "failures": lambda c: c.store.views.failures("failed", 1000),
+    "counts of a week": lambda c: c.counts_of_a_week(),
     "count what is left": lambda c: c.store.unfinished(60, with_life=True),
 }
 

@@ -131,3 +131,30 @@ def test_what_is_told_late_of_what_was_printed_is_kept_once(rig: StoreRig) -> No
     rig.redis.delete(rig.key("job", job.id), rig.key("log", job.id))
     machine.report(job, "failed", outcome=b"x", output=b"so far")
     assert [] == rig.store.output(job.id)
+
+
+@pytest.mark.parametrize("status", ["running", "queued", "scheduled", "retrying"])
+def test_jobs_that_wait_or_run_are_found_at_once_among_many(
+    rig: StoreRig, status: str
+) -> None:
+    """However many others are kept: the first part has them, in the usual order."""
+    wanted = [_with_status(rig, status, n) for n in range(3)]
+    for _ in range(30):
+        job_id, _ = rig.enqueue(pool="last", queue="last")
+        rig.store.cancel(job_id)
+    first = rig.store.find(status=status, budget=2)
+    second = rig.store.find(status=status, budget=2, cursor=first.cursor)
+
+    assert wanted[::-1] == first.job_ids + second.job_ids
+    assert second.cursor is None
+
+
+def _with_status(rig: StoreRig, status: str, number: int) -> str:
+    if status == "queued":
+        return rig.enqueue(pool=f"p{number}")[0]
+    if status == "scheduled":
+        return rig.enqueue(pool=f"p{number}", delay=60.0)[0]
+    machine, job = rig.running(pool=f"p{number}")
+    if status == "retrying":
+        machine.report(job, "retrying", retry_in=60.0)
+    return job.id

@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ import pytest
 import worker_lib
 from worker_lib import cli, errors
 from worker_lib.cli import doctor, exits, main
-from worker_lib.cli.output import painted, print_json, say, tell
+from worker_lib.cli.output import be_quiet, painted, print_json, say, tell
+from worker_lib.cli.parsers import commands_of
 from worker_lib.doctor.findings import ok
 from worker_lib.printable import printable
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[3]
+COMMANDS = list(commands_of(cli.whole_parser()))
 HEAVY = {"redis", "requests", "urllib3", "cloudpickle", "flask", "asyncio", "ssl"}
 
 
@@ -60,6 +63,52 @@ def test_each_command_tells_the_help_that_the_overview_has(name: str) -> None:
 
     helps = [choice.help for choice in commands._choices_actions]
     assert [cli._COMMANDS[name]] == helps
+
+
+def test_no_command_is_slow_to_help() -> None:
+    """100 ms of a processor, where a bare interpreter takes 20: the median of five."""
+    words = [
+        ["-c", "pass"],
+        *(["-m", "worker_lib", *path, "--help"] for path, _ in COMMANDS),
+    ]
+    took: list[list[float]] = [[] for _ in words]
+    for _ in range(5):
+        for one, times in zip(words, took, strict=True):
+            program = subprocess.Popen(
+                [sys.executable, *one],
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.DEVNULL,
+            )
+            _, status, used = os.wait4(program.pid, 0)
+            program.returncode = os.waitstatus_to_exitcode(status)
+            assert 0 == program.returncode
+            times.append(used.ru_utime + used.ru_stime)
+    bare, *helps = map(statistics.median, took)
+
+    allowed = 0.1 * max(1.0, bare / 0.02)
+    told = zip(words[1:], helps, strict=True)
+    slow = [(word, one) for word, one in told if one > allowed]
+    assert [] == slow, f"a bare interpreter took {bare:.3f} s"
+
+
+def test_each_option_is_explained() -> None:
+    """In the help, the pages and the completion alike."""
+    nameless = [
+        (path, action.dest)
+        for path, parser in COMMANDS
+        for action in parser._actions
+        if not action.help
+    ]
+
+    assert [] == nameless
+
+
+def test_the_emulator_offers_the_runtimes_that_it_has() -> None:
+    """Its parser does not load it to ask."""
+    from worker_lib.cli.emulator import _RUNTIMES
+    from worker_lib.emulator.options import RUNTIMES
+
+    assert RUNTIMES == _RUNTIMES
 
 
 @pytest.mark.parametrize("name", cli._COMMANDS)
@@ -130,6 +179,24 @@ def test_an_end_is_told_in_one_sentence(
     assert ("", said) == capsys.readouterr()
 
 
+def test_quiet_leaves_out_what_is_neither_data_nor_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each command takes it; errors are told all the same."""
+    assert all("--quiet" in parser.format_help() for _, parser in COMMANDS)
+
+    def fail(args: argparse.Namespace) -> int:
+        tell("chatter")
+        say("data")
+        raise errors.ConfigError("wrong")
+
+    monkeypatch.setattr("worker_lib.cli.version._run", fail)
+    assert 2 == main(["version", "-q"])
+    be_quiet(False)
+
+    assert ("data\n", "worker-lib: wrong\n") == capsys.readouterr()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -138,8 +205,9 @@ def test_an_end_is_told_in_one_sentence(
         (["version", "--jsno"], "unknown option '--jsno': did you mean '--json'?"),
         (["run", "jobs:add", "1", "--otpion", "x=1"], "did you mean '--option'?"),
         (["--versoin"], "unknown option '--versoin': did you mean '--version'?"),
+        (["jobs", "lsit"], "invalid choice: 'lsit'"),
         (["version", "now"], "unexpected argument 'now'"),
-        ([], "name a command: dev, run, jobs"),
+        ([], "name a command: dev, run, enqueue"),
     ],
 )
 def test_a_mistyped_word_gets_the_nearest_one(

@@ -51,7 +51,7 @@ def pair() -> tuple[Wire, socket.socket]:
     """Return a wire that is connected, and the server's end."""
     ours, theirs = socket.socketpair()
     wire = Wire("unix:///none", "{x}")
-    wire._socket = ours
+    wire._adopt(ours)
     return wire, theirs
 
 
@@ -62,8 +62,6 @@ class Chunks:
         bounds = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
         pieces = [data[a:b] for a, b in pairwise(bounds)]
         self._pieces = [one for one in pieces if one]
-
-    def settimeout(self, seconds: float) -> None: ...
 
     def close(self) -> None: ...
 
@@ -180,6 +178,16 @@ def test_a_large_command_may_follow_a_reply_that_came_late() -> None:
     server.close()
 
     assert sum(heard) > 1 << 22
+
+
+def test_a_command_that_nobody_reads_is_given_up_in_time() -> None:
+    """However much of it has been sent."""
+    wire, server = pair()
+    wire.longest = 0.05
+    with pytest.raises(StoreUnavailable, match="timed out"):
+        wire.send(b"x" * (1 << 24))
+    assert -1 == wire.fileno()
+    server.close()
 
 
 def test_an_error_reply_leaves_the_connection_good() -> None:

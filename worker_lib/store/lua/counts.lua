@@ -1,7 +1,8 @@
 local spans = {unpack(ARGV)}
 -- What was counted: `spans` are '<minutes>:<number>' of hashes, as '60:485000'.
 -- Returns {'1' if more is left to be added up, time, {field, number ...} of the minutes that
---   are not over, {field, number ...} of each span}.
+--   are not over, {field, number ...} of each of the first spans, and of one at least}.
+local MOST_FIELDS_TOLD = 10000
 local more = add_up() and '1' or ''
 local open = {}
 for _, minute in ipairs(redis.call('SMEMBERS', P .. ':counting')) do
@@ -9,5 +10,10 @@ for _, minute in ipairs(redis.call('SMEMBERS', P .. ':counting')) do
   for i = 1, #pairs_of do open[#open + 1] = pairs_of[i] end
 end
 local found = {more, NOW, open}
-for _, span in ipairs(spans) do found[#found + 1] = redis.call('HGETALL', key('counts', span)) end
+local told = 0
+for _, span in ipairs(spans) do
+  if told > MOST_FIELDS_TOLD then break end
+  local fields = redis.call('HGETALL', key('counts', span))
+  found[#found + 1], told = fields, told + #fields / 2
+end
 return found

@@ -7,7 +7,7 @@ local slot, reason, hold, tell, who, unsure = unpack(ARGV)
 local pool, state, machine, made = read(key('slot', slot), 'pool', 'state', 'machine',
   'made')
 if not is_in('owed,launching,starting', state or '-') then return 0 end
-count(1, 'e', cjson.decode(reason).error)
+count(1, 'e', cjson.decode(reason).error or 'unknown')
 hold_pool(pool, tonumber(hold), who, reason, tell == '1')
 if machine then  -- it is parked, and stays so
   park_again(pool, slot)
