@@ -143,18 +143,30 @@ class Sweep:
     def reap(self) -> None:
         """Destroy machines whose slot Redis does not know, once they are old enough."""
         try:
-            machines = self._own.by_slot()
+            orphans = self.orphans()
         except MachineError as error:
             self._note(Step("check_failed", reason=str(error)))
             return
-        now, unknown = self._store.orphans([*machines])
-        for slot in unknown:
-            machine = machines[slot]
-            age = now - created_at(machine)
-            if age > _ORPHAN_AFTER + self._settings.boot_timeout:
-                self._note(Step("orphan_found", slot, machine.id))
-                self._store.remember_stray(slot, machine.id)
-                self._destroy(slot, machine.id)
+        for slot, machine in orphans.items():
+            self._note(Step("orphan_found", slot, machine.id))
+            self._store.strays.remember(slot, machine.id)
+            self._destroy(slot, machine.id)
+
+    def orphans(self) -> dict[str, Machine]:
+        """Return the machines that `reap` would destroy, by their slots.
+
+        Raises:
+            MachineError: Fly does not say what machines there are.
+        """
+        machines = self._own.by_slot()
+        now, unknown = self._store.strays.unknown([*machines])
+        old = _ORPHAN_AFTER + self._settings.boot_timeout
+        found = {slot: machines[slot] for slot in sorted(unknown)}
+        return {
+            slot: machine
+            for slot, machine in found.items()
+            if now - created_at(machine) > old
+        }
 
     def has_lost_any(self) -> bool:
         """Say whether a machine was given up."""
@@ -289,7 +301,7 @@ class Sweep:
             return True
         ownership = self._ownership(stray.slot, machine)
         if ownership == "foreign":
-            self._store.forget_stray(stray.slot)
+            self._store.strays.forget(stray.slot)
         return ownership == "ours"
 
     def _destroy(self, slot: str, machine_id: str) -> None:
@@ -299,7 +311,7 @@ class Sweep:
         except MachineError as error:
             self._note(Step("destroy_failed", slot, machine_id, reason=str(error)))
             return
-        self._store.forget_stray(slot)
+        self._store.strays.forget(slot)
         self._note(Step("machine_destroyed", slot, machine_id), logging.INFO)
 
 

@@ -19,6 +19,7 @@ from worker_lib.sweep import Sweep
 if TYPE_CHECKING:
     from worker_lib.calls.codec import Codec
     from worker_lib.launcher import Launcher
+    from worker_lib.machines.types import Machine
     from worker_lib.settings import Settings
     from worker_lib.store.calls import Calls
     from worker_lib.store.store import Store
@@ -155,6 +156,29 @@ class Sweeper:
         sweep.take_up_overdue(parking=_POOLS_AT_ONCE)
         sweep.reap()
         self._launcher.flush(launch_within)
+        return sweep.report()
+
+    def orphans(self) -> dict[str, Machine]:
+        """Return the machines that `reap` would destroy, by their slots.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached.
+            MachineError: Fly does not say what machines there are.
+            ConfigError: this process has no token, or knows no app.
+        """
+        self._settings.require_machines()
+        return self._begin().orphans()
+
+    def reap(self) -> SweepReport:
+        """Destroy machines of ours that Redis does not know, once they are old enough.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached.
+            ConfigError: this process has no token, or knows no app.
+        """
+        self._settings.require_machines()
+        sweep = self._begin()
+        sweep.reap()
         return sweep.report()
 
     def _pools_to_look_at(self) -> int:

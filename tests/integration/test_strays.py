@@ -164,7 +164,7 @@ def test_whoever_writes_to_redis_cannot_have_other_machines_destroyed(
         claimed(fly.rig.machine(stored.slot, website.id))
         fly.rig.pass_time(31)
     else:
-        fly.rig.store.remember_stray("5107", website.id)
+        fly.rig.store.strays.remember("5107", website.id)
         fly.rig.pass_time(3601)
     for _ in range(2):
         sweep(fly)

@@ -346,7 +346,7 @@ class Jobs(JobModel):
             for check in found.checks:
                 self.lose(check)
             for stray in found.strays:
-                self.store.forget_stray(stray.slot)
+                self.store.strays.forget(stray.slot)
             for slot in self.slots():
                 self.come_up(self.slots().index(slot), "leave_if_idle")
             while holding := self.holding():

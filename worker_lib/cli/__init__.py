@@ -34,6 +34,7 @@ _COMMANDS = {
     "jobs": "list, show, retry, edit, cancel, delete or await jobs",
     "logs": "print what a job has printed",
     "queues": "list, pause, resume and empty queues",
+    "machines": "list, show, stop, destroy and reap machines",
     "doctor": "check the settings against the real Redis and the real Fly",
     "dashboard": "serve the dashboard alone",
     "sweep": "put right what was lost, once",

@@ -6,6 +6,7 @@ from worker_lib.errors import (
     ConfigError,
     JobNotFound,
     MachineError,
+    MachineNotFound,
     StoreError,
     TaskNotRegistered,
     WaitTimeout,
@@ -34,6 +35,7 @@ INTERRUPTED = 130
 _CODES: tuple[tuple[type[WorkerLibError], int], ...] = (
     (ConfigError, USAGE),
     (JobNotFound, NOT_FOUND),
+    (MachineNotFound, NOT_FOUND),
     (TaskNotRegistered, NOT_FOUND),
     (WaitTimeout, TIMEOUT),
     (StoreError, UNREACHABLE),

@@ -12,7 +12,7 @@ from worker_lib.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["age", "print_table", "since"]
+__all__ = ["age", "dollars", "print_table", "since"]
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "m"), (1.0, "s"))
 _GAP = "  "
@@ -43,6 +43,13 @@ def age(seconds_ago: float) -> str:
     length = abs(seconds_ago)
     size, unit = next((one for one in _UNITS if length >= one[0]), _UNITS[-1])
     return f"{'in ' if seconds_ago < 0 else ''}{length // size:.0f}{unit}"
+
+
+def dollars(amount: float) -> str:
+    """Return an amount of US dollars: cents from a dollar on, else three digits."""
+    if amount >= 1 or not amount:
+        return f"${amount:,.2f}"
+    return f"${amount:.3g}" if amount >= 0.0001 else f"${amount:.6f}"
 
 
 def since(at: float) -> str:

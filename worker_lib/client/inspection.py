@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from worker_lib.machines.types import Machine
     from worker_lib.settings import Settings
 
-__all__ = ["find_jobs", "find_machine", "iter_jobs", "jobs"]
+__all__ = ["find_jobs", "find_machine", "iter_jobs", "jobs", "machines_api"]
 
 _LOOK_SECONDS = 3.0
 _MAX_PAGE = 400
@@ -133,7 +133,7 @@ def find_machine(machine_id: str, *, gone_within: float = 0.0) -> Machine | None
         MachinesApiError: it refuses, or does not answer.
         ConfigError: this process has no token, or knows no app.
     """
-    api = _machines(default_client().settings)
+    api = machines_api(default_client().settings)
     try:
         if gone_within:
             with suppress(MachineWaitTimeout):
@@ -178,8 +178,12 @@ def _cursor(after: JobInfo | str | None) -> tuple[str, str] | None:
 
 
 @lru_cache(maxsize=1)
-def _machines(settings: Settings) -> MachinesApi:
-    """Return a client that gives up sooner than one that launches: somebody looks."""
+def machines_api(settings: Settings) -> MachinesApi:
+    """Return a client that gives up sooner than one that launches: somebody looks.
+
+    Raises:
+        ConfigError: this process has no token, or knows no app.
+    """
     from worker_lib.machines.api import MachinesApi  # noqa: PLC0415 - costly
 
     settings.require_machines()

@@ -212,5 +212,5 @@ def _unknown_slots(settings: Settings, slots: Collection[str]) -> set[str]:
     if not slots or not settings.redis_url:
         return set()
     with closing(signing.open_store(settings)) as store:
-        _, strays = store.orphans([*slots])
+        _, strays = store.strays.unknown([*slots])
     return strays

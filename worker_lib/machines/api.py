@@ -159,6 +159,23 @@ class MachinesApi:
         answer = self._send("POST", path).json(dict, "the machine's former state")
         return str(answer.get("previous_state") or "")
 
+    def stop_machine(self, machine_id: str, *, signal: str, timeout: float) -> None:
+        """Ask a machine to stop; the answer does not wait for that.
+
+        One that has stopped already stays as it is.
+
+        Args:
+            machine_id: The machine.
+            signal: That its process gets, as `SIGTERM`.
+            timeout: Whole seconds until it is killed.
+
+        Raises:
+            MachineNotFound: there is none any more.
+            MachineConflict: it is in a state in which it cannot be stopped.
+        """
+        body = {"signal": signal, "timeout": f"{timeout:.0f}s"}
+        self._send("POST", self._machines(machine_id, "stop"), body=body)
+
     def destroy_machine(self, machine_id: str) -> None:
         """Kill and destroy a machine; one that is not there counts as destroyed."""
         path = self._machines(machine_id)

@@ -38,6 +38,7 @@ from worker_lib.store.replies import (
     outcome_of,
 )
 from worker_lib.store.scripts import script
+from worker_lib.store.strays import Strays
 from worker_lib.store.views import Views
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Store:
 
     Attributes:
         batches: The verbs for jobs that are stored together.
+        strays: The verbs for machines that are there and should not be.
         views: The verbs that look, for pages and lists.
     """
 
@@ -76,6 +78,7 @@ class Store:
         self._prefix = key_prefix(namespace)
         self._enqueuer = Enqueuer(connection, self._prefix)
         self.batches = BatchStore(connection, namespace, self._enqueuer)
+        self.strays = Strays(connection)
         self.views = Views(connection)
 
     @property
@@ -475,24 +478,11 @@ class Store:
         )
         return Loss(verdict == b"lost", *(one.decode() for one in slot))
 
-    def remember_stray(self, slot: str, machine_id: str) -> None:
-        """Have a machine destroyed that no slot is kept for, now or later."""
-        self._connection.run(script("stray"), slot=slot, machine=machine_id, remember=1)
-
-    def forget_stray(self, slot: str) -> None:
-        """Note that the machine of a freed slot is gone."""
-        self._connection.run(script("stray"), slot=slot, machine="", remember=0)
-
     def extend(self, check: Check, seconds: float) -> None:
         """Look at this slot again after so many seconds, unless it was heard of."""
         self._connection.run(
             script("extend"), slot=check.slot, state=check.state, seconds=seconds
         )
-
-    def orphans(self, slots: Sequence[str]) -> tuple[float, set[str]]:
-        """Return Redis's time, and those slots that it knows nothing of."""
-        now, *unknown = self._connection.run(script("orphans"), *slots)
-        return float(now), {slot.decode() for slot in unknown}
 
     def unfinished(self, soon: float, *, with_life: bool = False) -> Unfinished:
         """Return how many jobs are not final; looks at each of them.

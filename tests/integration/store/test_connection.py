@@ -229,7 +229,7 @@ def test_namespaces_do_not_see_each_other(rig: StoreRig) -> None:
     assert [None] == other.look(job)
     assert [] == other.recent(5)
     assert other.cancel(job) is None
-    assert {stored.slot} == other.orphans([stored.slot])[1]
+    assert {stored.slot} == other.strays.unknown([stored.slot])[1]
     other.close()
 
 

@@ -146,15 +146,15 @@ def extend(rig: StoreRig) -> Echo:
 def remember(rig: StoreRig) -> Echo:
     """Have a machine destroyed."""
     echo = on_store(rig)
-    rig.store.remember_stray("f00d", "m1")
+    rig.store.strays.remember("f00d", "m1")
     return echo
 
 
 def forget(rig: StoreRig) -> Echo:
     """Note that it is."""
-    rig.store.remember_stray("f00d", "m1")
+    rig.store.strays.remember("f00d", "m1")
     echo = on_store(rig)
-    rig.store.forget_stray("f00d")
+    rig.store.strays.forget("f00d")
     return echo
 
 

@@ -396,7 +396,7 @@ class TestSweep:
     def test_slots_that_redis_knows_are_no_orphans(self, rig: StoreRig) -> None:
         """What a reaper may destroy is only what nobody knows."""
         _, stored = rig.enqueue()
-        now, unknown = rig.store.orphans([stored.slot, "f00"])
+        now, unknown = rig.store.strays.unknown([stored.slot, "f00"])
 
         assert {"f00"} == unknown
         assert abs(now - time.time()) < 5
