@@ -57,6 +57,7 @@ def on_store(rig: StoreRig) -> Echo:
     store._connection = Echo(store._connection, rig)
     echo: Echo = store._connection
     store._enqueuer._connection = store.batches._connection = echo
+    store.strays._connection = echo
     return echo
 
 
@@ -155,6 +156,15 @@ def forget(rig: StoreRig) -> Echo:
     rig.store.strays.remember("f00d", "m1")
     echo = on_store(rig)
     rig.store.strays.forget("f00d")
+    return echo
+
+
+def doubt(rig: StoreRig) -> Echo:
+    """Have a machine looked for."""
+    _, stored = rig.enqueue()
+    claimed(rig.machine(stored.slot))
+    echo = on_store(rig)
+    assert rig.store.strays.doubt(stored.slot, f"m-{stored.slot}")
     return echo
 
 
@@ -262,6 +272,7 @@ def heartbeat(rig: StoreRig) -> Echo:
         extend,
         remember,
         forget,
+        doubt,
         created,
         sweep_with_nothing_due,
         claim,
