@@ -35,6 +35,8 @@ _COMMANDS = {
     "logs": "print what a job has printed",
     "queues": "list, pause, resume and empty queues",
     "machines": "list, show, stop, destroy and reap machines",
+    "stats": "count jobs, machines, times and costs, once",
+    "top": "watch jobs, machines and queues, live",
     "doctor": "check the settings against the real Redis and the real Fly",
     "dashboard": "serve the dashboard alone",
     "sweep": "put right what was lost, once",

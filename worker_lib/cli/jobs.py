@@ -10,19 +10,22 @@ from worker_lib.cli import exits, job_acts
 from worker_lib.cli.filters import add_filters, filters
 from worker_lib.cli.output import print_json, print_records, say, tell
 from worker_lib.cli.parsers import noun, verb
-from worker_lib.cli.tables import print_table, since
+from worker_lib.cli.tables import dollars, print_table, since
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
     from worker_lib.cli.parsers import Subparsers
+    from worker_lib.inspection import FailureGroup, Phase
     from worker_lib.job import Attempt, JobInfo
 
 __all__ = ["add_parser"]
 
 _HEADER = ("ID", "TASK", "STATUS", "QUEUE", "ATTEMPT", "AGE", "TAGS", "ERROR")
 _ATTEMPTS = ("ATTEMPT", "MACHINE", "REGION", "STARTED", "SECONDS", "OUTCOME", "ERROR")
+_FAILURES = ("JOBS", "TASK", "KIND", "LAST", "NEWEST", "ERROR")
+_PHASES = ("PHASE", "ATTEMPT", "SECONDS")
 _SHOWN_APART = {"attempts", "id"}
 
 
@@ -41,6 +44,10 @@ def add_parser(subparsers: Subparsers) -> None:
     add = listing.add_argument
     add("--limit", default="50", metavar="N", help="at most so many (%(default)s)")
     add("--after", metavar="ID", help="those that follow this job in the list")
+    failures = verb(verbs, "failures", "tell why jobs failed, by cause", _failures)
+    failures.add_argument(
+        "--limit", default="1000", metavar="N", help="of the newest N (%(default)s)"
+    )
     show = verb(verbs, "show", "print all that is known of a job", _show)
     show.add_argument("job_id", metavar="ID", help="of a job")
     wait = verb(verbs, "wait", "wait until jobs have ended; 1 if one failed", _wait)
@@ -80,21 +87,55 @@ def _row(info: JobInfo) -> tuple[str, ...]:
     )
 
 
-def _show(args: argparse.Namespace) -> int:
-    from worker_lib.client.handle import Job  # noqa: PLC0415 - not for --help
-    from worker_lib.inspection.documents import as_document  # noqa: PLC0415 - as above
+def _failures(args: argparse.Namespace) -> int:
+    from worker_lib.inspection import failures  # noqa: PLC0415 - not for --help
 
-    info = Job.get(args.job_id).info()
+    found = failures(limit=whole(1, from_text=True)(args.limit, "--limit"))
     if args.json:
-        print_records(info)
+        print_records({"failures": found})
         return exits.OK
-    for name, value in as_document(info).items():
+    print_table(_FAILURES, [_failure_row(one) for one in found])
+    if not found:
+        tell("no job that is kept has failed")
+    return exits.OK
+
+
+def _failure_row(group: FailureGroup) -> tuple[str, ...]:
+    return (
+        f"{group.total:,}",
+        group.task,
+        group.kind,
+        "" if group.last_at is None else since(group.last_at),
+        group.job_ids[0],
+        group.error,
+    )
+
+
+def _show(args: argparse.Namespace) -> int:
+    from worker_lib import inspection  # noqa: PLC0415 - not for --help
+    from worker_lib.client.handle import Job  # noqa: PLC0415 - as above
+
+    info, now = Job.get(args.job_id).info(), time.time()
+    phases, cost = inspection.timeline(info, now), inspection.job_cost(info, now)
+    told = inspection.as_document(info)
+    if args.json:
+        print_records({**told, "timeline": phases, "cost_usd": cost})
+        return exits.OK
+    for name, value in told.items():
         if name not in _SHOWN_APART and value not in ("", None, {}):
             say(f"{name}: {_line(value)}")
+    say(f"cost: {dollars(cost)}")
     if info.attempts:
         print()
         print_table(_ATTEMPTS, [_attempt_row(one) for one in info.attempts])
+    print()
+    print_table(_PHASES, [_phase_row(one) for one in phases])
     return exits.OK
+
+
+def _phase_row(phase: Phase) -> tuple[str, ...]:
+    mark = "" if phase.is_over else "+"
+    return phase.name, str(phase.attempt), f"{phase.seconds:.2f}{mark}"
 
 
 def _line(value: Any) -> str:

@@ -34,8 +34,11 @@ def be_quiet(quiet: bool) -> None:
 
 
 def painted(text: str, colour: str, stream: TextIO) -> str:
-    """Return `text` in a colour if `stream` is a terminal and `NO_COLOR` is unset."""
-    if os.environ.get("NO_COLOR") or not stream.isatty():
+    """Return `text` in a colour if `stream` is a terminal and `NO_COLOR` is unset.
+
+    "" is no colour.
+    """
+    if not colour or os.environ.get("NO_COLOR") or not stream.isatty():
         return text
     return f"\033[{_COLOURS[colour]}m{text}\033[0m"
 

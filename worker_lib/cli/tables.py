@@ -12,7 +12,7 @@ from worker_lib.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["age", "dollars", "print_table", "since"]
+__all__ = ["age", "aligned", "dollars", "print_table", "since"]
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "m"), (1.0, "s"))
 _GAP = "  "
@@ -20,22 +20,25 @@ _GAP = "  "
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a header if a person looks, else tab-separated without one."""
+    import shutil  # noqa: PLC0415 - not for --help
+
     clean = [[printable(cell, keep="") for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in clean:
             print("\t".join(row))
         return
-    widths = [max(map(len, column)) for column in zip(header, *clean, strict=True)]
-    print(painted(_aligned(header, widths), "dim", sys.stdout))
-    for row in clean:
-        print(_aligned(row, widths))
+    first, *rest = aligned([header, *clean])
+    columns = shutil.get_terminal_size().columns
+    print(painted(first[:columns], "dim", sys.stdout))
+    for line in rest:
+        print(line[:columns])
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    import shutil  # noqa: PLC0415 - not for --help
-
-    cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-    return _GAP.join(cells).rstrip()[: shutil.get_terminal_size().columns]
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each row, the cells of a column below each other."""
+    clean = [[printable(cell, keep="") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*clean, strict=True)]
+    return [_GAP.join(map(str.ljust, row, widths)).rstrip() for row in clean]
 
 
 def age(seconds_ago: float) -> str:
