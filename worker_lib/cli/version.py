@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from worker_lib import __version__
@@ -29,6 +27,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    import platform  # noqa: PLC0415 - not for --help
+    from importlib import metadata  # noqa: PLC0415 - as above
+
     found = {"worker_lib": __version__, "python": platform.python_version()}
     found |= {name: metadata.version(name) for name in _LIBRARIES}
     if args.json:

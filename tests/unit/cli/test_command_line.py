@@ -66,7 +66,7 @@ def test_each_command_tells_the_help_that_the_overview_has(name: str) -> None:
 
 
 def test_no_command_is_slow_to_help() -> None:
-    """100 ms of a processor, where a bare interpreter takes 20: the median of five."""
+    """100 ms of a processor, where a bare interpreter takes 12: the median of five."""
     words = [
         ["-c", "pass"],
         *(["-m", "worker_lib", *path, "--help"] for path, _ in COMMANDS),
@@ -85,7 +85,7 @@ def test_no_command_is_slow_to_help() -> None:
             times.append(used.ru_utime + used.ru_stime)
     bare, *helps = map(statistics.median, took)
 
-    allowed = 0.1 * max(1.0, bare / 0.02)
+    allowed = 0.1 * max(1.0, bare / 0.012)  # more where the computer is busy
     told = zip(words[1:], helps, strict=True)
     slow = [(word, one) for word, one in told if one > allowed]
     assert [] == slow, f"a bare interpreter took {bare:.3f} s"
