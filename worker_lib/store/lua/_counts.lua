@@ -2,15 +2,22 @@
 -- a kind and its names. The names are given in `worker_lib.inspection.counting`.
 local counted = {}
 
-local function count(by, ...)
-  local field = table.concat({...}, '\31')
+-- Each job is counted several times, so without a table for each.
+local function count(by, kind, name, second, third)
+  local field = kind .. '\31' .. name
+  if second then field = field .. '\31' .. second end
+  if third then field = field .. '\31' .. third end
   counted[field] = (counted[field] or 0) + by
 end
 
 -- The class of a histogram that a time falls into: each is a half more than the one
 -- before, from a millisecond on.
+local LOG_STEP = math.log(1.5)
+local classes = {}
 local function class(seconds)
-  return math.max(0, math.min(60, math.ceil(math.log(seconds * 1000) / math.log(1.5))))
+  local at = math.max(0, math.min(60, math.ceil(math.log(seconds * 1000) / LOG_STEP)))
+  classes[at] = classes[at] or string.format('%d', at)
+  return classes[at]
 end
 
 local function milliseconds(seconds) return math.floor(seconds * 1000 + 0.5) end

@@ -125,7 +125,7 @@ local function count_attempt(task, waited_since, started, pool, region)
 end
 
 -- What the end of a job depends on, besides what is kept.
-local ENDING = {'status', 'ttl', 'code', 'unique_until', 'queued', unpack(KEPT)}
+local ENDING = {'status', 'ttl', 'code', 'unique_until', unpack(KEPT)}
 
 local function read_ending(job)
   local values, got = redis.call('HMGET', key('job', job), unpack(ENDING)), {}
