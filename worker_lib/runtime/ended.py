@@ -52,15 +52,12 @@ class Ended(NamedTuple):
 def told(frame: list[bytes], printed: Kept) -> Ended:
     """Return the end of an attempt that the child told of."""
     status, kind, error, retry, envelope, usage, kept = frame
-    words: dict[str, Any] = {"status": status.decode(), "kind": kind.decode() or None}
+    how: Any = status.decode()
+    why: Any = kind.decode() or None
+    used = Usage.unpacked(usage)
+    # In order, since names would cost as much again as all the rest.
     return Ended(
-        **words,
-        error=error.decode(),
-        retry=bool(retry),
-        envelope=envelope,
-        code_kept=bool(kept),
-        usage=Usage.unpacked(usage),
-        printed=printed,
+        how, why, error.decode(), bool(retry), envelope, bool(kept), None, used, printed
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _operator import itemgetter
+
 from worker_lib.errors import StoreError, StoreUnavailable
 from worker_lib.store.keys import control_key, key_prefix, new_slot_id
 from worker_lib.store.limits import MAX_LOST
@@ -436,23 +438,28 @@ def _finished(reply: Reply) -> Finished:
     return Finished(accepted, _claim(rest))
 
 
+# What a script tells of a claimed job, by its names, in the order of `ClaimedJob`.
+_CLAIMED = b"id,fence,attempt,timeout,task,code,body,policy,call,lost".split(b",")
+
+
 def _jobs(names: Reply, found: Iterable[Reply]) -> tuple[ClaimedJob, ...]:
     keys = _bytes(names).split(b",")
-    return tuple(_job(dict(zip(keys, _array(values), strict=True))) for values in found)
+    in_order, code_at = itemgetter(*map(keys.index, _CLAIMED)), keys.index(b"body")
+    jobs: list[ClaimedJob] = []
+    before: list[Reply] = [b""] * len(keys)
+    for values in map(_array, found):
+        told = values + before[len(values) :]
+        jobs.append(_job(in_order(told)))
+        before = told
+        before[code_at] = b""  # told once
+    return tuple(jobs)
 
 
-def _job(got: dict[bytes, Any]) -> ClaimedJob:
+def _job(told: Sequence[Any]) -> ClaimedJob:
+    job_id, fence, attempt, timeout, task, code_hash, *sealed, lost = told
     return ClaimedJob(
-        id=got[b"id"].decode(),
-        fence=got[b"fence"].decode(),
-        attempt=int(got[b"attempt"]),
-        timeout=float(got[b"timeout"]),
-        task=got[b"task"].decode(),
-        code_hash=got[b"code"].decode(),
-        code=got[b"body"],
-        policy=got[b"policy"],
-        call=got[b"call"],
-        lost=int(got[b"lost"] or 0),
+        *(job_id.decode(), fence.decode(), int(attempt), float(timeout)),
+        *(task.decode(), code_hash.decode(), *sealed, int(lost or 0)),
     )
 
 

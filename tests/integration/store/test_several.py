@@ -48,6 +48,19 @@ class TestClaims:
         assert 29 < rig.timers()[f"s:{machine._slot}"] <= 30
         assert not [name for name in rig.timers() if name[2:] in jobs[:4]]
 
+    def test_each_with_what_it_needs(self, rig: StoreRig) -> None:
+        """Though jobs that are alike are not told in full."""
+        told = [("a", 10.0), ("a", 10.0), ("a", 20.0), ("b", 20.0), ("b", 20.0)]
+        for task, timeout in told:
+            rig.enqueue(task=task, timeout=timeout, max_machines=1)
+        jobs = first_machine(rig).claim(want=5).jobs
+
+        assert told == [(job.task, job.timeout) for job in jobs]
+        assert {("1", 1, "", b"", 0)} == {
+            (job.fence, job.attempt, job.code_hash, job.code, job.lost) for job in jobs
+        }
+        assert all(job.call and job.policy for job in jobs)
+
     def test_no_more_than_a_fair_share(self, rig: StoreRig) -> None:
         """Another machine is on its way, and is to find some."""
         stored(rig, 10, max_machines=2)

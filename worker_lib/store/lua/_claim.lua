@@ -21,18 +21,28 @@ local function goes_alone(got)
   return got.alone == '1' or string.find(got.policy, '"on_lost": "fail"', 1, true)
 end
 
+local function is_alike(got, other)
+  return got.task == other.task and got.code == other.code
+    and got.timeout == other.timeout and got.policy == other.policy
+end
+
 -- Jobs as their machine needs them (`ClaimedJob` in machine.py), after the names of what
 -- is told; `body` is the code of its function, `known_code` names what the machine has.
+-- Of a job that is like the one before, `task` and what follows is left out.
 local function told(jobs, known_code)
-  local found = {'id,body,fence,attempt,timeout,task,code,policy,call,lost'}
-  for _, got in ipairs(jobs) do
+  local found = {'id,fence,attempt,call,lost,task,code,timeout,policy,body'}
+  for i, got in ipairs(jobs) do
     local body = ''
     if got.code and got.code ~= known_code then
       body = redis.call('HGET', key('code', got.code), 'body') or ''
       known_code = got.code
     end
-    found[#found + 1] = {got.id, body, got.fence, got.attempt, got.timeout, got.task,
-      got.code or '', got.policy, got.call, got.lost or ''}
+    local values = {got.id, got.fence, got.attempt, got.call, got.lost or ''}
+    if i == 1 or not is_alike(got, jobs[i - 1]) then
+      values = {got.id, got.fence, got.attempt, got.call, got.lost or '', got.task,
+        got.code or '', got.timeout, got.policy, body}
+    end
+    found[#found + 1] = values
   end
   return found
 end

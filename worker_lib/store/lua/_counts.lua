@@ -4,7 +4,7 @@ local counted = {}
 
 -- Each job is counted several times, so without a table for each.
 local function count(by, kind, name, second, third)
-  local field = kind .. '\31' .. name
+  local field = name and kind .. '\31' .. name or kind
   if second then field = field .. '\31' .. second end
   if third then field = field .. '\31' .. third end
   counted[field] = (counted[field] or 0) + by
