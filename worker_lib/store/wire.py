@@ -246,7 +246,22 @@ class Wire:
                     deadline = time.monotonic() + min(timeout, self.longest)
                     _send_rest(connection, memoryview(piece)[sent:], deadline)
         except OSError as error:
-            raise self._broken(error) from error
+            raise self._last_word() or self._broken(error) from error
+
+    def _last_word(self) -> StoreError | None:
+        """Return why the server closed the connection, if it said so.
+
+        One that wants a password does not read a long command to its end.
+        """
+        try:
+            if self.has_reply():
+                self.receive()
+        except Broken:
+            return None
+        except StoreError as error:
+            self.close()
+            return error
+        return None
 
     def has_reply(self) -> bool:
         """Read what has come, without waiting; say whether it is a whole reply.

@@ -214,6 +214,26 @@ def test_a_closed_connection_is_told_and_the_next_command_opens_another() -> Non
         wire.connect()
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"-NOAUTH Authentication required.\r\n", "refused our password"),
+        (b"+OK\r\n", "broke"),
+        (b"-NOAU", "broke"),
+        (b"", "broke"),
+    ],
+)
+def test_why_a_server_hung_up_on_a_long_command_is_told(said: bytes, told: str) -> None:
+    """One that wants a password reads no long command from who has given none."""
+    wire, server = pair()
+    server.sendall(said)
+    server.close()
+
+    with pytest.raises(StoreUnavailable, match=told):
+        wire.send("EVAL", "x" * 100_000)
+    assert wire.fileno() == -1
+
+
 def test_a_reply_that_does_not_come_in_time_ends_the_connection() -> None:
     """A late reply must not be taken for that of the next command."""
     wire, server = pair()
