@@ -358,6 +358,9 @@ class Noop:
     def write(self) -> None:
         pass
 
+    def renew(self, _progress: object) -> None:
+        pass  # other tests may have left processes behind
+
 
 class Bomb:
     """An argument that cannot be unpickled."""
