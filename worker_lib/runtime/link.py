@@ -90,7 +90,8 @@ class ChildLink:
     def hear_output(self) -> None:
         """Read what is printed, as it comes."""
         self.hear_output_at = _NEVER
-        self._poller.watch(self.process.output.reader, self._hear_output)
+        reader = self.process.output.reader
+        self._poller.watch(reader, self._hear_output, can_wait=True)
 
     def _leave_output(self) -> None:
         self.hear_output_at = self.began_at + _HEAR_OUTPUT_AFTER
@@ -212,7 +213,7 @@ class ChildLink:
             return
         old, reader = output.reader, progress.files.pop(0)
         output.follow(reader)
-        self._poller.watch(old, lambda: self._hear_older(old))
+        self._poller.watch(old, lambda: self._hear_older(old), can_wait=True)
 
     def _hear_output(self) -> None:
         output = self.process.output

@@ -63,10 +63,11 @@ class Poller:
             patience: Seconds for which that counts as not ready which can wait.
         """
         most = min(max(0.0, seconds), _LONGEST)
-        if 0.0 < patience < most:
-            if ready := self._urgent.poll(patience * 1000):
+        if patience > 0.0:
+            first = min(patience, most)
+            if ready := self._urgent.poll(first * 1000):
                 return [one for one, _ in ready]
-            most -= patience
+            most -= first
         return [one for one, _ in self._poll.poll(most * 1000)]
 
     def handle(self, ready: list[int]) -> None:
