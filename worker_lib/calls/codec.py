@@ -34,6 +34,7 @@ __all__ = [
     "call_place",
     "content_hash",
     "key_id_of",
+    "python_of",
 ]
 
 CALL = b"call"
@@ -143,9 +144,22 @@ class Codec:
         return self._signed(header, self._context(kind, job_id, fence), kind, pieces)
 
     def open(
-        self, envelope: bytes, *, kind: bytes, job_id: str, fence: str = ""
+        self,
+        envelope: bytes,
+        *,
+        kind: bytes,
+        job_id: str,
+        fence: str = "",
+        any_python: bool = False,
     ) -> bytes | bytearray:
         """Return the body of an envelope that was sealed for exactly this place.
+
+        Args:
+            envelope: As `seal` returned it.
+            kind: What it is.
+            job_id: Of its job, pool or code.
+            fence: What else was signed along.
+            any_python: Whichever minor version of Python wrote it.
 
         Raises:
             SignatureMismatch: it was not, or it was changed.
@@ -153,7 +167,9 @@ class Codec:
                 newer library wrote it.
             PayloadTooLarge: it would grow beyond all measure when decompressed.
         """
-        return self.opened(envelope, kind=kind, job_id=job_id, fence=fence)[0]
+        header, whole = self._verified(envelope, kind, job_id, fence)
+        _check_versions(header, SPEC if any_python else kind)
+        return self._plain(header, _split_preview(header, whole)[1])
 
     def preview(
         self, envelope: bytes, *, kind: bytes, job_id: str, fence: str = ""
@@ -255,6 +271,11 @@ def _split_preview(header: bytes, body: bytes) -> tuple[bytes | None, bytes]:
         return None, body
     end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
     return body[_LENGTH_BYTES:end], body[end:]
+
+
+def python_of(envelope: bytes) -> tuple[int, int]:
+    """Return the version of Python that wrote an envelope; nothing is verified."""
+    return envelope[1], envelope[2]
 
 
 def _check_versions(header: bytes, kind: bytes) -> None:

@@ -37,6 +37,7 @@ _COMMANDS = {
     "machines": "list, show, stop, destroy and reap machines",
     "stats": "count jobs, machines, times and costs, once",
     "top": "watch jobs, machines and queues, live",
+    "replay": "run the call of a job that failed here, in this process",
     "doctor": "check the settings against the real Redis and the real Fly",
     "dashboard": "serve the dashboard alone",
     "sweep": "put right what was lost, once",

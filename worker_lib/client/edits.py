@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from worker_lib.checks import Check
     from worker_lib.store.store import Store
 
-__all__ = ["Edits"]
+__all__ = ["Edits", "place_of"]
 
 # How often a job may move on between the look and the edit.
 _TRIES = 5
@@ -122,7 +122,7 @@ class Edits:
                 "expired is run again; call the task for another run",
                 job_id=job_id,
             )
-        new_id, place = new_id or new_job_id(), _place(record)
+        new_id, place = new_id or new_job_id(), place_of(record)
         call = self._codec.reseal(
             record["call"],
             kind=codec.CALL,
@@ -192,7 +192,7 @@ class Edits:
     def _new_call(
         self, job_id: str, record: Mapping[str, bytes], changes: Changes
     ) -> bytes:
-        task, place = _text(record, "task"), _place(record)
+        task, place = _text(record, "task"), place_of(record)
         call = self._opened(job_id, record, place)
         if changes.args is not None:
             call = call._replace(args=tuple(changes.args))
@@ -225,7 +225,7 @@ class Edits:
             raise JobError(
                 f"Redis no longer has the call of job {job_id}", job_id=job_id
             )
-        return self._opened(job_id, record, _place(record))
+        return self._opened(job_id, record, place_of(record))
 
     def _opened(
         self, job_id: str, record: Mapping[str, bytes], place: str
@@ -240,7 +240,7 @@ def _text(record: Mapping[str, bytes], name: str) -> str:
     return record[name].decode() if name in record else FIELDS[name].default
 
 
-def _place(record: Mapping[str, bytes]) -> str:
+def place_of(record: Mapping[str, bytes]) -> str:
     """Return what the call was signed along with, besides its job."""
     return codec.call_place(
         _text(record, "code") or _text(record, "task"),

@@ -203,6 +203,11 @@ class Views:
                 found += map(_numbers, hashes)
         return now, _numbers(opened), found
 
+    def origin(self, pool: str, code: str) -> tuple[bytes, bytes]:
+        """Return a pool's spec and code by its hash, both sealed; b"" for none."""
+        spec, body = self._connection.run(script("origin"), pool=pool, code=code)
+        return spec, body
+
     def failures(self, status: str, limit: int) -> list[FailedJob]:
         """Return jobs that ended with this status, the latest stored first."""
         found: list[FailedJob] = []
