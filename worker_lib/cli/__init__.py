@@ -42,6 +42,7 @@ _COMMANDS = {
     "dashboard": "serve the dashboard alone",
     "sweep": "put right what was lost, once",
     "init": "write the files that a deploy on Fly needs",
+    "deploy": "build, try and promote one image with fly",
     "keys": "make a signing key, or change the one in use",
     "config": "show the settings, and where each comes from",
     "emulator": "serve Fly's Machines API here, with machines of this computer",
