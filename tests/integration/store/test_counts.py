@@ -125,7 +125,7 @@ def test_minutes_are_added_up_to_quarters_hours_and_days(rig: StoreRig) -> None:
     (minute,) = rig.redis.smembers(f"{rig.prefix}:counting")
     earlier = str(int(minute) - 1440 * 3)
     rig.redis.rename(
-        f"{rig.prefix}:counting:{minute}", f"{rig.prefix}:counting:{earlier}"
+        f"{rig.prefix}:counted:{minute}", f"{rig.prefix}:counted:{earlier}"
     )
     rig.redis.srem(f"{rig.prefix}:counting", minute)
     rig.redis.sadd(f"{rig.prefix}:counting", earlier)
@@ -136,7 +136,31 @@ def test_minutes_are_added_up_to_quarters_hours_and_days(rig: StoreRig) -> None:
         _, spans = counted.latest(minutes, 1440 * 4 // minutes)
         assert 1 == sum(sum(one.by("j").values()) for _, one in spans), minutes
     assert 1 == sum(counted.of_all_time().by("j").values())
-    assert not rig.redis.exists(f"{rig.prefix}:counting:{earlier}")
+    for kind in ("counted", "counting"):
+        assert not rig.redis.exists(f"{rig.prefix}:{kind}:{earlier}")
+
+
+def test_lines_of_scripts_are_added_up_before_there_are_many(rig: StoreRig) -> None:
+    """Each job ends with one line; all of them are counted."""
+    for _ in range(150):
+        machine, job = rig.running()
+        finish(machine, job)
+
+    lines = [rig.redis.llen(name) for name in rig.redis.keys(rig.key("counted", "*"))]
+    assert max(lines) < 64
+    assert {("jobs:add", "succeeded"): 150} == tally(rig).by("j", 1, 2)
+    assert [] == rig.redis.keys(rig.key("counted", "*"))
+
+
+def test_many_that_end_in_one_script_are_all_counted(rig: StoreRig) -> None:
+    """The first few by lines, the others at once."""
+    jobs = [rig.enqueue()[0] for _ in range(10)]
+    for job in jobs:
+        rig.redis.hset(rig.key("job", job), "expires", 1)
+        rig.redis.zadd(rig.key("timers"), {f"j:{job}": 1})
+    rig.store.sweep()
+
+    assert {("jobs:add", "expired"): 10} == tally(rig).by("j", 1, 2)
 
 
 def test_what_is_over_is_read_once(rig: StoreRig) -> None:

@@ -28,7 +28,16 @@ def test_after_a_finished_job_every_key_has_an_end(rig: StoreRig) -> None:
     kinds = {name.partition(":")[0] for name in rig.names()}
 
     assert set() == endless(rig)
-    assert {"job", "out", "code", "pool", "pools", "jobs", "counting"} == kinds
+    assert {
+        "job",
+        "out",
+        "code",
+        "pool",
+        "pools",
+        "jobs",
+        "counted",
+        "counting",
+    } == kinds
 
 
 def test_the_record_outlives_the_outcome_by_a_day(rig: StoreRig) -> None:

@@ -31,6 +31,7 @@
 --   waits:<batch>        zset   who waits for it, by how many jobs must have ended
 --   wake:<waiter>        list   what wakes it
 --   bucket, nested       hash   tokens for creates, and for jobs that jobs make
+--   counted:<minute>     list   what scripts counted in it, until that is in `counting`
 --   counting:<minute>    hash   what was counted in it, until it is added to `counts`
 --   counting             set    those minutes
 --   counts:<span>:<n>    hash   the same of 1, 15, 60 and 1440 minutes, and of all time (0)

@@ -1,8 +1,11 @@
 -- What is counted of jobs and machines, for people: in a hash of each minute, by fields of
 -- a kind and its names. The names are given in `worker_lib.inspection.counting`.
+-- A script that ends a few jobs adds a line for each to a list instead; many lines add to
+-- the same few fields.
 local counted = {}
+local MOST_OF_SCRIPT, MOST_LINES = 4, 64
 
--- Each job is counted several times, so without a table for each.
+-- Without a table for each, as there are many.
 local function count(by, kind, name, second, third)
   local field = name and kind .. '\31' .. name or kind
   if second then field = field .. '\31' .. second end
@@ -22,6 +25,45 @@ end
 
 local function milliseconds(seconds) return math.floor(seconds * 1000 + 0.5) end
 
+local function add_end(kind, task, how, size, region, waited, ran)
+  count(1, kind, task, how, ran and class(ran) or '')
+  if not ran then return end
+  count(1, 'w', task, class(waited))
+  count(milliseconds(waited), 'q', task)
+  count(milliseconds(ran), 'r', task, size, region)
+end
+
+-- Count a job or an attempt that ended: a kind, how it ended, where, and how long it waited
+-- and ran. Without `started` it never ran.
+local function count_end(kind, task, how, size, region, waited_since, started)
+  local waited = started and math.max(0, started - waited_since)
+  local ran = started and math.max(0, now - started)
+  if #counted == MOST_OF_SCRIPT then
+    return add_end(kind, task, how, size, region or '', waited, ran)
+  end
+  local times = ran and string.format('%.4f\31%.4f', waited, ran) or '\31'
+  counted[#counted + 1] = kind .. '\31' .. task .. '\31' .. how .. '\31' .. size .. '\31'
+    .. (region or '') .. '\31' .. times
+end
+
+-- Add the lines of a minute to its hash.
+local add_lines
+add_lines = function(minute)
+  local name, others = key('counted', minute), counted
+  local pattern = '^' .. string.rep('([^\31]*)\31', 6) .. '([^\31]*)$'
+  counted = {}
+  for _, line in ipairs(redis.call('LRANGE', name, 0, -1)) do
+    local kind, task, how, size, region, waited, ran = string.match(line, pattern)
+    if kind then add_end(kind, task, how, size, region, tonumber(waited), tonumber(ran)) end
+  end
+  for field, by in pairs(counted) do
+    redis.call('HINCRBY', key('counting', minute), field, by)
+  end
+  redis.call('DEL', name)
+  redis.call('PEXPIRE', key('counting', minute), LONG_MS)
+  counted = others
+end
+
 -- Of each span of so many minutes there is a hash, kept for so many; it has what was
 -- counted in the minutes that are over. The last one has all, since the first job.
 local SPANS = {{1, 130}, {15, 1560}, {60, 11520}, {1440, 576000}, {0, 576000}}
@@ -34,6 +76,7 @@ end
 
 -- Add what a minute has to the spans that it is in, or `most` fields of it; says how many.
 local function add_to_spans(minute, most)
+  add_lines(minute)
   local name = key('counting', minute)
   local found = redis.call('HGETALL', name)
   local fields = math.min(#found / 2, most)
@@ -74,14 +117,22 @@ end
 local settle_counts
 settle_counts = function()
   local minute = string.format('%d', now / 60)
-  local waiting, is_new = key('counting', minute), true
+  local sums, lines, is_new = key('counting', minute), key('counted', minute), true
   for field, by in pairs(counted) do
-    local sum = redis.call('HINCRBY', waiting, field, by)
-    is_new = is_new and sum == by
+    if type(field) == 'string' then
+      is_new = redis.call('HINCRBY', sums, field, by) == by and is_new
+    end
   end
-  if is_new and redis.call('SADD', P .. ':counting', minute) == 1 then
+  if counted[1] then
+    local waiting = redis.call('RPUSH', lines, unpack(counted))
+    is_new = waiting == #counted and is_new
+    if waiting >= MOST_LINES then add_lines(minute) end
+  end
+  if not is_new then return end
+  redis.call('PEXPIRE', sums, LONG_MS)
+  redis.call('PEXPIRE', lines, LONG_MS)
+  if redis.call('SADD', P .. ':counting', minute) == 1 then
     redis.call('PEXPIRE', P .. ':counting', LONG_MS)
-    redis.call('PEXPIRE', waiting, LONG_MS)
     add_up()
   end
 end

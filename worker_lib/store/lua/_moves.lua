@@ -112,18 +112,6 @@ local function leave_line(job, pool, queue)
   redis.call('ZREM', TIMERS, 'j:' .. job)
 end
 
--- Count the time that an attempt waited for its machine and ran there; returns the class
--- of the latter, '' if it never ran.
-local function count_attempt(task, waited_since, started, pool, region)
-  if not started then return '' end
-  local waited = math.max(0, tonumber(started) - tonumber(waited_since))
-  local ran = math.max(0, now - tonumber(started))
-  count(1, 'w', task, class(waited))
-  count(milliseconds(waited), 'q', task)
-  count(milliseconds(ran), 'r', task, size_of(pool), region or '')
-  return class(ran)
-end
-
 -- What the end of a job depends on, besides what is kept.
 local ENDING = {'status', 'ttl', 'code', 'unique_until', unpack(KEPT)}
 
@@ -161,8 +149,8 @@ local function finish(job, status, outcome, report, got)
   redis.call('PEXPIRE', record, keep + DAY_MS)
   if got.status ~= 'running' then leave_line(job, got.pool, got.queue) end
   local started = got.status == 'running' and (report.started or got.started)
-  count(1, 'j', got.task, status == 'failed' and report.cause or status,
-    count_attempt(got.task, got.queued or got.created, started, got.pool, got.region))
+  count_end('j', got.task, status == 'failed' and report.cause or status, size_of(got.pool),
+    got.region, got.queued or got.created, started)
   if got.code then let_go_of_code(got.code, status, keep + DAY_MS) end
   if got.key then let_go_of_unique(job, got.task, got.key, got.unique_until) end
   if status ~= 'succeeded' then
@@ -257,13 +245,13 @@ local function interrupted(job, pool, most_lost, charge, outcome, report)
   if charge then lost = redis.call('HINCRBY', record, 'lost', 1) end
   if cjson.decode(policy).on_lost == 'fail' or (charge and lost >= most_lost) then
     finish(job, 'failed', outcome, report)
-    count(1, 'l', task, report.cause or 'lost', '')
+    count_end('l', task, report.cause or 'lost', size_of(pool))
   else
     if charge then
       local queued, created, started, region = read(record, 'queued', 'created', 'started',
         'region')
-      count(1, 'l', task, report.cause or 'lost',
-        count_attempt(task, queued or created, started, pool, region))
+      count_end('l', task, report.cause or 'lost', size_of(pool), region, queued or created,
+        started)
     else
       report.cause = 'released'
     end

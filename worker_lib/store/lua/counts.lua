@@ -6,6 +6,7 @@ local MOST_FIELDS_TOLD = 10000
 local more = add_up() and '1' or ''
 local open = {}
 for _, minute in ipairs(redis.call('SMEMBERS', P .. ':counting')) do
+  add_lines(minute)
   local pairs_of = redis.call('HGETALL', key('counting', minute))
   for i = 1, #pairs_of do open[#open + 1] = pairs_of[i] end
 end

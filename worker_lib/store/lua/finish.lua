@@ -15,8 +15,8 @@ local function retry(job, fence, report, retry_in)
   local pool, pending, timeout, task, queued, created, started, region = read(
     key('job', job), 'pool', 'pending', 'timeout', 'task', 'queued', 'created', 'started',
     'region')
-  count(1, 't', task, report.cause or 'error',
-    count_attempt(task, queued or created, report.started or started, pool, region))
+  count_end('t', task, report.cause or 'error', size_of(pool), region, queued or created,
+    report.started or started)
   move(job, 'running', 'retrying', 'error', report.error or '', 'due', text(due),
     'past', closed_attempts(job, report))
   may_wait_until(job, due + tonumber(pending), tonumber(timeout))
