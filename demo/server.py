@@ -135,6 +135,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
             max_request_body_size=_MAX_BODY,
             inbuf_overflow=_BODY_IN_MEMORY,
             log_socket_errors=False,
+            # Else it would not tell the dashboard that a browser has gone.
+            channel_request_lookahead=1,
             # select() ends at descriptor 1024.
             asyncore_use_poll=True,
             ident=None,

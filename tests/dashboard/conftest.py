@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from worker_lib.client.client import Client
 
-BROWSER = {
+BROWSER: dict[str, Any] = {
     "HTTP_ACCEPT": "text/html,application/xhtml+xml,*/*;q=0.8",
     "HTTP_SEC_FETCH_SITE": "same-origin",
+    "waitress.client_disconnected": lambda: False,
 }
 
 

@@ -106,8 +106,11 @@ def test_a_mounted_dashboard_finds_itself(
     make_browser: Callable[..., FlaskClient],
 ) -> None:
     """Below whatever path the server says."""
-    browser = make_browser(lambda _: "admin")
-    page = browser.get("/jobs/", environ_overrides={"SCRIPT_NAME": "/shop"}).text
+    browser, below = make_browser(lambda _: "admin"), {"SCRIPT_NAME": "/shop"}
+    page = browser.get("/jobs/", environ_overrides=below).text
+    locked = make_browser(password="open sesame")
+    asked = locked.get("/jobs/overview", environ_overrides=below)
 
     assert 'data-stream="/shop/jobs/overview/live"' in page
     assert 'href="/shop/jobs/assets/' in page
+    assert "/shop/jobs/login?goto=%2Fshop%2Fjobs%2Foverview" == asked.location

@@ -101,14 +101,14 @@ class Answers:
         return partial(csrf.fill, real)
 
     def _streamed(self, events: Iterator[Event | None]) -> Response:
-        """Return events as they come, or 204 if there are too many streams.
+        """Return events as they come, or 204 if there cannot be another stream.
 
         A browser does not come back after 204; the page asks for its part instead.
         """
-        release = self._parts.slots.take()
-        if release is None:
-            return Response(status=204)
         gone = live.is_gone(request.environ)
+        release = self._parts.slots.take() if gone else None
+        if gone is None or release is None:
+            return Response(status=204)
         response = Response(
             live.stream(events, gone), content_type="text/event-stream; charset=utf-8"
         )

@@ -5,9 +5,10 @@ finds its snapshot older than the interval loads it anew, and all others get the
 So nothing is read when nobody looks. The interval grows with what a load costs: 2 s for
 each command to Redis, which makes 1,800 commands an hour at most, however many look.
 
-A stream holds a thread of the server. So there is a cap on their number; a page that
-gets none asks for its part instead (polling), from the same snapshots. A stream ends
-after five minutes, and the browser comes back.
+A stream holds a thread of the server. So there is a cap on their number, and there are
+none where a server does not tell that a browser has gone. A page that gets none asks
+for its part instead (polling), from the same snapshots. A stream ends after five
+minutes, and the browser comes back.
 """
 
 from __future__ import annotations
@@ -205,7 +206,7 @@ def page_events(
 
 def stream(
     events: Iterator[Event | None],
-    is_gone: Callable[[], bool] | None,
+    is_gone: Callable[[], bool],
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[str]:
@@ -213,27 +214,29 @@ def stream(
 
     Args:
         events: Yields None where there is nothing to tell, for a look at the browser.
-        is_gone: Says whether it has gone. None: nobody can tell, so that it is written
-            to twice a second, which ends the stream when it fails.
+        is_gone: Says whether it has gone.
         clock: Monotonic.
     """
     yield f"retry: {_RECONNECT_MS}\n\n"
-    heartbeat = HEARTBEAT_SECONDS if is_gone else LOOK_SECONDS
     ends = clock() + STREAM_SECONDS
     told = clock()
     for event in events:
-        if clock() >= ends or (is_gone is not None and is_gone()):
+        if clock() >= ends or is_gone():
             return
         if event is not None:
             told = clock()
             yield _as_text(event)
-        elif clock() - told >= heartbeat:
+        elif clock() - told >= HEARTBEAT_SECONDS:
             told = clock()
             yield ":\n\n"
 
 
 def is_gone(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
-    """Return what says whether a request's browser has gone; None if nothing can."""
+    """Return what says whether a request's browser has gone; None if nothing can.
+
+    Waitress tells (with `channel_request_lookahead`), gunicorn and werkzeug hand over
+    the connection.
+    """
     asked: Callable[[], bool] | None = environ.get("waitress.client_disconnected")
     if asked is not None:
         return asked

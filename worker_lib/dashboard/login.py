@@ -83,7 +83,8 @@ class Login:
                 response.headers["WWW-Authenticate"] = 'Basic realm="worker-lib"'
             return response
         if access.has_login and request.method == "GET":
-            words = urlencode({"goto": request.full_path.rstrip("?")})
+            asked = request.script_root + request.full_path.rstrip("?")
+            words = urlencode({"goto": asked})
             return redirect(f"{visit.root}login?{words}", 303)
         return visit.html(
             "locked.html", 403, title="Locked", by_app=access.auth is not None
