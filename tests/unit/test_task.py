@@ -122,6 +122,7 @@ def test_the_defaults_are_the_smallest_machine_and_one_attempt() -> None:
         ("park", 0, 0),
         ("park", None, None),
         ("park_for", "2d", 172800.0),
+        ("preview", False, False),
     ],
 )
 def test_each_option_is_taken(option: str, value: Any, expected: Any) -> None:
@@ -148,7 +149,7 @@ def test_every_option_is_in_that_table_or_belongs_to_one_call() -> None:
         *("machine", "memory_mb", "region", "timeout", "retry"),
         *("max_hourly_cost", "target_latency", "isolate"),
         *("max_machines", "result_ttl", "env", "on_lost", "linger"),
-        *("park", "park_for"),
+        *("park", "park_for", "preview"),
     }
 
 

@@ -16,7 +16,7 @@ __all__ = ["add_parser"]
 
 _BIND = "127.0.0.1:9191"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_INSTALL = "pip install 'worker-lib[dashboard]'"
+_INSTALL = "pip install 'flask>=3', and pip install 'waitress>=3,<4'"
 
 
 def add_parser(

@@ -205,7 +205,8 @@ class Edits:
             record["call"], kind=codec.CALL, job_id=job_id, fence=place
         )
         if preview is not None:
-            preview = call_preview(_names(task), call.args, call.kwargs)
+            names = () if record.get("code") else _names(task)
+            preview = call_preview(names, call.args, call.kwargs)
         try:
             return self._codec.seal(
                 new, kind=codec.CALL, job_id=job_id, fence=place, preview=preview

@@ -8,7 +8,7 @@ asked for metrics reads that: all processes tell the same numbers, since the fir
 already. Nothing is registered by importing this. Reading sends three commands to Redis
 for 50 pools; who asks within ten seconds gets the same numbers.
 
-Needs `prometheus-client`: `pip install 'worker-lib[prometheus]'`.
+Needs `prometheus-client`: `pip install 'prometheus-client>=0.21'`.
 """
 
 from __future__ import annotations
