@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_HEADER = ("VARIABLE", "VALUE", "FROM")
+_HEADER = ("VARIABLE", "FROM", "VALUE")
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -63,7 +63,7 @@ def _show(args: argparse.Namespace) -> int:
         settings = [one._asdict() for one in shown]
         print_json({"settings": settings, "problems": problems})
     else:
-        rows = [(one.variable, one.text, one.origin) for one in shown]
+        rows = [(one.variable, one.origin, one.text) for one in shown]
         print_table(_HEADER, rows)
     for problem in problems:
         complain(f"worker-lib: {problem}")

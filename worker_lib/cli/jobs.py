@@ -117,7 +117,9 @@ def _show(args: argparse.Namespace) -> int:
 
     info, now = Job.get(args.job_id).info(), time.time()
     phases, cost = inspection.timeline(info, now), inspection.job_cost(info, now)
-    told = inspection.as_document(info)
+    (preview,) = inspection.previews([info.id])
+    texts = {"args_preview": preview.args, "result_preview": preview.result}
+    told = {**inspection.as_document(info), **texts}
     if args.json:
         print_records({**told, "timeline": phases, "cost_usd": cost})
         return exits.OK

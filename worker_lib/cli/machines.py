@@ -127,10 +127,18 @@ def _show(args: argparse.Namespace) -> int:
         return exits.OK
     for name, value in (told or {}).items():
         if value not in (None, "", []):
-            say(f"{name}: {' '.join(value) if isinstance(value, list) else value}")
+            say(_line(name, value))
     if machine is not None:
         _show_fly(_fly_document(machine))
     return exits.OK
+
+
+def _line(name: str, value: Any) -> str:
+    if name == "age":
+        return f"age: {age(value)}"
+    if name == "cost_usd":
+        return f"cost: {dollars(value)}"
+    return f"{name}: {' '.join(value) if isinstance(value, list) else value}"
 
 
 def _fly_document(machine: Machine) -> dict[str, Any]:

@@ -27,6 +27,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for row in clean:
             print("\t".join(row))
         return
+    if not rows:
+        return
     first, *rest = aligned([header, *clean])
     columns = shutil.get_terminal_size().columns
     print(painted(first[:columns], "dim", sys.stdout))
@@ -52,7 +54,7 @@ def dollars(amount: float) -> str:
     """Return an amount of US dollars: cents from a dollar on, else three digits."""
     if amount >= 1 or not amount:
         return f"${amount:,.2f}"
-    return f"${amount:.3g}" if amount >= 0.0001 else f"${amount:.6f}"
+    return f"${amount:.3g}" if amount >= 0.0001 else f"${max(amount, 1e-6):.6f}"
 
 
 def since(at: float) -> str:

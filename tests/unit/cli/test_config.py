@@ -28,10 +28,10 @@ def test_settings_are_shown_with_their_origin(
     assert 0 == main(["config", "show"])
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
 
-    assert ["FLY_APP_NAME", "my-web", "environment"] in rows
-    assert ["WORKER_LIB_LEASE_TTL", "45s", "environment"] in rows
-    assert ["WORKER_LIB_MAX_MACHINES", "10", "default"] in rows
-    assert ["FLY_API_TOKEN", "", "default"] in rows
+    assert ["FLY_APP_NAME", "environment", "my-web"] in rows
+    assert ["WORKER_LIB_LEASE_TTL", "environment", "45s"] in rows
+    assert ["WORKER_LIB_MAX_MACHINES", "default", "10"] in rows
+    assert ["FLY_API_TOKEN", "default", ""] in rows
 
 
 def test_no_secret_is_shown(
@@ -46,9 +46,10 @@ def test_no_secret_is_shown(
     shown = capsys.readouterr()
 
     assert "canary" not in shown.out + shown.err
-    assert "REDIS_URL\trediss://redis.example:6380 (password hidden)\t" in shown.out
-    assert "FLY_ACCESS_TOKEN\thidden\tenvironment" in shown.out
-    assert "WORKER_LIB_SECRET\thidden, key id " in shown.out
+    place = "rediss://redis.example:6380 (password hidden)"
+    assert f"REDIS_URL\tenvironment\t{place}\n" in shown.out
+    assert "FLY_ACCESS_TOKEN\tenvironment\thidden\n" in shown.out
+    assert "WORKER_LIB_SECRET\tenvironment\thidden, key id " in shown.out
 
 
 def test_a_setting_that_cannot_be_used_is_told(
