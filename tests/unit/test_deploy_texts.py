@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from worker_lib.cli import init
 from worker_lib.cli.scaffold import Plan, next_commands, rendered
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,22 +169,6 @@ def test_the_workflow_tells_when_its_tokens_end() -> None:
     assert "-x 720h" in text
     assert "end after 30 days (720 hours)" in text
     assert "after 30 days" in page("docs/deploy.md")
-
-
-def test_the_readme_lists_every_option_of_init() -> None:
-    """In the table of commands."""
-    parser = argparse.ArgumentParser()
-    init.add_parser(parser.add_subparsers())
-    (command,) = [
-        choice
-        for action in parser._actions
-        if isinstance(action, argparse._SubParsersAction)
-        for choice in action.choices.values()
-    ]
-    options = {action.option_strings[-1] for action in command._actions} - {"--help"}
-
-    (row,) = re.findall(r"(?m)^\| `(worker-lib init [^`]*)`", page("README.md"))
-    assert options == set(re.findall(r"--[a-z-]+", row))
 
 
 def test_each_remedy_that_installs_names_a_package_of_an_index() -> None:
