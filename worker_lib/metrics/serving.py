@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hmac
 import os
+import socket
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NamedTuple
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from worker_lib.metrics.collector import JobsCollector
@@ -15,8 +19,6 @@ from worker_lib.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from threading import Thread
-    from wsgiref.simple_server import WSGIServer
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["Answer", "answer", "metrics_text", "serve", "wsgi_app"]
@@ -92,16 +94,48 @@ def wsgi_app() -> WSGIApplication:
     return app
 
 
-def serve(port: int, host: str) -> tuple[WSGIServer, Thread]:
+def serve(port: int, host: str) -> WSGIServer:
     """Serve the metrics on a port of their own, to whoever can reach it.
 
-    For a private network, as that of Fly's `[metrics]`, which sends no token. Ends
-    with the process, or by `shutdown()` of the server that is returned.
+    For a private network, as that of Fly's `[metrics]`, which sends no token. Threads
+    of this process answer, whatever the path; `shutdown()` ends them.
+
+    Args:
+        port: 0 takes a free one; `server_port` tells which.
+        host: Address to listen on; `::` is every one of both families.
 
     Raises:
         OSError: the port is taken.
     """
-    return start_http_server(port, addr=host, registry=_registry())
+    kind = _ServerOfSix if ":" in host else _Server
+    server = make_server(host, port, _to_anybody, kind, _Quiet)
+    Thread(target=server.serve_forever, name="worker-lib-metrics", daemon=True).start()
+    return server
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers in threads that do not keep the process alive."""
+
+    daemon_threads = True
+
+
+class _ServerOfSix(_Server):
+    """The same by IPv6."""
+
+    address_family = socket.AF_INET6
+
+
+class _Quiet(WSGIRequestHandler):
+    """Writes no line for each request."""
+
+    def log_message(self, *_words: Any) -> None:
+        """Write nothing."""
+
+
+def _to_anybody(_environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+    found = answer(may_read=True)
+    start("200 OK", [*found.headers.items()])
+    return [found.body]
 
 
 @cache

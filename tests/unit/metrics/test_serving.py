@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from worker_lib.metrics import answer, serve, serving, wsgi_app
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from prometheus_client.core import Metric
-
 TOKEN = "a token of metrics"
 HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8080"}
-
-
-class Told(Collector):
-    """One number."""
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("told", "A number.", value=1)
 
 
 @pytest.fixture(autouse=True)
@@ -99,16 +84,19 @@ def test_a_view_may_let_in_whom_it_knows() -> None:
     assert 200 == answer(may_read=True).status
 
 
-def test_a_port_of_its_own_serves_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For a private network, whose Prometheus sends no token."""
-    registry = CollectorRegistry()
-    registry.register(Told())
-    monkeypatch.setattr(serving, "_registry", lambda: registry)
-    server, thread = serve(0, "127.0.0.1")
+@pytest.mark.parametrize(
+    ("host", "asked_by"),
+    [("127.0.0.1", "127.0.0.1"), ("::", "127.0.0.1"), ("::", "[::1]")],
+)
+def test_a_port_of_its_own_serves_them(host: str, asked_by: str) -> None:
+    """For a private network, whose Prometheus sends no token; as text 0.0.4."""
+    server = serve(0, host)
+    url = f"http://{asked_by}:{server.server_port}/metrics"
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
     try:
-        with urlopen(f"http://127.0.0.1:{server.server_port}/metrics") as reply:
-            assert b"told 1.0\n" in reply.read()
+        with urlopen(Request(url, headers=accept), timeout=5) as reply:
+            assert b"worker_lib_up 1.0\n" == reply.read()
+            assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
