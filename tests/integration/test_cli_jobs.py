@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jobs
 import pytest
+import redis
 
 from worker_lib import Job
 from worker_lib.calls.codec import OUTPUT
 from worker_lib.cli import main
 from worker_lib.client.queues import Queue
+from worker_lib.printable import printable
+from worker_lib.store.keys import key_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from store_rig import StoreRig
 
     from worker_lib.client.client import Client
+    from worker_lib.emulator import Emulator
 
 LATER: Any = {"delay": "1h"}
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -256,6 +260,7 @@ def test_nothing_is_unpickled_by_the_command_line(
     run: Callable[..., Ran], tmp_path: Path
 ) -> None:
     """Whatever is looked at, run again, edited or deleted."""
+    Queue("default").pause()  # what is run again stays where it is
     late = jobs.echo.options(**LATER).delay(_Mark(tmp_path / "marked"))
     gone = jobs.echo.options(**LATER).delay(_Mark(tmp_path / "marked"))
     gone.cancel()
@@ -266,10 +271,17 @@ def test_nothing_is_unpickled_by_the_command_line(
         ["jobs", "edit", late.id, "--queue", "high", "--first"],
         ["jobs", "retry", gone.id],
         ["logs", gone.id],
+        ["logs", "-f", gone.id],
+        ["jobs", "failures"],
+        ["stats", "--json"],
+        ["top", "--once"],
+        ["machines", "list", "--json"],
+        ["jobs", "retry", "--all", "--status", "cancelled", "--yes"],
         ["jobs", "cancel", late.id],
         ["jobs", "delete", late.id, "--yes"],
     ):
         assert 0 == run(*words).code
+    assert 1 == run("jobs", "wait", gone.id).code
     assert not (tmp_path / "marked").exists()
 
 
@@ -431,6 +443,91 @@ def test_what_a_job_prints_is_followed(run: Callable[..., Ran]) -> None:
     assert "hello\n" == run("logs", "-f", job.id).out
     (line,) = run("logs", "-f", job.id, "--json").out.splitlines()
     assert {"job_id": job.id, "attempt": 1, "text": "hello\n"} == json.loads(line)
+
+
+NASTY = "a\x1b]0;title\x07\x9b2J\u202eb\r\x08"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["jobs", "list"],
+        ["jobs", "list", "--json"],
+        ["jobs", "failures"],
+        ["jobs", "failures", "--json"],
+        ["jobs", "show", "ID"],
+        ["jobs", "show", "ID", "--json"],
+        ["jobs", "wait", "ID"],
+        ["logs", "ID"],
+        ["logs", "-f", "ID"],
+        ["logs", "-f", "ID", "--json"],
+        ["machines", "show", "MACHINE"],
+        ["machines", "show", "MACHINE", "--json"],
+        ["stats"],
+        ["top", "--once"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_terminal_obeys_nothing_that_others_wrote(
+    run: Callable[..., Ran],
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    terminal: bool,
+) -> None:
+    """Arguments, errors, output, tasks, queues and machines, on any stream."""
+    job = jobs.says_and_raises.delay(NASTY)
+    assert job.exception(timeout=20)
+    record = f"{key_prefix(client.settings.namespace)}:job:{job.id}"
+    with redis.Redis.from_url(client.settings.redis_url) as connection:
+        connection.hset(record, mapping={"region": NASTY, "priority": "0"})
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setenv("NO_COLOR", "1")
+    names = {"ID": job.id, "MACHINE": job.info().machine_id}
+
+    ran = run(*(names.get(word, word) for word in words))
+
+    shown = ran.out + ran.err
+    assert "" != shown
+    assert printable(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["enqueue", "jobs:add", "1"],
+        ["jobs", "list"],
+        ["jobs", "failures"],
+        ["jobs", "wait", "x"],
+        ["jobs", "retry", "--all", "--status", "failed", "--yes"],
+        ["logs", "x"],
+        ["queues", "list"],
+        ["queues", "purge", "bulk", "--yes"],
+        ["machines", "list"],
+        ["stats"],
+        ["top"],
+        ["top", "--json"],
+        ["replay", "x"],
+        ["sweep"],
+    ],
+    ids=" ".join,
+)
+def test_without_redis_each_command_exits_with_5(
+    emulator: Emulator,
+    make_client: Callable[..., Client],
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    """One sentence on stderr, nothing on stdout."""
+    make_client(emulator, redis_url="unix:///nowhere")
+
+    assert 5 == main(words)
+
+    printed = capsys.readouterr()
+    assert "" == printed.out
+    assert printed.err.startswith("worker-lib: Redis at /nowhere cannot be reached")
+    assert 1 == printed.err.count("\n")
 
 
 def test_what_a_job_printed_is_read(run: Callable[..., Ran], rig: StoreRig) -> None:

@@ -1,4 +1,4 @@
-"""docs/cli.md: the tour prints what it says, the reference has every argument."""
+"""docs/cli.md: the tour prints what the page says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from waiting import until
 
-from tools.cli_page import page
 from worker_lib.cli import main
 from worker_lib.inspection import machines, overview
 
@@ -67,10 +66,3 @@ def test_the_tour_prints_what_the_page_says(
         # The next command finds what is under way ended, but for what is paused.
         until(lambda: not any(one.running for one in overview().pools))
         until(lambda: not machines())
-
-
-def test_the_reference_has_every_argument() -> None:
-    """`python -m tools.cli_page` writes it anew."""
-    text = PAGE.read_text()
-
-    assert page(text) == text

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jobs
 import pytest
 import redis
-from terminals import Terminal, environ_of
+from terminals import Terminal, environ_of, hear_interrupts
 
 from worker_lib.cli import main
 from worker_lib.client.queues import Queue
@@ -238,6 +238,7 @@ def test_a_frame_costs_one_command(
         [*WORDS, "top", "--json", "--interval", "200ms"],
         env=environ_of(client.settings),
         stdout=subprocess.PIPE,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509 - it only makes a system call
     )
     assert program.stdout is not None
     with program.stdout as lines:

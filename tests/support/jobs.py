@@ -374,3 +374,10 @@ def says(text: str) -> str:
     """Print, and return what the environment of the machine is."""
     print(text, flush=True)
     return "\n".join(f"{name}={value}" for name, value in os.environ.items())
+
+
+@fly_task
+def says_and_raises(text: str) -> None:
+    """Print, and raise with it."""
+    print(text, flush=True)
+    raise ValueError(text)

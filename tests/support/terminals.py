@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -38,6 +39,11 @@ def environ_of(settings: Settings) -> dict[str, str]:
     }
 
 
+def hear_interrupts() -> None:
+    """Have a process end by Ctrl-C, which a shell's background jobs ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A terminal with a program on it.
 
@@ -68,6 +74,7 @@ class Terminal:
         )
 
     def _take(self) -> None:
+        hear_interrupts()
         os.setsid()
         fcntl.ioctl(self._theirs, termios.TIOCSCTTY, 0)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tools import cli_page
 from worker_lib import cli
 from worker_lib.calls.options import TaskOptions
 from worker_lib.settings import Settings
@@ -140,6 +141,13 @@ def _place(path: Path) -> str:
     place = str(path).removeprefix("worker_lib/")
     folder = place.partition("/")[0]
     return f"{folder}/" if folder in {"demo", "dashboard"} else place
+
+
+def test_the_page_on_the_command_line_has_every_argument() -> None:
+    """`python -m tools.cli_page` writes its reference anew."""
+    text = cli_page.PAGE.read_text()
+
+    assert cli_page.page(text) == text
 
 
 def test_the_readme_has_a_row_for_every_command() -> None:

@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     130 after Ctrl-C. An error of this library is printed as one sentence.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _print_what_can_be()
     try:
         try:
             return _status(words)
@@ -68,6 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return exits.FAILED
+
+
+def _print_what_can_be() -> None:
+    """Print what the encoding of the terminal has no letter for as an escape."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
 
 
 def _status(words: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib.cli.parsers import subparsers_of
+from worker_lib.job import MOVES
 
 if TYPE_CHECKING:
     import argparse
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["script"]
 
 _NAME = "worker-lib"
+# Values of options that take any text, since a wrong one is told the nearest.
+_OFFERED = {
+    "--status": tuple(dict.fromkeys(move.target for move in MOVES)),
+}
 
 
 class _Word(NamedTuple):
@@ -49,8 +54,8 @@ def _words(parser: argparse.ArgumentParser, path: tuple[str, ...]) -> Iterator[_
         about = (action.help or "").replace("%(default)s", str(action.default))
         for option in action.option_strings:
             yield _Word(at, "", option, about)
-        for choice in action.choices or ():
-            for option in action.option_strings or [""]:
+        for option in action.option_strings or [""]:
+            for choice in action.choices or _OFFERED.get(option, ()):
                 yield _Word(at, option, str(choice), about)
     if inner is None:
         return

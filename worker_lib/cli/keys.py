@@ -64,7 +64,7 @@ def _rotate(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"commands": [line for step in steps for line in step[1]]})
         return exits.OK
-    say("set -eu")
+    say("#!/usr/bin/env bash\nset -eu")
     say(
         "old=${WORKER_LIB_SECRET:?set it to the present key} new=$(worker-lib keys new)"
     )

@@ -174,6 +174,7 @@ def _show_fly(told: dict[str, Any]) -> None:
 def _stop(args: argparse.Namespace) -> int:
     from worker_lib.client.machine_acts import stop_machine  # noqa: PLC0415 - as above
 
+    tell(f"stopping {args.machine_id}; what runs on it is handed back")
     jobs = stop_machine(args.machine_id, foreign=args.yes)
     return _report(args, "stopped", jobs)
 

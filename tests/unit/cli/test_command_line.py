@@ -65,6 +65,45 @@ def test_each_command_tells_the_help_that_the_overview_has(name: str) -> None:
     assert [cli._COMMANDS[name]] == helps
 
 
+@pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
+def test_help_of_a_command_loads_no_client(path: tuple[str, ...]) -> None:
+    """Neither of Redis nor of anything else, and no server."""
+    code = f"""
+import contextlib, sys
+from worker_lib.cli import main
+with contextlib.suppress(SystemExit):
+    main([*{path!r}, "--help"])
+wanted = {HEAVY!r} | {{"worker_lib.client", "worker_lib.emulator", "worker_lib.local"}}
+print("loaded:", *(wanted & set(sys.modules)))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "loaded:" == ran.stdout.splitlines()[-1]
+
+
+def test_what_a_terminal_has_no_letter_for_is_an_escape() -> None:
+    """Where its encoding is an old one, too."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "worker_lib", "completion", "zsh"],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "PYTHONIOENCODING": "ascii",
+        },
+        capture_output=True,
+        check=False,
+    )
+
+    assert (0, b"") == (ran.returncode, ran.stderr)
+    assert ran.stdout.isascii()
+
+
 def test_no_command_is_slow_to_help() -> None:
     """100 ms of a processor, where a bare interpreter takes 12: the median of five."""
     words = [

@@ -22,6 +22,7 @@ WORDS = [
     ("worker-lib jobs list --st", {"--status"}),
     ("worker-lib jobs list --limit 5 --js", {"--json"}),
     ("worker-lib emulator --runtime ", {"process", "docker"}),
+    ("worker-lib jobs retry --all --status s", {"scheduled", "succeeded"}),
     ("worker-lib completion ", {"bash", "zsh", "fish"}),
 ]
 # What each shell is told to do with a line, after its script was loaded.
