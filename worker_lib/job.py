@@ -146,6 +146,8 @@ _FIELDS: tuple[Field, ...] = (
     Field("lost", default="0"),
     # Its machine was lost while it held others, too: which of them was the cause?
     Field("alone", "not_final"),
+    # Until when somebody follows what it prints.
+    Field("followed", "not_final"),
     Field("past"),
     Field("canceller"),
     # The attempt under way, or the last one.

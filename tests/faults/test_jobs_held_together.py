@@ -12,7 +12,6 @@ from fly_calls import restart_machine, stop_machine
 from waiting import until
 
 from worker_lib import Crashed
-from worker_lib.client.outcomes import open_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -191,7 +190,6 @@ def test_each_job_keeps_its_own_output(client: Client, crowd: Crowd) -> None:
     for job in crowd.running:
         job.result(30)
 
-    printed = [
-        open_output(client.codec, one.id, client.store.output(one.id)) for one in talks
+    assert [f"this is {number}\n" for number in range(40)] == [
+        one.logs() for one in talks
     ]
-    assert [[f"this is {number}\n"] for number in range(40)] == printed

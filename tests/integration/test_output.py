@@ -14,7 +14,6 @@ from fly_calls import stop_machine
 from waiting import until
 
 from worker_lib import Crashed, JobTimeout, Retry, fly_task
-from worker_lib.client.outcomes import open_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,7 @@ one_machine = fly_task(max_machines=1, linger="20s", timeout="20s")
 
 def printed(client: Client, job: Job[Any]) -> list[str]:
     """Return what each attempt printed."""
-    return open_output(client.codec, job.id, client.store.output(job.id))
+    return [one.text for one in client.logs.look(job.id).texts]
 
 
 def ended(job: Job[Any]) -> Job[Any]:

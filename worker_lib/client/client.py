@@ -28,7 +28,6 @@ from worker_lib.client.handle import Job
 from worker_lib.client.nesting import Nesting
 from worker_lib.client.outage import Outage
 from worker_lib.client.outcomes import load
-from worker_lib.client.output import printed
 from worker_lib.client.waiters import Waiters, in_thread
 from worker_lib.errors import (
     JobError,
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
     from worker_lib.calls.plan import Plan
     from worker_lib.client.batches import Batches
     from worker_lib.client.edits import Changes
+    from worker_lib.client.following import Logs
     from worker_lib.job import JobInfo
     from worker_lib.machines.api import MachinesApi
     from worker_lib.retry import Retry
@@ -177,10 +177,13 @@ class Client:
             raise self._not_found(job_id)
         self.sweeper.forget(job_id)
 
-    def logs(self, job_id: str, attempt: int | None) -> str:
-        """Return what a job has printed; see `Job.logs`."""
-        info = self.look(job_id).info
-        return printed(self.codec, info, self.store.output(job_id), attempt)
+    @functools.cached_property
+    def logs(self) -> Logs:
+        """What jobs print."""
+        from worker_lib.client import following  # noqa: PLC0415 - many read none
+
+        care = (self._not_found, self._attend, self.sweeper.forget)
+        return following.Logs(self.store, self.codec, *care)
 
     def resume(self, queue: str) -> None:
         """Let jobs of a queue run again; see `Queue.resume`."""

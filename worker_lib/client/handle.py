@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from worker_lib.client.edits import Changes
 from worker_lib.errors import JobCancelled, JobExpired, ResultExpired, WaitTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from worker_lib.client.client import Client
@@ -196,18 +197,69 @@ class Job(Generic[R_co]):
         """
         self._client.delete(self.id)
 
-    def logs(self, attempt: int | None = None) -> str:
+    @overload
+    def logs(
+        self, attempt: int | None = None, *, follow: Literal[False] = False
+    ) -> str: ...
+
+    @overload
+    def logs(
+        self,
+        attempt: int | None = None,
+        *,
+        follow: Literal[True],
+        timeout: float | None = None,
+    ) -> Iterator[str]: ...
+
+    @overload
+    def logs(
+        self,
+        attempt: int | None = None,
+        *,
+        follow: bool,
+        timeout: float | None = None,
+    ) -> str | Iterator[str]: ...
+
+    def logs(
+        self,
+        attempt: int | None = None,
+        *,
+        follow: bool = False,
+        timeout: float | None = None,
+    ) -> str | Iterator[str]:
         """Return what the job has printed to stdout and stderr, in order.
 
         Args:
             attempt: Only of this attempt, from 1; None: of all, each after a line
                 that names it if there were several.
+            follow: Yield text instead: what was printed so far, then what is printed,
+                within about a second, until the job (or the attempt) has ended. It
+                may be yet to begin. Where a job prints more than can be sent, a line
+                says how many bytes are left out.
+            timeout: Seconds to follow; None follows to the end.
+
+        Of the attempt that runs there is only what somebody follows, and the same of
+        one whose machine was lost.
 
         Raises:
+            ConfigError: the job has had no such attempt, or ended without it.
             JobNotFound: Redis has no such job, or no longer has it.
             SignatureMismatch: it is not signed by a machine of ours.
         """
-        return self._client.logs(self.id, attempt)
+        if not follow:
+            return self._client.logs.read(self.id, attempt)
+        return self._followed(attempt, timeout)
+
+    async def alogs(self, attempt: int | None = None) -> AsyncGenerator[str]:
+        """Follow what the job prints, as `logs(follow=True)`, in async code.
+
+        To stop sooner, cancel what iterates, or close it (`aclose`).
+        """
+        news = self._client.logs.afollow(self.id, attempt=attempt)
+        async with aclosing(news):
+            async for one in news:
+                for text in one.texts:
+                    yield text.name + text.text
 
     def watch(self, timeout: float | None = 60.0) -> Iterator[JobInfo]:
         """Yield the job as it is, then again at each change, until it is final.
@@ -218,6 +270,12 @@ class Job(Generic[R_co]):
         Blocks without polling: the scripts announce changes to whoever watches.
         """
         return self._client.watch(self.id, timeout)
+
+    def _followed(self, attempt: int | None, timeout: float | None) -> Iterator[str]:
+        news = self._client.logs.follow(self.id, attempt=attempt, timeout=timeout)
+        for one in news:
+            for text in one.texts:
+                yield text.name + text.text
 
     def __await__(self) -> Generator[Any, None, R_co]:
         """Wait for the value without blocking the event loop.

@@ -8,12 +8,10 @@ from worker_lib.calls import codec, pickling
 from worker_lib.errors import JobCancelled, JobError, JobExpired, ResultExpired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from worker_lib.calls.codec import Codec
     from worker_lib.store.replies import Outcome
 
-__all__ = ["load", "open_output"]
+__all__ = ["load"]
 
 
 def load(codec_: Codec, job_id: str, outcome: Outcome) -> tuple[bool, Any]:
@@ -49,27 +47,3 @@ def load(codec_: Codec, job_id: str, outcome: Outcome) -> tuple[bool, Any]:
         outcome.envelope, kind=codec.OUTCOME, job_id=job_id, fence=outcome.fence
     )
     return pickling.load_outcome(body, job_id)
-
-
-def open_output(
-    codec_: Codec, job_id: str, chunks: Iterable[tuple[str, bytes]]
-) -> list[str]:
-    """Return what the attempts of a job printed, a text each.
-
-    It is as the task printed it: make it fit for a terminal with `printable`. Nothing
-    is unpickled.
-
-    Args:
-        codec_: Verifies what a machine has signed.
-        job_id: Whose output it is.
-        chunks: Fence and sealed output of each attempt, as they stand in Redis.
-
-    Raises:
-        PayloadError: one was not signed for this job and attempt.
-    """
-    return [
-        codec_.open(sealed, kind=codec.OUTPUT, job_id=job_id, fence=fence).decode(
-            "utf-8", "replace"
-        )
-        for fence, sealed in chunks
-    ]

@@ -8,10 +8,12 @@ from worker_lib.errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from worker_lib.runtime.reports import SentPiece
     from worker_lib.store.machine import ClaimedJob, MachineStore
 
 __all__ = ["Lease"]
 
+NOTHING_PRINTED = (0, 0, b"")
 _PROGRESS_EVERY = 0.25
 # While Redis is away, and while a command is under way.
 _AGAIN_IN = 1.0
@@ -54,13 +56,15 @@ class Lease:
         """Wait a moment: a command is under way."""
         self._due_at = self._progress_at = time.monotonic() + seconds
 
-    def renew(self, job: ClaimedJob, progress: str) -> bool | None:
-        """Renew it; return whether the job is still ours, None if nobody knows."""
+    def renew(
+        self, job: ClaimedJob, progress: str, piece: SentPiece = NOTHING_PRINTED
+    ) -> int | None:
+        """Renew it; return what `heartbeat` does, None if nobody knows."""
         try:
-            is_ours = self._store.heartbeat(job, progress)
+            told = self._store.heartbeat(job, progress, piece)
         except StoreError:
             self.postpone(min(_AGAIN_IN, self._every))
             return None
         now = time.monotonic()
         self._due_at, self._progress_at = now + self._every, now + _PROGRESS_EVERY
-        return is_ours
+        return told

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterator
     from contextlib import suppress
+
+    from worker_lib.calls.pieces import Piece
 else:
     from worker_lib.records import deque, suppress
 
@@ -32,8 +34,6 @@ _READ_BYTES = 1 << 16
 # Reads in a row; a pipe holds 16 times as much at most, where a task has enlarged it.
 _MOST_READS = 17
 _TAIL_BYTES = 4096
-# Bytes of a character in UTF-8 after its first.
-_MOST_CONTINUED = 3
 # A byte that is rare in text, so that few ends look like the beginning of a marker, and
 # that comes nowhere else in it.
 _MARKER_START = b"\0"
@@ -75,15 +75,27 @@ class Kept:
             del self._end[:over]
             self._cut += over
 
+    def __len__(self) -> int:
+        """Return how many bytes were printed."""
+        return len(self._head) + self._cut + len(self._end)
+
     def text(self) -> bytes:
-        """Return what is kept, cut between two characters; b"" if there is nothing."""
+        """Return what is kept, with a line on what was cut; b"" if there is nothing."""
         if not self._cut:
             return bytes(self._head + self._end)
-        if not self._end_limit:
-            return b""
-        head, end = _whole_characters(self._head, self._end)
-        cut = self._cut + len(self._head) + len(self._end) - len(head) - len(end)
-        return b"%b\n\xe2\x80\xa6 %d bytes cut \xe2\x80\xa6\n%b" % (head, cut, end)
+        return self.after(0).text if self else b""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether something is missing."""
+        return self._cut > 0
+
+    def after(self, position: int) -> Piece:
+        """Return what is kept of what was printed beyond a position, in bytes."""
+        from worker_lib.calls.pieces import Piece  # noqa: PLC0415 - many print nothing
+
+        whole = Piece(0, bytes(self._head), self._cut, bytes(self._end))
+        return whole.after(position).in_characters()
 
     def tail(self) -> str:
         """Return the last lines as text, 4 KB at most."""
@@ -151,6 +163,13 @@ class Pipes:
             pass_on(data)
         return True
 
+    def so_far(self) -> Kept:
+        """Return what the job that runs has printed, as far as it was read.
+
+        Nothing while it is not known to run: the one before it has ended unheard.
+        """
+        return _NOTHING if self._ended else self._kept
+
     def of_next_job(self) -> Kept:
         """Return what the next job printed that has ended.
 
@@ -217,30 +236,3 @@ def _chunks(descriptor: int) -> Iterator[bytes]:
         yield data
         if len(data) < _READ_BYTES:
             return
-
-
-def _whole_characters(head: bytearray, end: bytearray) -> tuple[bytes, bytes]:
-    """Return both without the parts of UTF-8 characters where they were cut."""
-    return bytes(head[: _last_start(head)]), bytes(end[_first_start(end) :])
-
-
-def _last_start(text: bytearray) -> int:
-    """Return where an unfinished character at the end begins, or the length."""
-    for back in range(1, min(_MOST_CONTINUED, len(text)) + 1):
-        byte = text[-back]
-        if byte >= 0xC0:
-            size = 2 + (byte >= 0xE0) + (byte >= 0xF0)
-            return len(text) - back if size > back else len(text)
-        if byte < 0x80:
-            break
-    return len(text)
-
-
-def _first_start(text: bytearray) -> int:
-    """Return where the first whole character begins; 0 if this is no UTF-8."""
-    at = 0
-    while at < len(text) and text[at] & 0xC0 == 0x80:
-        at += 1
-        if at > _MOST_CONTINUED:
-            return 0
-    return at

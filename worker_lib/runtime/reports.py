@@ -8,11 +8,14 @@ from worker_lib.store.machine import Report
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from worker_lib.calls.codec import Codec
     from worker_lib.runtime.output import Kept
     from worker_lib.store.machine import ClaimedJob
+
+    # Where a piece starts and ends, and the piece.
+    SentPiece: TypeAlias = tuple[int, int, bytes]
 
 __all__ = ["Reports"]
 
@@ -69,6 +72,14 @@ class Reports:
         ended = Ended("failed", told, report.error, exit_code=report.exit_code)
         return report._replace(outcome=self._failure(job, ended, ""))
 
+    def sent(self, job: ClaimedJob, printed: Kept, position: int) -> SentPiece:
+        """Return what a job that runs has printed beyond a position, sealed."""
+        from worker_lib.calls.pieces import seal_piece  # noqa: PLC0415 - if followed
+
+        piece = printed.after(position)
+        sealed = seal_piece(self._sealer(), piece, job.id, job.fence)
+        return piece.start, piece.end, sealed
+
     def _report(
         self,
         status: str,
@@ -94,12 +105,17 @@ class Reports:
         )
 
     def _sealed_output(self, job: ClaimedJob, printed: Kept | None) -> bytes:
-        text = printed.text() if printed else b""
-        if not text:
+        if not printed:
             return b""
+        if printed.is_cut:
+            from worker_lib.calls.pieces import seal_piece  # noqa: PLC0415 - rare
+
+            piece = printed.after(0)
+            return seal_piece(self._sealer(), piece, job.id, job.fence, is_all=True)
         from worker_lib.calls.codec import OUTPUT  # noqa: PLC0415 - many print nothing
 
-        return self._sealer().seal(text, kind=OUTPUT, job_id=job.id, fence=job.fence)
+        text, seal = printed.text(), self._sealer().seal
+        return seal(text, kind=OUTPUT, job_id=job.id, fence=job.fence)
 
     def _failure(self, job: ClaimedJob, ended: Ended, tail: str) -> bytes:
         from worker_lib.calls import pickling  # noqa: PLC0415 - only after a crash

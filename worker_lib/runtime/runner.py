@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from worker_lib.runtime.held import Held
+    from worker_lib.runtime.output import Kept
     from worker_lib.runtime.poller import Poller
     from worker_lib.runtime.process import ChildProcess, Death
     from worker_lib.store.machine import ClaimedJob
@@ -173,6 +174,10 @@ class Runner:
         job, progress = self.running, self._link.progress
         if job is not None and progress.get((job.id, job.fence)) == text:
             progress[job.id, job.fence] = ""
+
+    def printed(self) -> Kept:
+        """Return what the job that runs has printed so far."""
+        return self._link.process.output.so_far()
 
     def ran_for(self, now: float) -> float:
         """Return for how many seconds the running job has run; 0 without one."""

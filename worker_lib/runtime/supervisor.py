@@ -16,7 +16,7 @@ from worker_lib.runtime.control import ControlChannel
 from worker_lib.runtime.ended import Ended
 from worker_lib.runtime.exchange import Exchange
 from worker_lib.runtime.held import Held
-from worker_lib.runtime.lease import Lease
+from worker_lib.runtime.lease import NOTHING_PRINTED, Lease
 from worker_lib.runtime.outage import GRACE_FOR_JOBS
 from worker_lib.runtime.poller import Poller
 from worker_lib.runtime.release import Release
@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from worker_lib.runtime.following import Following
     from worker_lib.runtime.outage import Outage
     from worker_lib.runtime.park import Parking
     from worker_lib.runtime.process import ChildProcess
@@ -40,6 +41,8 @@ __all__ = ["Supervisor"]
 # there is one, a job that takes longer is worth a command.
 _LISTEN_AFTER, _LISTEN_AGAIN_AFTER = 1.0, 0.005
 _NEVER = float("inf")
+# What a renewed lease answers if somebody follows what the job prints.
+_FOLLOWED = 2
 
 
 class Supervisor:
@@ -82,6 +85,8 @@ class Supervisor:
         self._is_called = False
         self._control = ControlChannel(store, self._poller, self._hear_word)
         self._lease = Lease(store, lease_ttl)
+        # Made when somebody follows what a job prints.
+        self._following: Following | None = None
         self._release = Release(store, outage, reports)
         self._pace = Pace()
         self._parking = parking
@@ -153,7 +158,7 @@ class Supervisor:
         runner, exchange, now = self._runner, self._exchange, time.monotonic()
         moments = [runner.due_at(), exchange.due_at(), self._listen_at(now)]
         if runner.unfinished or not exchange.is_done:
-            moments.append(self._lease.due_at(runner.progress()))
+            moments.append(self._tell_at())
         elif self._idle_until < _NEVER:
             moments += (self._idle_until, self._leave_at)
         if exchange.is_free:
@@ -188,7 +193,9 @@ class Supervisor:
         return self._control.listen_from(first_at, again_at)
 
     def _hear_word(self, word: Word) -> None:
-        if word.job is not None:
+        if word.kind == "f":
+            self._follow(word.place)
+        elif word.job is not None:
             self._idle_until = _NEVER
             self._lease.handed_over()
             self._hold([word.job])
@@ -201,20 +208,49 @@ class Supervisor:
             self._lease.ask()
 
     def _renew(self, now: float) -> None:
-        runner, lease = self._runner, self._lease
+        runner, following = self._runner, self._following
+        if now < self._tell_at():
+            return
         job, progress = runner.running or self._exchange.first(), runner.progress()
-        if now < lease.due_at(progress):
-            return
         if job is None or self._exchange.awaits_answer:
-            lease.postpone()
+            self._lease.postpone()
+            if following is not None:
+                following.postpone()
             return
-        is_ours = lease.renew(job, progress)
-        if is_ours:
-            runner.told_progress(progress)
-        elif is_ours is False and job is runner.running:
-            runner.stop(Ended("dropped"))
-        elif is_ours is False:
+        piece = NOTHING_PRINTED
+        if following is not None and job is runner.running:
+            piece = following.piece(job, runner.printed())
+        answer = self._lease.renew(job, progress, piece)
+        if following is not None:
+            following.told(job, piece, answer)
+        elif answer == _FOLLOWED:
+            self._follow(f"{job.id}:{job.fence}")
+        self._renewed(job, progress, answer)
+
+    def _renewed(self, job: ClaimedJob, progress: str, answer: int | None) -> None:
+        """Do what follows from the answer."""
+        if answer:
+            self._runner.told_progress(progress)
+        elif answer == 0 and job is self._runner.running:
+            self._runner.stop(Ended("dropped"))
+        elif answer == 0:
             self._exchange.drop(job)
+
+    def _tell_at(self) -> float:
+        """Return when to renew the lease, or to tell what the job reports or prints."""
+        runner = self._runner
+        due_at = self._lease.due_at(runner.progress())
+        if self._following is None:
+            return due_at
+        return min(due_at, self._following.due_at(runner.running, runner.printed()))
+
+    def _follow(self, place: str) -> None:
+        """Send what a job prints from now on: somebody follows it."""
+        if self._following is None:
+            from worker_lib.runtime.following import Following  # noqa: PLC0415 - few are
+
+            self._following = Following(self._reports)
+        self._following.begin(place)
 
     def _talk(self) -> None:
         """Tell Redis what it should know now, and ask for more jobs."""
@@ -289,6 +325,9 @@ class Supervisor:
 
     def _hold(self, jobs: Sequence[ClaimedJob]) -> None:
         self._held.add(jobs)
+        for job in jobs:
+            if job.followed:
+                self._follow(f"{job.id}:{job.fence}")
         if self._parking is not None:
             self._parking.worked()
         if self._stop.asked:

@@ -22,6 +22,7 @@ __all__ = [
     "new_job_id",
     "new_slot_id",
     "outcome_key",
+    "printed_channel",
     "trial_key",
     "wake_key",
 ]
@@ -87,6 +88,11 @@ def control_key(namespace: str, slot: str) -> str:
 def job_channel(namespace: str, job_id: str) -> str:
     """Return the pub/sub channel on which the scripts announce a job's changes."""
     return f"{key_prefix(namespace)}:changed:{job_id}"
+
+
+def printed_channel(namespace: str, job_id: str) -> str:
+    """Return the channel on which the scripts publish what a followed job prints."""
+    return f"{key_prefix(namespace)}:printed:{job_id}"
 
 
 def doctor_marks(namespace: str) -> str:

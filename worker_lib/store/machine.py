@@ -45,6 +45,7 @@ class ClaimedJob(NamedTuple):
         policy: JSON.
         call: Sealed arguments.
         lost: How often a machine vanished under this job.
+        followed: Whether somebody follows what it prints, or did.
     """
 
     id: str
@@ -57,6 +58,7 @@ class ClaimedJob(NamedTuple):
     policy: bytes
     call: bytes
     lost: int
+    followed: bool = False
 
 
 class Claim(NamedTuple):
@@ -87,12 +89,15 @@ class Word(NamedTuple):
 
     Attributes:
         kind: `c`, a job was cancelled; `w`, there is work: claim it; `j`, a job was
-            begun for this machine; "", nothing yet.
+            begun for this machine; `f`, somebody follows what a job prints; "",
+            nothing yet.
         job: With `j`.
+        place: With `f`: id and fence of the job.
     """
 
     kind: str = ""
     job: ClaimedJob | None = None
+    place: str = ""
 
 
 class Report(NamedTuple):
@@ -258,8 +263,23 @@ class MachineStore:
         script("finish")
         forget_parts()  # the other verbs of a machine are rare
 
-    def heartbeat(self, job: ClaimedJob, progress: str = "") -> bool:
-        """Renew the lease; False if the job is no longer ours."""
+    def heartbeat(
+        self,
+        job: ClaimedJob,
+        progress: str = "",
+        piece: tuple[int, int, bytes] = (0, 0, b""),
+    ) -> int:
+        """Renew the lease, and tell what the job has reported and printed.
+
+        Args:
+            job: The one that runs.
+            progress: JSON, or "".
+            piece: Where it starts and ends, and the sealed piece; b"" for none.
+
+        Returns:
+            2 if somebody follows what it prints, else 1; 0 if it is no longer ours.
+        """
+        start, end, sealed = piece
         reply = self.wire.run(
             script("heartbeat"),
             patience=_BEAT_PATIENCE,
@@ -268,8 +288,11 @@ class MachineStore:
             fence=job.fence,
             lease=self._lease,
             progress=progress,
+            start=start,
+            end_at=end,
+            piece=sealed,
         )
-        return reply == 1
+        return reply if isinstance(reply, int) else 0
 
     def release(
         self,
@@ -439,7 +462,9 @@ def _finished(reply: Reply) -> Finished:
 
 
 # What a script tells of a claimed job, by its names, in the order of `ClaimedJob`.
-_CLAIMED = b"id,fence,attempt,timeout,task,code,body,policy,call,lost".split(b",")
+_CLAIMED = b"id,fence,attempt,timeout,task,code,body,policy,call,lost,followed".split(
+    b","
+)
 
 
 def _jobs(names: Reply, found: Iterable[Reply]) -> tuple[ClaimedJob, ...]:
@@ -456,17 +481,17 @@ def _jobs(names: Reply, found: Iterable[Reply]) -> tuple[ClaimedJob, ...]:
 
 
 def _job(told: Sequence[Any]) -> ClaimedJob:
-    job_id, fence, attempt, timeout, task, code_hash, *sealed, lost = told
+    job_id, fence, attempt, timeout, task, code_hash, *sealed, lost, followed = told
     return ClaimedJob(
         *(job_id.decode(), fence.decode(), int(attempt), float(timeout)),
-        *(task.decode(), code_hash.decode(), *sealed, int(lost or 0)),
+        *(task.decode(), code_hash.decode(), *sealed, int(lost or 0), bool(followed)),
     )
 
 
 def _word(text: bytes) -> Word:
     kind = text[:1].decode()
     if kind != "j":
-        return Word(kind)
+        return Word(kind, place=text[1:].decode())
     names, *found = _unpacked(text[1:])
     jobs = _jobs(names, [list(_unpacked(values)) for values in found])
     return Word(kind, jobs[0])

@@ -16,6 +16,7 @@ from worker_lib.store.keys import (
     key_prefix,
     new_slot_id,
     outcome_key,
+    printed_channel,
 )
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.parts import (
@@ -24,6 +25,7 @@ from worker_lib.store.parts import (
     look_at,
     set_paused,
 )
+from worker_lib.store.printed import PrintingChannel, read_printed
 from worker_lib.store.replies import (
     FailedBoot,
     Found,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from worker_lib.store.connection import Connection
     from worker_lib.store.new_job import NewJob
+    from worker_lib.store.printed import Printed
     from worker_lib.store.replies import Check, Outcome, QueueSeen, Seen
     from worker_lib.store.scripts import Word
 
@@ -332,11 +335,11 @@ class Store:
         )
         return str(verdict, "utf-8")
 
-    def output(self, job_id: str) -> list[tuple[str, bytes]]:
-        """Return fence and sealed output of each attempt that printed something."""
-        chunks = self._connection.run(script("output"), job=job_id)
-        split = (chunk.split(b" ", 1) for chunk in chunks)
-        return [(fence.decode(), sealed) for fence, sealed in split]
+    def printed(
+        self, job_id: str, fence: int = 0, after: int | None = 0, *, hold: float = 0
+    ) -> Printed | None:
+        """Return what a job has printed; see `read_printed`."""
+        return read_printed(self._connection, job_id, fence, after, hold)
 
     def pause(self, queue: str) -> bool:
         """Hold back the jobs of a queue; False if it was paused already."""
@@ -384,6 +387,20 @@ class Store:
         """
         with self._connection.own() as wire:
             yield Changes(wire, job_channel(self._namespace, ""))
+
+    @contextlib.contextmanager
+    def printing(self, job_id: str) -> Iterator[PrintingChannel]:
+        """Yield a way to hear what a job prints, on a connection of its own.
+
+        Raises:
+            StoreUnavailable: the connection broke, or could not be opened.
+        """
+        channels = (
+            job_channel(self._namespace, job_id),
+            printed_channel(self._namespace, job_id),
+        )
+        with self._connection.own() as wire:
+            yield PrintingChannel(wire, *channels)
 
     @contextlib.contextmanager
     def calls(self) -> Iterator[Calls]:

@@ -44,7 +44,10 @@ class Echo:
 
 
 def _without_times(snapshot: dict[str, Any]) -> dict[str, Any]:
-    """Leave out when a lease ends: renewing it twice is no harm."""
+    """Leave out when a lease or a mark ends: renewing it twice is no harm."""
+    for value in snapshot.values():
+        if isinstance(value, dict):
+            value.pop("followed", None)
     return {
         key: [name for name, _ in value] if key.endswith(":timers") else value
         for key, value in snapshot.items()
@@ -258,6 +261,24 @@ def heartbeat(rig: StoreRig) -> Echo:
     return echo
 
 
+def send_pieces(rig: StoreRig) -> Echo:
+    """Send what a job prints, all of it anew."""
+    machine, job = rig.running()
+    rig.store.printed(job.id, hold=20.0)
+    machine.heartbeat(job, "", (0, 2, b"0:2:0 x"))
+    echo = on_machine(machine, rig)
+    machine.heartbeat(job, "", (0, 9, b"0:9:0 y"))
+    return echo
+
+
+def follow(rig: StoreRig) -> Echo:
+    """Read what a job prints, which tells its machine."""
+    _, job = rig.running()
+    echo = on_store(rig)
+    rig.store.printed(job.id, hold=20.0)
+    return echo
+
+
 @pytest.mark.parametrize(
     "verb",
     [
@@ -280,6 +301,8 @@ def heartbeat(rig: StoreRig) -> Echo:
         finish,
         finish_to_retry,
         heartbeat,
+        send_pieces,
+        follow,
     ],
 )
 def test_a_verb_sent_twice_says_the_same_and_changes_nothing(

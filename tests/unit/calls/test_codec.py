@@ -14,7 +14,7 @@ import pytest
 
 from worker_lib.calls import codec
 from worker_lib.calls.codec import CALL, CODE, OUTCOME, Codec, content_hash
-from worker_lib.client.outcomes import open_output
+from worker_lib.calls.pieces import Piece, open_piece
 from worker_lib.errors import PayloadTooLarge, SignatureMismatch, UnknownVersion
 
 SECRET = "s" * 32
@@ -362,10 +362,11 @@ def test_output_is_bound_to_its_attempt_and_read_by_any_python(
     sealed = make().seal(text.encode(), kind=codec.OUTPUT, job_id="j1", fence="3")
     monkeypatch.setattr("sys.version_info", (3, 99, 0))
 
-    assert [text] == open_output(make(), "j1", [("3", sealed)])
+    piece = Piece(0, text.encode())
+    assert piece == open_piece(make(), sealed, "j1", "3", is_all=True)
     assert len(sealed) < 9000
     for job_id, fence in (("j1", "2"), ("j2", "3")):
         with pytest.raises(SignatureMismatch):
-            open_output(make(), job_id, [(fence, sealed)])
+            open_piece(make(), sealed, job_id, fence, is_all=True)
     with pytest.raises(SignatureMismatch):
         make().open(sealed, kind=codec.OUTCOME, job_id="j1", fence="3")

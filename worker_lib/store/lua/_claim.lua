@@ -10,10 +10,10 @@ local function each_held(holds) return string.gmatch(holds or '', '([^:,]+):(%d+
 
 local function read_job(job)
   local v = redis.call('HMGET', key('job', job), 'status', 'expires', 'alone', 'fence',
-    'attempt', 'timeout', 'task', 'code', 'policy', 'call', 'lost')
+    'attempt', 'timeout', 'task', 'code', 'policy', 'call', 'lost', 'followed')
   return {id = job, status = v[1], expires = v[2], alone = v[3], fence = v[4],
     attempt = v[5], timeout = v[6], task = v[7], code = v[8], policy = v[9], call = v[10],
-    lost = v[11]}
+    lost = v[11], followed = v[12]}
 end
 
 -- May not run twice, or was on a machine that vanished: on no machine together with others.
@@ -30,17 +30,18 @@ end
 -- is told; `body` is the code of its function, `known_code` names what the machine has.
 -- Of a job that is like the one before, `task` and what follows is left out.
 local function told(jobs, known_code)
-  local found = {'id,fence,attempt,call,lost,task,code,timeout,policy,body'}
+  local found = {'id,fence,attempt,call,lost,followed,task,code,timeout,policy,body'}
   for i, got in ipairs(jobs) do
     local body = ''
     if got.code and got.code ~= known_code then
       body = redis.call('HGET', key('code', got.code), 'body') or ''
       known_code = got.code
     end
-    local values = {got.id, got.fence, got.attempt, got.call, got.lost or ''}
+    local values = {got.id, got.fence, got.attempt, got.call, got.lost or '',
+      got.followed or ''}
     if i == 1 or not is_alike(got, jobs[i - 1]) then
-      values = {got.id, got.fence, got.attempt, got.call, got.lost or '', got.task,
-        got.code or '', got.timeout, got.policy, body}
+      values = {got.id, got.fence, got.attempt, got.call, got.lost or '',
+        got.followed or '', got.task, got.code or '', got.timeout, got.policy, body}
     end
     found[#found + 1] = values
   end

@@ -2,6 +2,8 @@
 --   job:<id>             hash   the job's record; job.py has the list of its fields
 --   out:<id>             list   its outcome: waiters rotate it, so it never empties
 --   log:<id>             list   what each attempt printed, sealed
+--   live:<id>:<fence>    zset   pieces of what an attempt prints, sealed, by where they
+--                               end; while somebody follows the job, and if it was lost
 --   code:<hash>          hash   code of a function that no image has; how many jobs need it
 --   ready:<pool>:<queue> zset   jobs that may run now, by priority and order of arrival
 --   due:<pool>           zset   jobs that may run later, by time

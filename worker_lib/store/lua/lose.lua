@@ -54,6 +54,9 @@ for job, fence in each_held(holds) do
     if runs then
       interrupted(job, pool, tonumber(most_lost), true, outcome,
         {error = error, cause = cause, exit_code = exit_code})
+      -- Of what it has printed, there is no more than what was followed.
+      redis.call('PEXPIRE', key('live', job .. ':' .. fence),
+        math.max(1, redis.call('PTTL', key('job', job))))
     else
       requeue(job, pool, read_pool(pool), 'alone', '1')
     end
