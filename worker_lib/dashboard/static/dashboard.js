@@ -87,8 +87,19 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("htmx:after:swap", () => {
   const dialog = find("#question-dialog");
   const question = find("#question");
-  if (question?.firstElementChild && !dialog.open) dialog.showModal();
+  if (question?.firstElementChild) {
+    if (!dialog.open) dialog.showModal();
+  } else if (find("#notices .is-good")) {
+    done();
+  }
 });
+// Good news goes by itself, and what was done is no longer selected.
+function done() {
+  const news = find("#notices .is-good");
+  setTimeout(() => news.remove(), 10000);
+  for (const box of all(".pick:checked")) box.checked = false;
+  countPicked();
+}
 document.addEventListener("htmx:before:request", (event) => {
   const source = event.detail.ctx.sourceElement;
   if (source?.closest?.("#question")) find("#question-dialog").close();
