@@ -1,23 +1,23 @@
 -- Pools: the queues of one, its slots, and what is known of its machines.
 
--- What the machines of pools are, as people are told: 'shared-cpu-1x@256mb'.
-local sizes = {}
+-- Pools that this script has read. Whoever writes a field changes it here, too.
+local pools_read = {}
 
 -- What the scripts decide by; a pool that is there has a `max`.
 local function read_pool(pool)
+  if pools_read[pool] then return pools_read[pool] end
   local v = redis.call('HMGET', key('pool', pool), 'max', 'linger', 'rule', 'isolate',
     'queues', 'paused', 'due_at', 'kept_until', 'trouble_at', 'run_s', 'boot_s', 'wake_s',
     'target', 'size')
-  sizes[pool] = v[14] or ''
-  return {max = v[1], linger = v[2], rule = v[3], isolate = v[4], queues = v[5],
+  local about = {max = v[1], linger = v[2], rule = v[3], isolate = v[4], queues = v[5],
     paused = v[6], due_at = v[7], kept_until = v[8], trouble_at = v[9], run_s = v[10],
     boot_s = v[11], wake_s = v[12], target = v[13], size = v[14]}
+  pools_read[pool] = about
+  return about
 end
 
-local function size_of(pool)
-  sizes[pool] = sizes[pool] or redis.call('HGET', key('pool', pool), 'size') or ''
-  return sizes[pool]
-end
+-- What its machines are, as people are told: 'shared-cpu-1x@256mb'.
+local function size_of(pool) return read_pool(pool).size or '' end
 
 -- Keep a measured time, in seconds, as an average that follows the latest `count` values.
 local function measured(pool, about, name, seconds, count)

@@ -8,8 +8,6 @@ local words = {unpack(ARGV, 9)}
 -- Returns {{'ok' or 'lost' ...}, then what `claim_next` returns}.
 local verdicts, settled, runs, seconds = {}, {}, 0, 0
 
-local due_in = {}
-
 local function retry(job, fence, report, retry_in)
   local due = now + tonumber(retry_in)
   local pool, pending, timeout, task, queued, created, started, region = read(
@@ -20,8 +18,7 @@ local function retry(job, fence, report, retry_in)
   move(job, 'running', 'retrying', 'error', report.error or '', 'due', text(due),
     'past', closed_attempts(job, report))
   may_wait_until(job, due + tonumber(pending), tonumber(timeout))
-  due_in[pool] = due_in[pool] or read_pool(pool)
-  make_due(pool, due_in[pool], due, {job})
+  make_due(pool, read_pool(pool), due, {job})
 end
 
 -- Says whether the job was this machine's.
@@ -56,8 +53,8 @@ while at <= #words do
   settled[job .. ':' .. fence] = true
   at = at + 7 + 2 * pairs_told
 end
-local pool = redis.call('HGET', key('slot', slot), 'pool')
-if pool and back ~= '' then
+local pool = back ~= '' and redis.call('HGET', key('slot', slot), 'pool')
+if pool then
   local about = read_pool(pool)
   for job, fence in each_held(back) do
     give_back(job, fence, pool, about)
