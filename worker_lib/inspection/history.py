@@ -11,7 +11,7 @@ from worker_lib.inspection.counting import Counted, Tally, percentiles
 from worker_lib.inspection.prices import priced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import TypeAlias
 
     from worker_lib.inspection.counting import Percentiles
@@ -27,6 +27,7 @@ _STEPS: Mapping[str, tuple[int, int]] = {
     "7d": (60, 168),
 }
 WINDOWS: tuple[Window, ...] = get_args(Window)
+_TREND_PARTS = 12
 _NOT_FAILED = frozenset({"succeeded", "cancelled", "expired"})
 
 
@@ -66,6 +67,8 @@ class TaskSeen(NamedTuple):
         wait: How long attempts waited to run.
         run_s: Seconds of all attempts together.
         cost_usd: What machines cost in these seconds.
+        trend: Jobs that succeeded and that failed, in each twelfth of the window, the
+            oldest first.
     """
 
     task: str
@@ -79,6 +82,7 @@ class TaskSeen(NamedTuple):
     wait: Percentiles | None
     run_s: float
     cost_usd: float
+    trend: tuple[tuple[int, int], ...] = ()
 
     @property
     def success_rate(self) -> float | None:
@@ -136,7 +140,7 @@ def history(window: str = "1h") -> History:
         wait=percentiles(whole.histogram("w", 2)),
         run=percentiles(whole.histogram("j", 3)),
         boot=percentiles(whole.histogram("b", 2)),
-        tasks=tuple(_tasks(whole)),
+        tasks=tuple(_tasks(whole, _trends([tally for _, tally in spans]))),
         cost_usd=priced(whole.by("m", 1, 2)),
     )
 
@@ -169,7 +173,23 @@ def _point(begin: float, tally: Tally) -> Point:
     )
 
 
-def _tasks(tally: Tally) -> Iterable[TaskSeen]:
+def _trends(tallies: Sequence[Tally]) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Return for each task how many jobs succeeded and failed in each part of them."""
+    found: dict[str, list[list[int]]] = {}
+    for number, tally in enumerate(tallies):
+        part = number * _TREND_PARTS // len(tallies)
+        for (task, how), count in tally.by("j", 1, 2).items():
+            if how == "succeeded" or how not in _NOT_FAILED:
+                parts = found.setdefault(task, [[0, 0] for _ in range(_TREND_PARTS)])
+                parts[part][how != "succeeded"] += count
+    return {
+        task: tuple((good, bad) for good, bad in parts) for task, parts in found.items()
+    }
+
+
+def _tasks(
+    tally: Tally, trends: Mapping[str, tuple[tuple[int, int], ...]]
+) -> Iterable[TaskSeen]:
     ended: dict[str, dict[str, int]] = {}
     for (task, how), count in tally.by("j", 1, 2).items():
         ended.setdefault(task, {})[how] = count
@@ -186,7 +206,7 @@ def _tasks(tally: Tally) -> Iterable[TaskSeen]:
             (retried.get((task,), 0), lost.get((task,), 0)),
             (runs.get(task, {}), waits.get(task, {})),
             times.get(task, {}),
-        )
+        )._replace(trend=trends.get(task, ()))
         for task in names
     ]
     return sorted(seen, key=lambda one: (-one.run_s, one.task))
