@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from commands import run_command
 from fly_server import Fly
 from scenes import IMAGE, TOKEN, Scene
 from store_rig import StoreRig
@@ -15,11 +17,19 @@ from worker_lib import creation, launcher
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from commands import Ran
     from servers import OwnServer
 
+    from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
     from worker_lib.settings import Settings
     from worker_lib.store.store import Store
+
+
+@pytest.fixture
+def run(client: Client, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run a command against this test's Redis and Fly."""
+    return partial(run_command, capsys)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from terminals import environ_of
 from waiting import until
 
 from worker_lib.cli import exits, main
@@ -191,19 +192,7 @@ def test_run_shows_progress_on_a_terminal_and_nowhere_else(
     client: Client, emulator: Emulator
 ) -> None:
     """Stderr has each change; stdout, a pipe, has the result alone."""
-    settings = client.settings
-    environ = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.pathsep.join([str(SUPPORT), *sys.path]),
-        "REDIS_URL": settings.redis_url,
-        "FLY_API_TOKEN": settings.fly_api_token,
-        "FLY_TASKS_APP": settings.fly_app,
-        "FLY_API_HOSTNAME": settings.api_hostname,
-        "WORKER_IMAGE": settings.image,
-        "WORKER_LIB_SECRET": settings.secret,
-        "WORKER_LIB_NAMESPACE": settings.namespace,
-        "WORKER_LIB_LOCAL_PATH": settings.local_path,
-    }
+    environ = environ_of(client.settings)
     ours, theirs = pty.openpty()
     words = [sys.executable, "-m", "worker_lib", "run", "jobs:reports", "2"]
 

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jobs
 import pytest
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from commands import Ran
     from store_rig import StoreRig
 
     from worker_lib.client.client import Client
@@ -30,38 +31,6 @@ if TYPE_CHECKING:
 
 LATER: Any = {"delay": "1h"}
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-
-
-class Ran(NamedTuple):
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> list[list[str]]:
-        """The lines of stdout, split at tabs."""
-        return [line.split("\t") for line in self.out.splitlines()]
-
-    @property
-    def json(self) -> Any:
-        """What stdout holds."""
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def run(client: Client, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """Run a command against this test's Redis."""
-
-    def command(*words: str) -> Ran:
-        try:
-            code = main(words)
-        except SystemExit as end:
-            code = int(str(end.code))
-        return Ran(code, *capsys.readouterr())
-
-    return command
 
 
 def failed_job() -> Job[Any]:
@@ -102,6 +71,20 @@ def test_jobs_are_a_table_for_people(
     at = header.index("QUEUE")
     assert ["a-long-name", "default"] == [line[at:].split()[0] for line in lines]
     assert 100 == max(map(len, lines))
+
+
+def test_statuses_have_colours_for_people(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However narrow the terminal, no line is longer and every colour ends."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    failed_job()
+
+    for columns in (100, 38, 20):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        _, line = run("jobs", "list").out.splitlines()
+        assert line.count("\x1b[31m") == line.count("\x1b[0m") == (columns > 33)
+        assert len(re.sub(r"\x1b\[\d+m", "", line)) <= columns
 
 
 def test_jobs_in_json_have_stable_names_and_times_in_utc(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jobs
 import pytest
 from waiting import until
 
-from worker_lib.cli import main
 from worker_lib.fly.naming import (
     METADATA_NAMESPACE,
     METADATA_OWNER,
@@ -23,36 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from commands import Ran
+
     from worker_lib import Job
     from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
-
-
-class Ran(NamedTuple):
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """What stdout holds."""
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def run(client: Client, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """Run a command against this test's Redis and Fly."""
-
-    def command(*words: str) -> Ran:
-        try:
-            code = main(words)
-        except SystemExit as end:
-            code = int(str(end.code))
-        return Ran(code, *capsys.readouterr())
-
-    return command
 
 
 def running(task: Any, gate: Path) -> tuple[Job[Any], str]:

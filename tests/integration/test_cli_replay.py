@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jobs
 import pytest
@@ -14,34 +14,17 @@ import redis
 
 from worker_lib import Job, current_job, fly_task
 from worker_lib.calls import codec
-from worker_lib.cli import main
 from worker_lib.store.keys import key_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from commands import Ran
+
     from worker_lib.client.client import Client
 
 LATER: Any = {"delay": "1h"}
-
-
-class Ran(NamedTuple):
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(client: Client, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """Run a command against this test's Redis."""
-
-    def command(*words: str) -> Ran:
-        return Ran(main(words), *capsys.readouterr())
-
-    return command
 
 
 def cancelled(job: Job[Any]) -> str:

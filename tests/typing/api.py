@@ -295,6 +295,7 @@ def lists(info: JobInfo) -> None:
     high = Queue("high")
     assert_type((high.name, high.paused, high.waiting), tuple[str, bool, int])
     high.pause()
+    assert_type(high.purge(), int)
     high.resume()
     assert_type([one.waiting for one in queues()], list[int])
     assert_type([one.paused_at for one in queues()], list[float | None])

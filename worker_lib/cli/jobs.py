@@ -10,7 +10,7 @@ from worker_lib.cli import exits, job_acts
 from worker_lib.cli.filters import add_filters, filters
 from worker_lib.cli.output import print_json, print_records, say, tell
 from worker_lib.cli.parsers import noun, verb
-from worker_lib.cli.tables import dollars, print_table, since
+from worker_lib.cli.tables import dollars, print_table, show_list, since
 
 if TYPE_CHECKING:
     import argparse
@@ -91,13 +91,8 @@ def _failures(args: argparse.Namespace) -> int:
     from worker_lib.inspection import failures  # noqa: PLC0415 - not for --help
 
     found = failures(limit=whole(1, from_text=True)(args.limit, "--limit"))
-    if args.json:
-        print_records({"failures": found})
-        return exits.OK
-    print_table(_FAILURES, [_failure_row(one) for one in found])
-    if not found:
-        tell("no job that is kept has failed")
-    return exits.OK
+    nothing = "no job that is kept has failed"
+    return show_list(args, "failures", found, (_FAILURES, _failure_row), nothing)
 
 
 def _failure_row(group: FailureGroup) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from worker_lib.checks import whole
 from worker_lib.cli import exits
 from worker_lib.cli.confirming import confirm
-from worker_lib.cli.output import print_json, print_records, say, tell
+from worker_lib.cli.output import print_json, say, tell
 from worker_lib.cli.parsers import noun, verb
-from worker_lib.cli.tables import age, dollars, print_table, since
+from worker_lib.cli.tables import age, dollars, print_table, show_list, since
 
 if TYPE_CHECKING:
     import argparse
@@ -59,14 +59,8 @@ def _list(args: argparse.Namespace) -> int:
         return _list_ended(args)
     from worker_lib.inspection import machines  # noqa: PLC0415 - not for --help
 
-    seen = machines()
-    if args.json:
-        print_records({"machines": seen})
-        return exits.OK
-    print_table(_HEADER, [_row(one) for one in seen])
-    if not seen:
-        tell("there are no machines")
-    return exits.OK
+    nothing = "there are no machines"
+    return show_list(args, "machines", machines(), (_HEADER, _row), nothing)
 
 
 def _row(seen: MachineSeen) -> tuple[str, ...]:
@@ -86,13 +80,8 @@ def _list_ended(args: argparse.Namespace) -> int:
     from worker_lib import inspection  # noqa: PLC0415 - not for --help
 
     found = inspection.exits(whole(1, from_text=True)(args.ended, "--ended"))
-    if args.json:
-        print_records({"machines": found})
-        return exits.OK
-    print_table(_EXITS, [_exit_row(one) for one in found])
-    if not found:
-        tell("no machine has ended of late")
-    return exits.OK
+    nothing = "no machine has ended of late"
+    return show_list(args, "machines", found, (_EXITS, _exit_row), nothing)
 
 
 def _exit_row(ended: MachineExit) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from worker_lib.cli import exits
 from worker_lib.cli.calls import catch_up
 from worker_lib.cli.confirming import confirm
-from worker_lib.cli.output import print_json, print_records, say, tell
+from worker_lib.cli.output import print_json, say
 from worker_lib.cli.parsers import noun, verb
-from worker_lib.cli.tables import print_table, since
+from worker_lib.cli.tables import show_list, since
 
 if TYPE_CHECKING:
     import argparse
@@ -44,14 +44,8 @@ def add_parser(subparsers: Subparsers) -> None:
 def _list(args: argparse.Namespace) -> int:
     from worker_lib.client.queues import queues  # noqa: PLC0415 - not for --help
 
-    seen = queues()
-    if args.json:
-        print_records({"queues": seen})
-        return exits.OK
-    print_table(_HEADER, [_row(one) for one in seen])
-    if not seen:
-        tell("nothing waits, and no queue is paused")
-    return exits.OK
+    nothing = "nothing waits, and no queue is paused"
+    return show_list(args, "queues", queues(), (_HEADER, _row), nothing)
 
 
 def _row(seen: QueueSeen) -> tuple[str, ...]:

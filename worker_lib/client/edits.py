@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from worker_lib.checks import Check
     from worker_lib.store.store import Store
 
-__all__ = ["Edits", "place_of"]
+__all__ = ["Edits", "loaded", "place_of"]
 
 # How often a job may move on between the look and the edit.
 _TRIES = 5
@@ -234,7 +234,7 @@ class Edits:
         body = self._codec.open(
             record["call"], kind=codec.CALL, job_id=job_id, fence=place
         )
-        return _loaded(body, job_id)
+        return loaded(body, job_id)
 
 
 def _text(record: Mapping[str, bytes], name: str) -> str:
@@ -251,12 +251,17 @@ def place_of(record: Mapping[str, bytes]) -> str:
     )
 
 
-def _loaded(body: bytes | bytearray, job_id: str) -> pickling.Call:
+def loaded(body: bytes | bytearray, job_id: str) -> pickling.Call:
+    """Return the call of verified bytes.
+
+    Raises:
+        PayloadError: its arguments cannot be loaded here.
+    """
     try:
         return pickling.load_call(body)
     except Exception as error:
         raise PayloadError(
-            f"the arguments of job {job_id} cannot be loaded here ({error}): edit it "
+            f"the arguments of job {job_id} cannot be loaded here ({error}): do this "
             "in a program that has the modules of who made the call"
         ) from error
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from worker_lib import context
 from worker_lib.calls import codec, pickling
 from worker_lib.client.client import default_client
-from worker_lib.client.edits import place_of
+from worker_lib.client.edits import loaded, place_of
 from worker_lib.errors import JobError, PayloadError, TaskNotRegistered
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Replay(NamedTuple):
             function = (
                 pickling.load_code(self.code) if self.code else pickling.resolve(task)
             )
-            call = _loaded(self.call, self.info.id)
+            call = loaded(self.call, self.info.id)
         return lambda report: _run(self.info, function, call, report)
 
 
@@ -118,16 +118,6 @@ def _code(
     if not sealed:
         raise TaskNotRegistered(f"the code of {task} is no longer in Redis")
     return client.codec.open(sealed, kind=codec.CODE, job_id=code_hash)
-
-
-def _loaded(body: bytes | bytearray, job_id: str) -> pickling.Call:
-    try:
-        return pickling.load_call(body)
-    except Exception as error:
-        raise PayloadError(
-            f"the arguments of job {job_id} cannot be loaded here ({error}): run this "
-            "in the folder and the environment of the program that made the call"
-        ) from error
 
 
 def _run(
