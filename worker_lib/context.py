@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
 
+    from worker_lib.job_logs import JobLogger
+
 __all__ = [
     "GENERATION",
     "CurrentJob",
@@ -94,6 +96,17 @@ class CurrentJob:
 
         text = str(message)[:_MAX_MESSAGE]
         self._report(json.dumps({"done": done, "total": total, "message": text}))
+
+    @property
+    def log(self) -> JobLogger:
+        """A logger with the name of the task's module.
+
+        Its records carry `job_id` and `attempt`, and what a call adds as `extra`.
+        """
+        from worker_lib.job_logs import JobLogger  # noqa: PLC0415 - it imports logging
+
+        module = self.task.partition(":")[0]
+        return JobLogger(module or "worker_lib.task", self.id, self.attempt)
 
 
 def current_job() -> CurrentJob:

@@ -14,6 +14,7 @@ from fly_calls import stop_machine
 from waiting import until
 
 from worker_lib import Crashed, JobTimeout, Retry, fly_task
+from worker_lib.log_lines import LogLine, parse_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -341,3 +342,58 @@ def test_an_attempt_tells_what_it_used(client: Client) -> None:
     assert 0.2 <= worked.cpu_s < 0.5
     assert waited.cpu_s < 0.1
     assert worked.exit_code is waited.exit_code is None
+
+
+def test_records_of_logging_say_when_where_and_what(client: Client) -> None:
+    """Also those below WARNING, if their logger lets them pass; prints stay plain."""
+
+    @one_machine
+    def logs() -> None:
+        import logging
+
+        log = logging.getLogger("shop.orders")
+        log.setLevel("INFO")
+        print("plain")
+        log.info("refused %s", "card", extra={"order": 7, "odd": {1, 2}.__class__})
+        log.debug("not asked for")
+        logging.getLogger("other").info("nor this")
+        try:
+            int("no")
+        except ValueError:
+            log.exception("two\nlines")
+        log.info("%d", "no number")
+
+    # The first job imports it in the middle.
+    logs.delay().result(timeout=20)
+    job = logs.delay()
+    job.result(timeout=20)
+
+    plain, info, error, *rest = parse_lines(job.logs())
+    assert LogLine("plain") == plain
+    assert ("INFO", "shop.orders", "refused card") == (
+        *(info.level, info.logger, info.text),
+    )
+    assert {"order": 7, "odd": "<class 'set'>"} == info.fields
+    assert abs((info.at or 0) - time.time()) < 20
+    assert ("ERROR", "two") == (error.level, error.text)
+    texts = [one.text for one in rest]
+    assert ["lines", "Traceback (most recent call last):"] == texts[:2]
+    assert "ValueError: invalid literal for int() with base 10: 'no'" in texts
+    assert "--- Logging error ---" in texts
+
+
+def test_a_handler_of_the_task_prints_alone(client: Client) -> None:
+    """Configured when its module is imported, or in the task."""
+
+    @one_machine
+    def logs() -> None:
+        import logging
+
+        logging.basicConfig(format="mine: %(message)s", force=True)
+        logging.getLogger("shop").warning("once")
+        logging.getLogger().handlers.clear()
+
+    job = logs.delay()
+    job.result(timeout=20)
+
+    assert "mine: once\n" == job.logs()

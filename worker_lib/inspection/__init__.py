@@ -4,8 +4,8 @@ Everything is a tuple with names, and `as_document` makes JSON of it, so that bo
 show the same. Nothing here changes a job, and nothing is unpickled.
 
 `overview` is one moment; `history` and `costs` are what the scripts counted;
-`machines`, `exits` and `failures` are lists; `timeline` and `job_cost` tell of one job;
-`audits` of what people did.
+`machines`, `exits` and `failures` are lists; `timeline`, `job_cost` and `log_chunk` are
+of one job; `audits` of what people did.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from worker_lib.inspection.history import (
     counted,
     history,
 )
+from worker_lib.inspection.logs import LogChunk, log_chunk
 from worker_lib.inspection.machines import MachineExit, MachineSeen, exits, machines
 from worker_lib.inspection.overview import (
     Alert,
@@ -43,6 +44,7 @@ __all__ = [
     "Day",
     "FailureGroup",
     "History",
+    "LogChunk",
     "MachineExit",
     "MachineSeen",
     "Overview",
@@ -64,6 +66,7 @@ __all__ = [
     "failures",
     "history",
     "job_cost",
+    "log_chunk",
     "machines",
     "moment",
     "overview",

@@ -164,6 +164,7 @@ class Child:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - user modules may raise anything
             failure = pickling.describe(error)._replace(kind="refused")
             return self._failed(failure, place, retry=False)
+        streams.keep_records()
         job = context.CurrentJob(
             place["job_id"],
             int(attempt),

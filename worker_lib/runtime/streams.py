@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 else:
     from worker_lib.records import suppress
 
-__all__ = ["Marks", "flush", "install", "leave_threads"]
+__all__ = ["Marks", "flush", "install", "keep_records", "leave_threads"]
 
 # Native ids, which the kernel does not soon use again, of the threads of earlier jobs.
 _left: set[int] = set()
 _follows = False
+_prints_records = False
 # Below the usual limit of 1,024.
 _OUT_OF_REACH = 1000
 
@@ -102,6 +103,22 @@ def install(progress: Progress) -> None:
             setattr(sys, f"__{name}__", new)
 
 
+def keep_records() -> None:
+    """Print records of `logging` with what they say, if the task imports it.
+
+    Only those for which nobody has configured a handler. To be called before a task is
+    run, as often as that happens.
+    """
+    global _prints_records  # noqa: PLW0603 - once for this process
+    logging = sys.modules.get("logging")
+    if _prints_records or logging is None:
+        return
+    _prints_records = True
+    last: Any = logging.lastResort
+    if last is not None:
+        last.level, last.emit = 0, _print_record
+
+
 def flush() -> None:
     """Write what was printed so far."""
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
@@ -124,6 +141,12 @@ def leave_threads() -> None:
     _left.update(alive)
     _left.difference_update(known - alive)
     _follow_threads()
+
+
+def _print_record(record: Any) -> None:
+    from worker_lib.runtime.log_records import write  # noqa: PLC0415 - few log
+
+    write(record)
 
 
 def _replaced(old: io.TextIOWrapper, descriptor: int, progress: Progress) -> _Stream:

@@ -15,6 +15,7 @@ import redis
 from waiting import until
 
 from worker_lib import ConfigError, Job, JobNotFound, Retry, current_job, fly_task
+from worker_lib.inspection import log_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -218,6 +219,26 @@ def test_a_job_that_prints_much_is_skipped_through(client: Client) -> None:
     assert text.startswith("000000001 x")
     assert " bytes cut …\n" in text
     assert text[-1000:] == job.logs()[-1000:]
+
+
+def test_a_page_reads_on_from_a_position(client: Client, tmp_path: Path) -> None:
+    """In as many answers as it asks for, whoever gives them; then it is over."""
+    gate = tmp_path / "gate"
+    job = counts.delay(20, 0.1, str(gate))
+    found = [log_chunk(job.id)]
+
+    def read() -> bool:
+        found.append(log_chunk(job.id, found[-1].position))
+        return found[-1].is_over
+
+    until(lambda: read() or lines("".join(one.text for one in found)) == numbered(20))
+    assert "running" == found[-1].status
+    gate.touch()
+    until(read)
+
+    assert job.logs() == "".join(one.text for one in found)
+    assert ("succeeded", 1) == found[-1][3:]
+    assert "" == log_chunk(job.id, found[-1].position).text
 
 
 def test_following_ends_when_time_is_over(client: Client, tmp_path: Path) -> None:
