@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Response, jsonify, request
+from markupsafe import Markup
 
 from worker_lib.dashboard import live
 from worker_lib.dashboard.visit import Parts, Visit
@@ -33,14 +34,14 @@ class Answers:
         visit, query = Visit(self._parts), _query(words)
         channel = self._channel(visit, page, query)
         document = channel.load_now()
-        shown = self._render(visit, page, query, channel)
+        now = self._render(visit, page, query, channel)()
         title = page.title_of(document) if page.title_of else page.title
         return visit.html(
             page.template,
             **visit.block_words(page, query, document),
             title=title,
             current=page.parent or page.slug,
-            live=_live(visit, page, query, shown().digest),
+            live=_live(visit, page, query, now),
         )
 
     def json(self, page: Page, **words: str) -> Response:
@@ -51,6 +52,8 @@ class Answers:
         """Return the part that changes, for a page that has no stream."""
         visit, query = Visit(self._parts), _query(words)
         channel = self._channel(visit, page, query)
+        if request.cache_control.no_cache:  # somebody wants it fresh
+            channel.expire()
         now = self._render(visit, page, query, channel)()
         if now.trouble:
             return Response(now.trouble, 503, content_type="text/plain; charset=utf-8")
@@ -123,8 +126,8 @@ def _query(words: Mapping[str, str]) -> Query:
     return {name: text for name, text in given if text and name[0] != "_"} | dict(words)
 
 
-def _live(visit: Visit, page: Page, query: Query, digest: str) -> dict[str, Any]:
-    """Return where the page's stream and its part are."""
+def _live(visit: Visit, page: Page, query: Query, now: Rendered) -> dict[str, Any]:
+    """Return what changes, and where the page's stream and its part are."""
     words = [name for name in query if f"<{name}>" in page.path]
     base = visit.addresses.url(page.slug, **{name: query[name] for name in words})
     if page.slug == "overview":
@@ -134,5 +137,6 @@ def _live(visit: Visit, page: Page, query: Query, digest: str) -> dict[str, Any]
         "stream": f"{base}/live",
         "part": f"{base}/part",
         "query": text,
-        "digest": digest,
+        "digest": now.digest,
+        "html": Markup(now.html),  # noqa: S704 - rendered by a template
     }

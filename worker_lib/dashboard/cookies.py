@@ -61,7 +61,8 @@ class Cookies:
             self.signed(name, value),
             path=path,
             httponly=True,
-            secure=request.is_secure,
+            secure=request.is_secure
+            or request.headers.get("X-Forwarded-Proto") == "https",
             samesite="Lax",
         )
 

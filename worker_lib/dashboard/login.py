@@ -82,13 +82,19 @@ class Login:
             if status == 401:
                 response.headers["WWW-Authenticate"] = 'Basic realm="worker-lib"'
             return response
+        if access.has_login and visit.wants_part:
+            back = visit.place(request.headers.get("HX-Current-URL"))
+            return Response(status=401, headers={"HX-Redirect": _asked(visit, back)})
         if access.has_login and request.method == "GET":
-            asked = request.script_root + request.full_path.rstrip("?")
-            words = urlencode({"goto": asked})
-            return redirect(f"{visit.root}login?{words}", 303)
+            back = request.script_root + request.full_path.rstrip("?")
+            return redirect(_asked(visit, back), 303)
         return visit.html(
             "locked.html", 403, title="Locked", by_app=access.auth is not None
         )
+
+
+def _asked(visit: Visit, back: str) -> str:
+    return f"{visit.root}login?{urlencode({'goto': back})}"
 
 
 def _goto(visit: Visit) -> str:

@@ -66,10 +66,11 @@ export function follow(done) {
     clearTimeout(timer);
   }
 
-  async function ask() {
+  async function ask(cache = "no-store") {
     clearTimeout(timer);
     try {
       const reply = await fetch(`${part}${query ? `?${query}` : ""}`, {
+        cache,
         headers: { "HX-Request": "true", "If-None-Match": `"${have}"` },
       });
       if ([401, 403].includes(reply.status)) return location.reload();
@@ -80,7 +81,7 @@ export function follow(done) {
     } catch {
       sign("off");
     }
-    if (polls && !paused && !document.hidden) timer = setTimeout(ask, POLL_MS);
+    if (polls && !paused && !document.hidden) timer = setTimeout(() => ask(), POLL_MS);
   }
 
   function toggle() {
@@ -95,5 +96,5 @@ export function follow(done) {
   addEventListener("pageshow", (event) => event.persisted && open());
   addEventListener("pagehide", close);
   open();
-  return { refresh: ask, toggle };
+  return { refresh: () => ask("reload"), toggle };
 }
