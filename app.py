@@ -11,7 +11,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
-from flask import Flask, request
+from flask import Flask, request, url_for
 
 from demo import filters
 from demo.config import DemoConfig
@@ -31,6 +31,7 @@ from demo.server import THREADS
 from demo.streams import StreamSlots
 from demo.view import place_of
 from worker.reports import MAX_PAGES
+from worker_lib.dashboard import create_dashboard
 
 if TYPE_CHECKING:
     from flask import Response
@@ -42,8 +43,9 @@ access_log = logging.getLogger("demo.access")
 MAX_UPLOAD = 4 * 1024 * 1024
 _MAILS_PER_MINUTE = 5
 _OTHER_JOBS_PER_MINUTE = 20
-# Each stream holds one of the server's threads; the other half is for pages.
-_STREAMS = THREADS // 2
+_ASKED_BY_PROGRAMS = frozenset({"pages.healthz", "pages.tell_metrics"})
+# Each stream holds one of the server's threads; half of those are for pages.
+_STREAMS, _DASHBOARD_STREAMS = THREADS // 4, THREADS // 4
 
 
 def create_app() -> Flask:
@@ -72,21 +74,28 @@ def create_app() -> Flask:
         "mail": RateLimit(_MAILS_PER_MINUTE, 60.0),
         "work": RateLimit(_OTHER_JOBS_PER_MINUTE, 60.0),
     }
-    _guard(app, config)
+    dashboard = create_dashboard(max_streams=_DASHBOARD_STREAMS)
+    _guard(app, config, dashboard.name)
     _teach_templates(app, config)
     app.register_blueprint(pages)
     app.register_blueprint(jobs)
+    app.register_blueprint(dashboard, url_prefix="/jobs")
+    _link_dashboard(app, config, dashboard.name)
     register_failures(app)
     return app
 
 
-def _guard(app: Flask, config: DemoConfig) -> None:
+def _guard(app: Flask, config: DemoConfig, dashboard: str) -> None:
+    def is_ours() -> bool:
+        """Say whether a page of the demo answers: the dashboard has its own rules."""
+        return request.blueprint != dashboard
+
     app.before_request(lambda: refuse_other_hosts(config.hosts))
-    app.before_request(refuse_forged)
+    app.before_request(lambda: refuse_forged() if is_ours() else None)
 
     @app.after_request
     def note(response: Response) -> Response:
-        if request.endpoint != "pages.healthz":
+        if request.endpoint not in _ASKED_BY_PROGRAMS:
             # Quoted, so that a line break in an address does not make two lines.
             access_log.info(
                 "%s %r %s", request.method, request.path, response.status_code
@@ -95,7 +104,24 @@ def _guard(app: Flask, config: DemoConfig) -> None:
 
     @app.after_request
     def secure(response: Response) -> Response:
-        return add_security_headers(response, config.files_origin)
+        if is_ours():
+            add_security_headers(response, config.files_origin)
+        return response
+
+
+def _link_dashboard(app: Flask, config: DemoConfig, dashboard: str) -> None:
+    """Have pages link to the dashboard, where somebody may open it."""
+    has_password = bool(os.environ.get("WORKER_LIB_DASHBOARD_PASSWORD"))
+    pages_of_jobs = f"{dashboard}.job-page"
+
+    def link(job_id: str = "") -> str:
+        if config.public and not has_password:
+            return ""
+        if job_id and pages_of_jobs in app.view_functions:
+            return url_for(pages_of_jobs, id=job_id)
+        return url_for(f"{dashboard}.home")
+
+    app.jinja_env.globals.update(dashboard_link=link)
 
 
 def _teach_templates(app: Flask, config: DemoConfig) -> None:

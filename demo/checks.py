@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -17,7 +18,17 @@ from worker.storage import connect
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CheckFailed", "check_mail", "check_picture", "check_report"]
+__all__ = [
+    "CheckFailed",
+    "check_mail",
+    "check_metrics",
+    "check_picture",
+    "check_report",
+]
+
+_SUCCEEDED = re.compile(
+    r'^worker_lib_jobs_total{.*outcome="succeeded",task="([^"]+)"} (\d+)', re.MULTILINE
+)
 
 
 class CheckFailed(Exception):
@@ -80,6 +91,23 @@ def check_report(result: Mapping[str, Any], title: str, pages: int) -> str:
     if reader.metadata is None or reader.metadata.title != title:
         raise CheckFailed("the PDF has another title")
     return f"PDF of {found} pages, {len(data):,} bytes"
+
+
+def check_metrics(page: str, tasks: set[str]) -> str:
+    """Return a few words on the jobs that the metrics count.
+
+    Args:
+        page: Of `/metrics`.
+        tasks: Of which each had a job that succeeded.
+
+    Raises:
+        CheckFailed: one of them is not told of.
+    """
+    counts = {task: int(number) for task, number in _SUCCEEDED.findall(page)}
+    missing = sorted(task for task in tasks if not counts.get(task))
+    if missing:
+        raise CheckFailed(f"/metrics tells of no job of {', '.join(missing)}")
+    return f"{sum(counts.values())} jobs have succeeded by its metrics"
 
 
 def _download(key: str) -> bytes:

@@ -23,7 +23,13 @@ import requests
 from PIL import Image
 
 from demo import standins
-from demo.checks import CheckFailed, check_mail, check_picture, check_report
+from demo.checks import (
+    CheckFailed,
+    check_mail,
+    check_metrics,
+    check_picture,
+    check_report,
+)
 from demo.serve import CannotServe, check_machines, end_politely, free_port, server
 from worker.services import MailSettings, NotConfigured, StorageSettings
 
@@ -37,6 +43,9 @@ _LOG_LINES = 40
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 _LEAD = re.compile(r'<p class="lead">(.*?)</p>', re.DOTALL)
 _PICTURE_SIZE = (2000, 1500)
+_TASKS = {
+    f"worker.tasks:{one}" for one in ("send_email", "resize_image", "make_report")
+}
 _SUBJECT, _TITLE, _PAGES = "A drive through the demo", "A drive in figures", 12
 
 
@@ -113,6 +122,15 @@ class Browser:
             raise CheckFailed(f"{path} answered {reply.status_code}: {document}")
         return document
 
+    def page(self, path: str) -> str | None:
+        """Return what the app answers there; None if it is locked."""
+        reply = self._session.get(f"{self._url}{path}", timeout=30)
+        if reply.status_code in {401, 403}:
+            return None
+        if not reply.ok:
+            raise CheckFailed(f"{path} answered {reply.status_code}")
+        return reply.text
+
     def wait(self, path: str) -> dict[str, Any]:
         """Return a job once it has succeeded, within 90 s."""
         deadline = time.monotonic() + _JOB_SECONDS
@@ -146,7 +164,15 @@ def _drive(browser: Browser) -> list[tuple[str, ...]]:
     rows.append(_row(job, check_picture(job["result"], _PICTURE_SIZE)))
     job = browser.wait(made)
     rows.append(_row(job, check_report(job["result"], _TITLE, _PAGES)))
-    return rows
+    return [*rows, ("Dashboard", "", "", "", _look(browser))]
+
+
+def _look(browser: Browser) -> str:
+    """Return what there is to say of the dashboard and the metrics."""
+    if browser.page("jobs/overview.json") is None:
+        return "locked: WORKER_LIB_DASHBOARD_PASSWORD opens it"
+    page = browser.page("metrics")
+    return "open" if page is None else f"open; {check_metrics(page, _TASKS)}"
 
 
 def _noise() -> bytes:

@@ -35,7 +35,7 @@ __all__ = ["jobs"]
 # A machine that takes longer has found other work.
 _GONE_SECONDS = 20.0
 
-jobs = Blueprint("jobs", __name__, url_prefix="/jobs")
+jobs = Blueprint("jobs", __name__, url_prefix="/job")
 
 
 @jobs.get("/", strict_slashes=False)

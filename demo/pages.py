@@ -30,6 +30,7 @@ from demo.ownership import give, owned_jobs
 from demo.view import describe_briefly
 from worker.tasks import make_report, resize_image, send_email
 from worker_lib.client.inspection import find_jobs
+from worker_lib.metrics import Answer, answer
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
@@ -114,6 +115,12 @@ def outbox_json() -> Response:
 def healthz() -> Response:
     """Say that this process answers; asks nobody, so it costs nothing."""
     return jsonify(status="ok")
+
+
+@pages.get("/metrics")
+def tell_metrics() -> Answer:
+    """Tell Prometheus what was counted, if it has the token."""
+    return answer(request.environ)
 
 
 @pages.errorhandler(FormRefused)

@@ -166,7 +166,10 @@ def _check_free(port: int) -> None:
 
 
 def _greeting(url: str, stood_in: tuple[str, ...]) -> str:
-    lines = [f"The demo runs at {url} (Ctrl-C stops it)"]
+    lines = [
+        f"The demo runs at {url} (Ctrl-C stops it)",
+        f"Its dashboard is at {url}jobs/",
+    ]
     if stood_in:
         names = " and ".join(stood_in)
         lines.append(f"No credentials for {names}: stand-ins on this computer are used")

@@ -23,15 +23,23 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from worker_lib import metrics
 from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
     from types import FrameType
     from wsgiref.types import WSGIApplication
 
-__all__ = ["DEFAULT_PORT", "THREADS", "FactsFormatter", "Server", "main"]
+__all__ = [
+    "DEFAULT_PORT",
+    "METRICS_PORT",
+    "THREADS",
+    "FactsFormatter",
+    "Server",
+    "main",
+]
 
-DEFAULT_PORT = 8080
+DEFAULT_PORT, METRICS_PORT = 8080, 9091
 THREADS = 32
 # A request has this long, and a second more for each so many bytes that have come.
 _READ_SECONDS = 15.0
@@ -172,6 +180,9 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    if os.environ.get("FLY_APP_NAME"):
+        # For the Prometheus of Fly, by the private network alone: fly.toml, [metrics].
+        metrics.serve(METRICS_PORT, "::")
     Server(app, host=options.host, port=options.port).run()
     return 0
 

@@ -20,7 +20,10 @@ def test_the_drive_finds_everything_in_order(tmp_path: Path) -> None:
 
     assert 0 == done.returncode, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert ["JOB", "E-mail", "Picture", "PDF"] == [line.split()[0] for line in lines]
+    begins = [line.split()[0] for line in lines]
+    assert ["JOB", "E-mail", "Picture", "PDF", "Dashboard"] == begins
+    assert "open; " in lines[-1]
+    assert "jobs have succeeded by its metrics" in lines[-1]
 
 
 def test_the_drive_says_why_it_failed(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_another_site_changes_nothing(old_browser: FlaskClient, site: str) -> No
     form = {**MAIL, "csrf_token": _token(old_browser)}
     headers = {"Sec-Fetch-Site": site}
 
-    for path in ("/mail", "/picture", "/report", f"/jobs/{job.id}/cancel"):
+    for path in ("/mail", "/picture", "/report", f"/job/{job.id}/cancel"):
         answer = old_browser.post(path, data=form, headers=headers)
         assert 403 == answer.status_code
     assert [("scheduled", job.id)] == [(j.status, j.id) for j in jobs()]
@@ -65,7 +65,7 @@ def test_pages_allow_no_script_but_their_own(
     browser: FlaskClient, later: Job[Any]
 ) -> None:
     """The policy is strict, and the pages keep to it."""
-    for path in ("/", "/outbox", f"/jobs/{later.id}", "/nothing"):
+    for path in ("/", "/outbox", f"/job/{later.id}", "/nothing"):
         answer = browser.get(path)
         policy = answer.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src")
@@ -181,8 +181,8 @@ def test_a_stream_more_than_there_are_threads_for_is_refused(
     give_back = slots.take()
     assert give_back
 
-    assert 503 == browser.get(f"/jobs/{later.id}/events").status_code
-    assert 200 == browser.get(f"/jobs/{later.id}.json").status_code
+    assert 503 == browser.get(f"/job/{later.id}/events").status_code
+    assert 200 == browser.get(f"/job/{later.id}.json").status_code
     give_back()
     give_back()
     assert slots.take()
@@ -195,5 +195,5 @@ def test_a_stream_that_nobody_reads_gives_its_place_back(
     """A browser may leave before the first byte."""
     slots = app.extensions["demo_streams"] = StreamSlots(1)
 
-    browser.get(f"/jobs/{later.id}/events", buffered=False).close()
+    browser.get(f"/job/{later.id}/events", buffered=False).close()
     assert slots.take()

@@ -207,7 +207,7 @@ def test_the_page_of_a_job_tells_its_machines_whole_life(
     assert all(step["at"] for step in job["steps"])
     assert job["settled"]
     assert job["usd"] > 0
-    page = browser.get(f"/jobs/{job['id']}").text
+    page = browser.get(f"/job/{job['id']}").text
     assert "and nothing here: it was emulated" in page
     assert "shared-cpu-1x@512mb" in page
     assert "job.js" not in page

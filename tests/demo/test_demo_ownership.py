@@ -38,9 +38,9 @@ def test_another_browser_sees_nothing_of_a_job(
 ) -> None:
     """Not its page, its data, its changes; and it cannot end it."""
     for path in ("", ".json", "/events", "/cancel"):
-        assert 404 == stranger.get(f"/jobs/{later.id}{path}").status_code
-        assert 404 != browser.get(f"/jobs/{later.id}{path}").status_code
-    assert 404 == stranger.post(f"/jobs/{later.id}/cancel").status_code
+        assert 404 == stranger.get(f"/job/{later.id}{path}").status_code
+        assert 404 != browser.get(f"/job/{later.id}{path}").status_code
+    assert 404 == stranger.post(f"/job/{later.id}/cancel").status_code
     assert "scheduled" == later.status
 
 
@@ -48,8 +48,8 @@ def test_another_browser_cannot_tell_a_job_from_none(
     stranger: FlaskClient, later: Job[Any]
 ) -> None:
     """Both answers are the same."""
-    known = stranger.get(f"/jobs/{later.id}.json")
-    unknown = stranger.get(f"/jobs/{'0' * 20}.json")
+    known = stranger.get(f"/job/{later.id}.json")
+    unknown = stranger.get(f"/job/{'0' * 20}.json")
 
     assert known.get_json() == unknown.get_json()
 
@@ -105,7 +105,7 @@ def test_an_owner_cannot_be_made_up(
 
     for value in (of_other, forged, "", "x", later.id):
         stranger.set_cookie(f"job-{later.id}", value)
-        assert 404 == stranger.get(f"/jobs/{later.id}").status_code
+        assert 404 == stranger.get(f"/job/{later.id}").status_code
 
 
 def test_the_cookie_is_for_the_server_only(browser: FlaskClient) -> None:
@@ -129,8 +129,8 @@ def test_a_browser_keeps_its_latest_jobs_only(
     answer = browser.post("/report", data=REPORT)
 
     assert 200 == browser.get(answer.location).status_code
-    assert 404 == browser.get(f"/jobs/{first.id}").status_code
-    assert 12 == browser.get("/").text.count('href="/jobs/')
+    assert 404 == browser.get(f"/job/{first.id}").status_code
+    assert 12 == browser.get("/").text.count('href="/job/')
 
 
 def test_cookies_of_other_keys_do_not_pile_up(app: Flask, browser: FlaskClient) -> None:
@@ -143,7 +143,7 @@ def test_cookies_of_other_keys_do_not_pile_up(app: Flask, browser: FlaskClient) 
     cookies = answer.headers.getlist("Set-Cookie")
     assert 48 == len([one for one in cookies if "Max-Age=0" in one])
     assert 200 == browser.get(answer.location).status_code
-    assert 2 == browser.get("/").text.count('href="/jobs/')
+    assert 2 == browser.get("/").text.count('href="/job/')
 
 
 def test_whoever_has_no_job_costs_no_redis_command(
@@ -157,4 +157,4 @@ def test_whoever_has_no_job_costs_no_redis_command(
     monkeypatch.setattr("worker_lib.client.inspection.default_client", fail)
 
     assert 200 == stranger.get("/").status_code
-    assert 404 == stranger.get(f"/jobs/{'0' * 20}").status_code
+    assert 404 == stranger.get(f"/job/{'0' * 20}").status_code

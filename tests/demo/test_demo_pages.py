@@ -39,8 +39,8 @@ def test_a_mail_goes_out_and_its_page_leads_to_the_outbox(
     assert "somebody@example.com" in job["html"]
     mails = browser.get("/outbox.json").get_json()["messages"]
     assert 1 == len([m for m in mails if m["CustomID"] == job["id"]])
-    assert f'href="/jobs/{job["id"]}"' in browser.get("/outbox").text
-    assert f'href="/jobs/{job["id"]}"' in browser.get("/").text
+    assert f'href="/job/{job["id"]}"' in browser.get("/outbox").text
+    assert f'href="/job/{job["id"]}"' in browser.get("/").text
 
 
 def test_a_mail_that_is_refused_shows_the_true_error(
@@ -57,7 +57,7 @@ def test_a_mail_that_is_refused_shows_the_true_error(
     )
     assert "Mailjet answered 400" in job["error"]["message"]
     assert "Traceback" in job["error"]["trace"]
-    page = browser.get(f"/jobs/{job['id']}").text
+    page = browser.get(f"/job/{job['id']}").text
     assert "Mailjet answered 400" in page
     assert "Traceback from the machine" in page
 
@@ -72,7 +72,7 @@ def test_a_picture_is_resized_and_shown(
     assert [(160, 120), (640, 480), (1280, 960)] == [
         (size["width"], size["height"]) for size in job["result"]["sizes"]
     ]
-    page = browser.get(f"/jobs/{job['id']}")
+    page = browser.get(f"/job/{job['id']}")
     sources = re.findall(r'<img src="([^"]+)"', page.text)
     assert 3 == len(sources)
     allowed = re.search(
@@ -106,7 +106,7 @@ def test_a_job_can_be_cancelled_from_its_page(
     browser: FlaskClient, later: Job[Any]
 ) -> None:
     """One that waits for another attempt never runs again."""
-    answer = browser.post(f"/jobs/{later.id}/cancel")
+    answer = browser.post(f"/job/{later.id}/cancel")
 
     assert 303 == answer.status_code
     assert "cancelled" == later.status
@@ -248,7 +248,7 @@ def test_a_file_name_with_markup_and_a_path_is_only_text(
     )
     job = finished(browser, answer)
 
-    page = browser.get(f"/jobs/{job['id']}").text
+    page = browser.get(f"/job/{job['id']}").text
     assert "onerror=alert(2)&gt;" in page
     assert "<img src=x" not in page
     assert ".." not in job["error"]["message"]
@@ -271,15 +271,15 @@ def test_markup_in_a_mail_is_only_text(
 def test_an_unknown_job_gets_a_page_that_explains(browser: FlaskClient) -> None:
     """For people, for programs, for streams, for buttons; odd ids included."""
     for job_id in ("0" * 20, "..", "%00", "a" * 500, POLYGLOT.replace("/", "")):
-        answer = browser.get(f"/jobs/{job_id}")
+        answer = browser.get(f"/job/{job_id}")
         assert 404 == answer.status_code
         assert "<script>alert" not in answer.text
-    assert "This browser has no job" in browser.get(f"/jobs/{'0' * 20}").text
+    assert "This browser has no job" in browser.get(f"/job/{'0' * 20}").text
     assert (
-        "This browser has no job" in browser.get("/jobs/nope.json").get_json()["error"]
+        "This browser has no job" in browser.get("/job/nope.json").get_json()["error"]
     )
-    assert 404 == browser.get("/jobs/nope/events").status_code
-    assert 404 == browser.post("/jobs/nope/cancel").status_code
+    assert 404 == browser.get("/job/nope/events").status_code
+    assert 404 == browser.post("/job/nope/cancel").status_code
 
 
 def test_a_lookup_changes_nothing_and_leads_somewhere(
@@ -287,12 +287,12 @@ def test_a_lookup_changes_nothing_and_leads_somewhere(
 ) -> None:
     """What changes something is POST only; its address typed in leads to its page."""
     for path, place in {
-        f"/jobs/{later.id}/cancel": f"/jobs/{later.id}",
+        f"/job/{later.id}/cancel": f"/job/{later.id}",
         "/mail": "/#mail",
         "/picture": "/#picture",
         "/report": "/#report",
-        "/jobs": "/#recent",
-        "/jobs/": "/#recent",
+        "/job": "/#recent",
+        "/job/": "/#recent",
     }.items():
         answer = browser.get(path)
         assert (303, place) == (answer.status_code, answer.location)
@@ -304,7 +304,7 @@ def test_a_lookup_changes_nothing_and_leads_somewhere(
 
 def test_an_address_without_its_job_is_answered_sensibly(browser: FlaskClient) -> None:
     """No redirect to another address, and nothing about buttons."""
-    for answer in (browser.post("/jobs//cancel"), browser.get("/jobs//cancel")):
+    for answer in (browser.post("/job//cancel"), browser.get("/job//cancel")):
         assert 404 == answer.status_code
         assert "There is no such page" in answer.text
     answer = browser.delete("/report")
@@ -333,7 +333,7 @@ def test_an_error_of_the_library_becomes_one_sentence(
     monkeypatch.setattr(Job, "get", fail)
     monkeypatch.setattr("demo.pages.find_jobs", fail)
 
-    page = f"/jobs/{later.id}"
+    page = f"/job/{later.id}"
     for path in ("/", page, f"{page}.json", f"{page}/events"):
         answer = browser.get(path)
         assert 503 == answer.status_code

@@ -88,7 +88,7 @@ def test_a_browser_that_leaves_a_stream_frees_its_thread(
         stack.callback(made.task_dispatcher.shutdown)
         with _connect(stack, f"http://127.0.0.1:{made.effective_port}/") as stream:
             stream.sendall(
-                f"GET /jobs/{later.id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"GET /job/{later.id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                 f"Cookie: {cookie.key}={cookie.value}\r\n\r\n".encode()
             )
             heard = b""

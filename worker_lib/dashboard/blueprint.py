@@ -19,6 +19,7 @@ from worker_lib.dashboard.csrf import Csrf
 from worker_lib.dashboard.headers import add_security_headers
 from worker_lib.dashboard.live import Hub, Slots
 from worker_lib.dashboard.login import Login
+from worker_lib.dashboard.metrics import tell_metrics
 from worker_lib.dashboard.registry import Registry
 from worker_lib.dashboard.rendering import Templates
 from worker_lib.dashboard.visit import Parts, Visit, viewer
@@ -106,7 +107,7 @@ def _commands_sent() -> int:
 
 def _add_gate(made: Blueprint, parts: Parts) -> None:
     login = Login(parts)
-    is_open = {"asset", "login_form", "login"}
+    is_open = {"asset", "login_form", "login", "metrics"}
 
     @made.before_request
     def gate() -> Any:
@@ -128,6 +129,7 @@ def _add_routes(made: Blueprint, parts: Parts) -> None:
 
     add("/assets/<version>/<path:name>", "asset", asset)
     add("/actions/<name>", "act", acting.act, methods=["POST"])
+    add("/metrics", "metrics", partial(tell_metrics, parts.access))
     for page in parts.registry.pages.values():
         for kind, end in (
             ("page", ""),

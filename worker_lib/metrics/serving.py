@@ -6,6 +6,7 @@ import hmac
 import os
 import socket
 from functools import cache
+from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,11 +15,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from worker_lib.local import is_local
 from worker_lib.metrics.collector import JobsCollector
 from worker_lib.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["Answer", "answer", "metrics_text", "serve", "wsgi_app"]
@@ -53,43 +55,41 @@ def metrics_text() -> bytes:
     return generate_latest(_registry())
 
 
-def answer(authorization: str = "", *, may_read: bool = False) -> Answer:
+def answer(environ: Mapping[str, Any], *, may_read: bool = False) -> Answer:
     """Return what to answer to a request for metrics.
 
-    In Flask: `answer(request.headers.get("Authorization", ""))`.
+    They are shown to who sends `WORKER_LIB_METRICS_TOKEN` as bearer token; in the local
+    stack, while that is not set, to programs of this very computer.
 
     Args:
-        authorization: The request's header; `Bearer` and `WORKER_LIB_METRICS_TOKEN`
-            open the metrics.
+        environ: Of the WSGI request: `request.environ` in Flask, `request.META` in
+            Django.
         may_read: Whether they are open to this request anyhow, as it was let in by
             other means.
+
+    Raises:
+        ConfigError: a setting cannot be.
     """
-    token = Settings.load(os.environ).metrics_token
-    if may_read or (token and _has(authorization, token)):
-        headers = {
-            "Content-Type": CONTENT_TYPE_PLAIN_0_0_4,
-            "Cache-Control": "no-store",
-        }
-        return Answer(metrics_text(), 200, headers)
+    settings = Settings.load(os.environ)
+    token = settings.metrics_token
+    if token:
+        knows = _has(environ.get("HTTP_AUTHORIZATION", ""), token)
+    else:
+        knows = _is_here(environ) and _is_development(settings)
     headers = {"Content-Type": _TEXT, "Cache-Control": "no-store"}
+    if may_read or knows:
+        headers["Content-Type"] = CONTENT_TYPE_PLAIN_0_0_4
+        return Answer(metrics_text(), 200, headers)
     if token:
         headers["WWW-Authenticate"] = 'Bearer realm="worker-lib"'
     return Answer(_LOCKED.encode(), 401 if token else 403, headers)
 
 
 def wsgi_app() -> WSGIApplication:
-    """Return a WSGI application that answers with the metrics, wherever it is mounted.
-
-    To who sends `WORKER_LIB_METRICS_TOKEN` as bearer token; while that is not set, to
-    this computer alone.
-    """
+    """Return a WSGI application that answers as `answer`, wherever it is mounted."""
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        is_here = not Settings.load(os.environ).metrics_token and _is_here(environ)
-        found = answer(environ.get("HTTP_AUTHORIZATION", ""), may_read=is_here)
-        status = {200: "200 OK", 401: "401 Unauthorized", 403: "403 Forbidden"}
-        start(status[found.status], [*found.headers.items()])
-        return [found.body]
+        return _send(answer(environ), start)
 
     return app
 
@@ -132,9 +132,12 @@ class _Quiet(WSGIRequestHandler):
         """Write nothing."""
 
 
-def _to_anybody(_environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-    found = answer(may_read=True)
-    start("200 OK", [*found.headers.items()])
+def _to_anybody(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+    return _send(answer(environ, may_read=True), start)
+
+
+def _send(found: Answer, start: StartResponse) -> Iterable[bytes]:
+    start(f"{found.status} {HTTPStatus(found.status).phrase}", [*found.headers.items()])
     return [found.body]
 
 
@@ -151,7 +154,13 @@ def _has(authorization: str, token: str) -> bool:
     return same and kind.lower() == "bearer"
 
 
-def _is_here(environ: WSGIEnvironment) -> bool:
+def _is_development(settings: Settings) -> bool:
+    # Elsewhere a proxy on the same computer may say nothing of those whom it serves.
+    on_fly = os.environ.get("FLY_APP_NAME") or os.environ.get("FLY_MACHINE_ID")
+    return not on_fly and (settings.local or is_local(settings))
+
+
+def _is_here(environ: Mapping[str, Any]) -> bool:
     """Say whether a program of this computer asks for this computer, without a proxy.
 
     The name in the address counts, too: a page of another site may have its own name

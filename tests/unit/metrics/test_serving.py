@@ -71,17 +71,34 @@ def test_others_do_not(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
         ),
     ],
 )
-def test_without_a_token_only_this_computer_sees_them(
+def test_without_a_token_only_this_computer_sees_them_in_the_local_stack(
     expected: str, changes: dict[str, str]
 ) -> None:
     """Neither a proxy on it nor a name that leads to it does."""
     assert expected == asked(**{**HERE, **changes})[0]
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [{"REDIS_URL": "redis://redis.example"}, {"FLY_APP_NAME": "shop"}],
+    ids=["production", "Fly"],
+)
+def test_elsewhere_nobody_sees_them_without_a_token(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """A proxy of this computer may look like a program of it."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert "403 Forbidden" == asked(**HERE)[0]
+
+
 def test_a_view_may_let_in_whom_it_knows() -> None:
     """As the dashboard does with who may read it."""
-    assert 403 == answer().status
-    assert 200 == answer(may_read=True).status
+    stranger = {"REMOTE_ADDR": "192.0.2.1"}
+
+    assert 403 == answer(stranger).status
+    assert 200 == answer(stranger, may_read=True).status
 
 
 @pytest.mark.parametrize(
