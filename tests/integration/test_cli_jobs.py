@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import io
 import json
 import re
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from worker_lib import Job
 from worker_lib.calls.codec import OUTPUT
 from worker_lib.cli import main
 from worker_lib.client.queues import Queue
+from worker_lib.inspection import audits
 from worker_lib.printable import printable
 from worker_lib.store.keys import key_prefix
 
@@ -426,6 +429,31 @@ def test_what_a_job_prints_is_followed(run: Callable[..., Ran]) -> None:
     assert "hello\n" == run("logs", "-f", job.id).out
     (line,) = run("logs", "-f", job.id, "--json").out.splitlines()
     assert {"job_id": job.id, "attempt": 1, "text": "hello\n"} == json.loads(line)
+
+
+def test_what_people_do_is_kept_for_the_audit(run: Callable[..., Ran]) -> None:
+    """Who, what, to what; with what was refused, and nothing of those who only look."""
+    Queue("bulk").pause()
+    made = [jobs.add.options(queue="bulk").delay(1, 2).id for _ in range(3)]
+
+    run("jobs", "list")
+    run("jobs", "edit", made[0], "--priority", "3")
+    run("jobs", "cancel", *made[:2], "nope", "--yes")
+    run("queues", "pause", "bulk", "mail")
+    run("queues", "purge", "bulk", "--yes")
+    run("queues", "resume", "bulk")
+    run("jobs", "delete", "--all", "--status", "failed", "--yes")
+
+    found = audits()
+    assert {f"{getpass.getuser()}@{socket.gethostname()}"} == {one.who for one in found}
+    told = [(one.what, one.target, one.total, one.outcome) for one in found]
+    assert [
+        ("resume-queue", "bulk", 1, "done"),
+        ("purge-queue", "bulk", 1, "done"),
+        ("pause-queue", "bulk and 1 more", 2, "done"),
+        ("cancel-job", f"{made[0]} and 1 more", 2, "1 refused"),
+        ("edit-job", made[0], 1, "done"),
+    ] == told
 
 
 NASTY = "a\x1b]0;title\x07\x9b2J\u202eb\r\x08"

@@ -16,6 +16,7 @@ from worker_lib.fly.naming import (
     METADATA_SLOT,
     owner,
 )
+from worker_lib.inspection import audits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +116,7 @@ def test_a_machine_that_is_destroyed_loses_its_job_at_once(
 
     assert (0, [job.id]) == (ran.code, list(ran.json["jobs"]))
     assert machine_id == ran.json["machine_id"]
+    assert ("destroy-machine", machine_id) == audits()[0][1:3]
     assert machine_id not in run("machines", "list").out
     gate.touch()
     assert job.wait(20)

@@ -56,9 +56,10 @@ def test_stats_are_names_and_numbers_for_programs(
     assert rows["cost today"].startswith("$0.")
     assert 0 == main(["stats", "--json"])
     told = json.loads(capsys.readouterr().out)
-    assert {"now", "late", "costs"} == set(told)
-    assert (1, "24h") == (told["now"]["counts"]["scheduled"], told["late"]["window"])
-    assert told["now"]["at"].endswith("Z")
+    assert {"overview", "history", "costs"} == set(told)
+    assert 1 == told["overview"]["counts"]["scheduled"]
+    assert "24h" == told["history"]["window"]
+    assert told["overview"]["at"].endswith("Z")
 
 
 def test_stats_are_tables_for_people(

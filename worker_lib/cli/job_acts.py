@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.cli import exits
+from worker_lib.cli.auditing import note
 from worker_lib.cli.calls import catch_up
 from worker_lib.cli.confirming import confirm
 from worker_lib.cli.filters import add_selection, chosen
@@ -87,6 +88,7 @@ def _runner(name: str, act: _Act) -> Run:
         elif args.all or name == "delete" or len(job_ids) > 1:
             confirm(f"{name} {_count(job_ids)}", sure=args.yes)
         told, code = _done(act, job_ids)
+        note(f"{name}-job", list(told), refused=len(job_ids) - len(told))
         _report(told, as_json=args.json)
         if has_more:
             tell(f"there are more: {name} again")
@@ -136,6 +138,7 @@ def _edit(args: argparse.Namespace) -> int:
         job.edit(**changes, first=args.first)
     except TypeError as error:  # the function is at hand, and takes other arguments
         raise ConfigError(str(error)) from error
+    note("edit-job", [job.id])
     catch_up()
     return _tell_of(job.info(), as_json=args.json)
 

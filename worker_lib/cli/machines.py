@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib.checks import whole
 from worker_lib.cli import exits
+from worker_lib.cli.auditing import note
 from worker_lib.cli.confirming import confirm
 from worker_lib.cli.output import print_json, say, tell
 from worker_lib.cli.parsers import noun, verb
@@ -165,6 +166,7 @@ def _stop(args: argparse.Namespace) -> int:
 
     tell(f"stopping {args.machine_id}; what runs on it is handed back")
     jobs = stop_machine(args.machine_id, foreign=args.yes)
+    note("stop-machine", [args.machine_id])
     return _report(args, "stopped", jobs)
 
 
@@ -175,6 +177,7 @@ def _destroy(args: argparse.Namespace) -> int:
 
     confirm(f"destroy machine {args.machine_id} and what runs on it", sure=args.yes)
     jobs = destroy_machine(args.machine_id, foreign=args.yes)
+    note("destroy-machine", [args.machine_id])
     return _report(args, "destroyed", jobs)
 
 
@@ -204,6 +207,8 @@ def _reap(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _show_orphans(sweeper.orphans(), as_json=args.json)
     report = sweeper.reap()
+    reaped = [one.machine_id for one in report.steps if one.event == "orphan_found"]
+    note("reap-machine", reaped)
     failed = report.counts["check_failed"] + report.counts["destroy_failed"]
     if args.json:
         print_json(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker_lib.cli import exits
+from worker_lib.cli.auditing import note
 from worker_lib.cli.calls import catch_up
 from worker_lib.cli.confirming import confirm
 from worker_lib.cli.output import print_json, say
@@ -61,6 +62,7 @@ def _pause(args: argparse.Namespace) -> int:
     wanted = _named(args)
     for queue in wanted:
         queue.pause()
+    note("pause-queue", [one.name for one in wanted])
     return _report(args, dict.fromkeys((one.name for one in wanted), "paused"))
 
 
@@ -68,6 +70,7 @@ def _resume(args: argparse.Namespace) -> int:
     wanted = _named(args)
     for queue in wanted:
         queue.resume()
+    note("resume-queue", [one.name for one in wanted])
     catch_up()
     return _report(args, dict.fromkeys((one.name for one in wanted), "resumed"))
 
@@ -78,6 +81,7 @@ def _purge(args: argparse.Namespace) -> int:
     names = ", ".join(one.name for one in wanted)
     confirm(f"cancel what waits in {names} ({waiting:,} jobs now)", sure=args.yes)
     counts = {one.name: one.purge() for one in wanted}
+    note("purge-queue", list(counts))
     if args.json:
         print_json({"cancelled": counts})
         return exits.OK

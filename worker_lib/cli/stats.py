@@ -42,7 +42,7 @@ def _run(args: argparse.Namespace) -> int:
 
     seen, late, spent = overview(), history(args.window), costs()
     if args.json:
-        print_records({"now": seen, "late": late, "costs": spent})
+        print_records({"overview": seen, "history": late, "costs": spent})
         return exits.OK
     window = frames.window_rows(late, spent)
     if not sys.stdout.isatty():
