@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from worker_lib.client.client import default_client
 from worker_lib.dashboard.access import Access, Passwords
@@ -144,7 +144,13 @@ def _add_routes(made: Blueprint, parts: Parts) -> None:
         add(f"/{download.rule}", f"{download.slug}-file", view)
     for feed in parts.registry.feeds.values():
         add(f"/{feed.rule}", f"{feed.slug}-feed", partial(answers.feed, feed))
+    add("/<path:rest>", "nowhere", _nowhere)
     add("/", "home", partial(answers.page, parts.registry.pages["overview"]))
+
+
+def _nowhere(rest: str) -> Response:  # noqa: ARG001 - whatever it is
+    # Flask asks a blueprint only about addresses that it has.
+    raise NotFound("There is no page at this address.")
 
 
 def _add_errors(made: Blueprint, parts: Parts) -> None:
