@@ -168,7 +168,8 @@ def test_jobs_are_filtered(run: Callable[..., Ran]) -> None:
         (["jobs", "edit", "nope", "--args", "7"], 2, "write JSON, as --args '[7"),
         (["jobs", "edit", "nope", "--kwargs", "{"], 2, "write JSON, as --kwargs '{"),
         (["logs", "nope", "--lines", "-1"], 2, "use a whole number from 0"),
-        (["logs", "nope", "-f", "--attempt", "1"], 2, "leave --attempt out"),
+        (["logs", "nope", "-f"], 3, "there is no job nope"),
+        (["logs", "nope", "--since", "yesterday"], 2, "--since"),
         (["queues"], 2, "required: VERB"),
         (["queues", "pause"], 2, "required: NAME"),
         (["queues", "list", "high"], 2, "unexpected argument 'high'"),
@@ -423,12 +424,17 @@ def test_a_waiting_job_gets_other_arguments(run: Callable[..., Ran]) -> None:
 
 
 def test_what_a_job_prints_is_followed(run: Callable[..., Ran]) -> None:
-    """To its end, as text or as JSON lines."""
+    """To its end, as text or as JSON lines, of all attempts or one."""
     job = jobs.says.delay("hello")
+    line = {"attempt": 1, "text": "hello", "at": None, "level": "", "logger": ""}
 
     assert "hello\n" == run("logs", "-f", job.id).out
-    (line,) = run("logs", "-f", job.id, "--json").out.splitlines()
-    assert {"job_id": job.id, "attempt": 1, "text": "hello\n"} == json.loads(line)
+    for more in ([], ["--attempt", "1"], ["-n", "9"], ["--since", "1h"]):
+        (found,) = run("logs", "-f", job.id, "--json", *more).out.splitlines()
+        assert {**line, "fields": {}} == json.loads(found)
+    for more in (["-n", "0"], ["--since", "0.001s"]):
+        assert (0, "") == run("logs", "-f", job.id, *more)[:2]
+    assert 2 == run("logs", "-f", job.id, "--attempt", "2").code
 
 
 def test_what_people_do_is_kept_for_the_audit(run: Callable[..., Ran]) -> None:
@@ -553,7 +559,10 @@ def test_what_a_job_printed_is_read(run: Callable[..., Ran], rig: StoreRig) -> N
 
     assert "one\\x1btwo\n" == run("logs", job.id).out
     told = run("logs", job.id, "--json").json
-    assert {"job_id": job.id, "logs": text} == told
+    assert (job.id, "succeeded") == (told["job_id"], told["status"])
+    assert [(1, text.removesuffix("\n"))] == [
+        (one["attempt"], one["text"]) for one in told["lines"]
+    ]
     assert 2 == run("logs", job.id, "--attempt", "2").code
     assert "one\\x1btwo\n" == run("logs", job.id, "-n", "1").out
     assert (0, "", "it has printed nothing\n") == run("logs", job.id, "-n", "0")

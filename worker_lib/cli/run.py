@@ -63,7 +63,10 @@ def _run(args: argparse.Namespace) -> int:
     try:
         end = _wait(job, timeout)
     except (WaitTimeout, KeyboardInterrupt):
-        tell(f"worker-lib run: job {job.id} goes on without this command")
+        tell(
+            f"worker-lib run: job {job.id} goes on without this command; what it "
+            f"prints: worker-lib logs -f {job.id}"
+        )
         raise
     if args.follow and follower is not None:
         follower.join(_OUTPUT_WITHIN)
@@ -124,12 +127,10 @@ def _report(error: BaseException) -> str:
 
 
 def _follow_output(job: Job[Any]) -> None:
-    from worker_lib.cli.following import printed_by  # noqa: PLC0415 - not for --help
+    from worker_lib.cli.logs import follow_output  # noqa: PLC0415 - not for --help
 
     try:
-        for _, text in printed_by(job):
-            if text:
-                complain(text.removesuffix("\n"))
+        follow_output(job.id)
     except WorkerLibError as error:
         tell(f"worker-lib run: what it prints cannot be shown: {error}")
 

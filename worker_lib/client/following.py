@@ -38,8 +38,9 @@ __all__ = ["LogNews", "Logs"]
 
 # Seconds for which a job counts as followed, and after which the mark is renewed.
 HOLD, _RENEW = 20.0, 8.0
-# The rest of an attempt that was cancelled is asked for so often.
-_LATE = 1.0
+# To the next question if something is to be expected: the rest of an attempt that was
+# cancelled, or what a machine sends first.
+_SOON = 1.0
 # Questions in a row, and for each of them a second of patience later.
 _MOST_AT_ONCE = 3.0
 
@@ -53,7 +54,8 @@ class LogNews(NamedTuple):
         texts: What it had printed since the moment before.
         position: Up to where this goes.
         is_over: Nothing more will come.
-        is_live: Its machine has sent something of the attempt that runs.
+        is_complete: All that it had printed is there by now: it does not run, or its
+            machine has sent something, or would have.
     """
 
     status: JobStatus
@@ -61,7 +63,7 @@ class LogNews(NamedTuple):
     texts: tuple[LogText, ...]
     position: Position
     is_over: bool
-    is_live: bool
+    is_complete: bool
 
 
 class Logs:
@@ -120,7 +122,7 @@ class Logs:
             SignatureMismatch: a machine of ours did not print that there.
         """
         printed = self._printed(job_id, position, hold)
-        if attempt is not None and printed.status in FINAL:
+        if attempt is not None and (printed.status in FINAL or not hold):
             check_attempt(job_id, printed, attempt)
         return self.read_on(job_id, printed, position, attempt=attempt)
 
@@ -136,9 +138,11 @@ class Logs:
         texts, after = read_on(self._codec, job_id, printed, position, attempt)
         is_past = attempt is not None and _has_passed(printed, attempt)
         is_over = (printed.status in FINAL or is_past) and not printed.is_late
-        is_live = any(fence == printed.fence for fence, _ in printed.sent)
+        is_complete = printed.status != "running" or bool(printed.sent)
         number = printed.attempt
-        return LogNews(printed.status, number, tuple(texts), after, is_over, is_live)
+        return LogNews(
+            printed.status, number, tuple(texts), after, is_over, is_complete
+        )
 
     def follow(
         self,
@@ -227,6 +231,8 @@ class _Follower:
         self._position = BEGINNING
         self._number = 0
         self._is_late = False
+        # Whether all that was printed before is known; None before the first question.
+        self._is_complete: bool | None = None
         self._may_ask = _MOST_AT_ONCE
         self._asked_at = time.monotonic()
         self.status = ""
@@ -260,6 +266,10 @@ class _Follower:
         news = self._logs.look(
             self._job_id, self._position, attempt=self._attempt, hold=HOLD
         )
+        # A machine that has something to send does so at once.
+        is_complete = news.is_complete or self._is_complete is not None
+        self._is_complete = is_complete
+        news = news._replace(is_complete=is_complete)
         self._position, self.status = news.position, news.status
         self._number = news.attempt
         self._is_late = news.status in FINAL and not news.is_over
@@ -292,7 +302,7 @@ class _Follower:
         printed = Printed("running", sent.fence, self._number, (), False, (told,), ())
         place = self._job_id, printed, self._position
         news = self._logs.read_on(*place, attempt=self._attempt)
-        self._position = news.position
+        self._position, self._is_complete = news.position, True
         return news
 
     def _wait_for_turn(self) -> None:
@@ -305,7 +315,7 @@ class _Follower:
         return min(_MOST_AT_ONCE, self._may_ask + passed)
 
     def _pause(self) -> float:
-        return _LATE if self._is_late else _RENEW
+        return _SOON if self._is_late or not self._is_complete else _RENEW
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()
