@@ -25,9 +25,12 @@ const units = {
   usd: (value) => `$${+value.toPrecision(3)}`,
 };
 
-// The time of a tick: that of a day starts with its date.
+const DAY = 86400;
+
+// The time of a tick, or its date where a day begins. Whole days are those of UTC.
 const clock = (step) => (seconds) => {
   const at = new Date(seconds * 1000);
+  if (step >= DAY) return at.toLocaleDateString([], { month: "short", day: "numeric", timeZone: "UTC" });
   const midnight = at.getHours() === 0 && at.getMinutes() === 0;
   return step >= 900 && midnight
     ? at.toLocaleDateString([], { weekday: "short", day: "numeric" })
@@ -55,7 +58,8 @@ function options(uPlot, figure, data, width) {
   return {
     width,
     height: 152,
-    padding: [8, 4, 0, 0],
+    tzDate: step >= DAY ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : undefined,
+    padding: [8, 16, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { show: !bars }, y: false },
     scales: {
@@ -82,7 +86,7 @@ function options(uPlot, figure, data, width) {
         width: bars ? 0 : 1.5,
         spanGaps: true,
         paths: bars ? uPlot.paths.bars({ size: [0.75, 24], radius: 0.15 }) : undefined,
-        points: { show: !bars, size: 4, fill: colour(swatches[index]) },
+        points: { show: !bars && data.at.length <= 100, size: 4, fill: colour(swatches[index]) },
       })),
     ],
     plugins: [tip(data, step)],
@@ -92,7 +96,7 @@ function options(uPlot, figure, data, width) {
 // What the numbers are at the cursor.
 function tip({ at, series, unit }, step) {
   let box = null;
-  const shape = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(step >= 900 && { weekday: "short" }) };
+  const shape = step >= DAY ? { weekday: "short", month: "short", day: "numeric", timeZone: "UTC" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(step >= 900 && { weekday: "short" }) };
   return {
     hooks: {
       init: (plot) => {
