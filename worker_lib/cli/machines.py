@@ -99,13 +99,16 @@ def _exit_row(ended: MachineExit) -> tuple[str, ...]:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from worker_lib.client.inspection import find_machine  # noqa: PLC0415 - as above
     from worker_lib.errors import MachineNotFound  # noqa: PLC0415 - as above
-    from worker_lib.inspection import as_document, machines  # noqa: PLC0415 - as above
+    from worker_lib.inspection import (  # noqa: PLC0415 - as above
+        as_document,
+        machine_at_fly,
+        machines,
+    )
 
     wanted = args.machine_id
     seen = next((one for one in machines() if one.machine_id == wanted), None)
-    machine = find_machine(wanted)
+    machine = machine_at_fly(wanted)
     if seen is None and machine is None:
         raise MachineNotFound(
             f"neither Redis nor Fly has a machine {wanted}: it was never there, or "
@@ -113,13 +116,13 @@ def _show(args: argparse.Namespace) -> int:
         )
     told = None if seen is None else as_document(seen)
     if args.json:
-        print_json({"redis": told, "fly": machine and _fly_document(machine)})
+        print_json({"redis": told, "fly": machine and as_document(machine)})
         return exits.OK
     for name, value in (told or {}).items():
         if value not in (None, "", []):
             say(_line(name, value))
     if machine is not None:
-        _show_fly(_fly_document(machine))
+        _show_fly(as_document(machine))
     return exits.OK
 
 
@@ -129,24 +132,6 @@ def _line(name: str, value: Any) -> str:
     if name == "cost_usd":
         return f"cost: {dollars(value)}"
     return f"{name}: {' '.join(value) if isinstance(value, list) else value}"
-
-
-def _fly_document(machine: Machine) -> dict[str, Any]:
-    """Return what may be shown: its environment may hold secrets."""
-    from worker_lib.inspection import moment  # noqa: PLC0415 - not for --help
-
-    events = [
-        {
-            "type": event.type,
-            "state": event.status,
-            "at": moment(event.timestamp / 1000),
-            "exit_code": event.exit_event and event.exit_event.exit_code,
-        }
-        for event in machine.events
-    ]
-    names = ("name", "state", "region", "host_status", "created_at")
-    fly = {name: getattr(machine, name) for name in names}
-    return {**fly, "image": str(machine.config.get("image", "")), "events": events}
 
 
 def _show_fly(told: dict[str, Any]) -> None:

@@ -55,7 +55,9 @@ class Acting:
             return _led_back(visit, "bad", str(error))
         _note(visit.viewer, action, form, target=done.target, total=done.total)
         self._parts.hub.expire()
-        return _led_back(visit, "good", done.text, done)
+        if done.lines:
+            return _told(visit, done)
+        return _led_back(visit, done.kind, done.text, done)
 
 
 def _form() -> Form:
@@ -95,6 +97,19 @@ def _question(visit: Visit, action: Action, form: Form, confirm: Confirm) -> Res
     if visit.wants_part:
         response.headers["HX-Retarget"] = "#question"
     return response
+
+
+def _told(visit: Visit, done: Done) -> Response:
+    """Return a notice with what came of it one by one, or a page of that."""
+    name = "_notice.html" if visit.wants_part else "done.html"
+    return visit.html(
+        name,
+        kind=done.kind,
+        text=done.text,
+        lines=done.lines,
+        back=_back(visit),
+        title="What came of it",
+    )
 
 
 def _led_back(

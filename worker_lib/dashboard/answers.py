@@ -42,6 +42,7 @@ class Answers:
             title=title,
             current=page.parent or page.slug,
             live=_live(visit, page, query, now),
+            once=page.once(query) if page.once else None,
         )
 
     def json(self, page: Page, **words: str) -> Response:

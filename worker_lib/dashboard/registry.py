@@ -24,6 +24,8 @@ __all__ = [
     "Feed",
     "File",
     "Form",
+    "Kind",
+    "Line",
     "Page",
     "Query",
     "Registry",
@@ -52,6 +54,8 @@ class Page:
         icon: Name of an icon in `_ui.html`, for the navigation.
         parent: Slug of the page that the navigation shows as the present one.
         title_of: Returns a title of this very document, as a job's name.
+        once: Reads what the template gets as `once`, for its blocks outside of `live`:
+            when a person opens the page, never for an update or for the JSON.
     """
 
     slug: str
@@ -62,6 +66,7 @@ class Page:
     icon: str = "dot"
     parent: str = ""
     title_of: Callable[[Mapping[str, Any]], str] | None = None
+    once: Callable[[Query], Mapping[str, Any]] | None = None
 
     @property
     def path(self) -> str:
@@ -91,6 +96,27 @@ class Form(NamedTuple):
         return self.targets[0] if self.targets else ""
 
 
+Kind: TypeAlias = Literal["good", "bad", "warn", "info"]
+
+
+class Line(NamedTuple):
+    """One of several things that came of an action.
+
+    Attributes:
+        kind: `good`, `bad`, `warn` or `info`.
+        name: What it is about.
+        text: What came of it.
+        remedy: What to do about it, or "".
+        job_id: Of the job that it is about, or "".
+    """
+
+    kind: Kind
+    name: str
+    text: str
+    remedy: str = ""
+    job_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What an action did.
@@ -101,6 +127,9 @@ class Done:
         total: For the audit: to how many.
         goto: Slug of the page to go to instead of back, with `goto_words` as its
             query; "" goes back to the page that the form was on.
+        lines: What came of it one by one, shown below the sentence, instead of
+            `goto`. Without a script they are a page of their own.
+        kind: Of the sentence, as of a line.
     """
 
     text: str
@@ -108,6 +137,8 @@ class Done:
     total: int = 1
     goto: str = ""
     goto_words: Query = field(default_factory=dict)
+    lines: tuple[Line, ...] = ()
+    kind: Kind = "good"
 
 
 class Confirm(NamedTuple):

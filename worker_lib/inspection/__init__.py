@@ -5,11 +5,12 @@ show the same. Nothing here changes a job, and nothing is unpickled.
 
 `overview` is one moment; `history` and `costs` are what the scripts counted;
 `machines`, `exits` and `failures` are lists; `timeline`, `job_cost` and `log_chunk` are
-of one job; `audits` of what people did.
+of one job, `machine_at_fly` of a machine as Fly has it; `audits` of what people did.
 """
 
 from __future__ import annotations
 
+from worker_lib.inspection.at_fly import FlyEvent, FlyMachine, machine_at_fly
 from worker_lib.inspection.audit import AuditEntry, audit, audits
 from worker_lib.inspection.costs import Costs, Day, costs
 from worker_lib.inspection.counting import Percentiles, Tally
@@ -43,6 +44,8 @@ __all__ = [
     "Costs",
     "Day",
     "FailureGroup",
+    "FlyEvent",
+    "FlyMachine",
     "History",
     "LogChunk",
     "MachineExit",
@@ -67,6 +70,7 @@ __all__ = [
     "history",
     "job_cost",
     "log_chunk",
+    "machine_at_fly",
     "machines",
     "moment",
     "overview",
