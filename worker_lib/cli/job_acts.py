@@ -41,6 +41,10 @@ def add_verbs(verbs: Subparsers) -> None:
     add("--kwargs", metavar="JSON", help="all its named arguments, as '{\"pages\": 3}'")
 
 
+# From so many jobs on a person wants to see how far it is.
+_MANY = 20
+
+
 class _Act(NamedTuple):
     do: Callable[[Job[Any]], str]
     about: str
@@ -87,7 +91,8 @@ def _runner(name: str, act: _Act) -> Run:
             tell(f"there is nothing to {name}")
         elif args.all or name == "delete" or len(job_ids) > 1:
             confirm(f"{name} {_count(job_ids)}", sure=args.yes)
-        told, code = _done(act, job_ids)
+        showing = len(job_ids) >= _MANY and not args.quiet
+        told, code = _done(act, job_ids, title=name if showing else "")
         note(f"{name}-job", list(told), refused=len(job_ids) - len(told))
         _report(told, as_json=args.json)
         if has_more:
@@ -97,11 +102,19 @@ def _runner(name: str, act: _Act) -> Run:
     return run
 
 
-def _done(act: _Act, job_ids: list[str]) -> tuple[dict[str, str], int]:
-    """Do it to each job, also after one that was refused."""
-    from worker_lib.client.client import default_client  # noqa: PLC0415 - not for --help
-    from worker_lib.client.handle import Job  # noqa: PLC0415 - not for --help
+def _done(act: _Act, job_ids: list[str], *, title: str) -> tuple[dict[str, str], int]:
+    """Do it to each job, also after one that was refused.
 
+    Args:
+        act: What is done.
+        job_ids: To these.
+        title: Of a bar that a terminal shows; "" for none.
+    """
+    from worker_lib.client.client import default_client  # noqa: PLC0415 - not for --help
+    from worker_lib.client.handle import Job  # noqa: PLC0415 - as above
+    from worker_lib.client.progress import bar  # noqa: PLC0415 - as above
+
+    shown = bar(bool(title), title, len(job_ids))
     told: dict[str, str] = {}
     code = exits.OK
     for job_id in job_ids:
@@ -110,6 +123,8 @@ def _done(act: _Act, job_ids: list[str]) -> tuple[dict[str, str], int]:
         except WorkerLibError as error:
             complain(f"worker-lib: {error}")
             code = code or exits.exit_code(error)
+        shown.update(1)
+    shown.close()
     return told, code
 
 
