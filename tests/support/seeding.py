@@ -14,10 +14,11 @@ from worker_lib import Queue
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from random import Random
 
     from worker_lib import Job
 
-__all__ = ["Seeded", "seed"]
+__all__ = ["Seeded", "customers", "seed"]
 
 
 class Seeded(NamedTuple):
@@ -99,3 +100,22 @@ def _wait(jobs: Iterable[Any]) -> None:
 
 def _ids(jobs: dict[str, Job[Any]]) -> dict[str, str]:
     return {name: job.id for name, job in jobs.items()}
+
+
+def customers(number: int, drawn: Random) -> None:
+    """Make what some customers bought become jobs, of which few fail.
+
+    Args:
+        number: Of the order.
+        drawn: Decides.
+    """
+    names = {"customer": drawn.choice(["acme", "globex", "initech"])}
+    where = drawn.choices(["x", "flaky", "down"], [60, 4, 1])[0]
+    for index in range(drawn.randint(1, 4)):
+        mail = send_receipt.options(tags=names)
+        mail.delay(10 * number + index, f"c{index}@{where}.example")
+    for index in range(drawn.randint(0, 6)):
+        end = drawn.choices(["jpg", "heic"], [24, 1])[0]
+        make_thumbnail.options(tags=names).delay(f"IMG_{10 * number + index}.{end}")
+    if number % 8 == 0:
+        count_stock.delay_many((shelf,) for shelf in range(12 + number % 3))
