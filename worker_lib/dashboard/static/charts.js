@@ -71,7 +71,7 @@ function options(uPlot, figure, data, width) {
       {
         ...axis,
         grid: { stroke: probe, width: 1 },
-        size: unit === "count" ? 38 : 52,
+        size: (_, labels) => Math.max(38, 14 + 6.5 * Math.max(0, ...(labels ?? []).map((one) => one.length))),
         space: 32,
         incrs: unit === "count" ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5] : undefined,
         values: (_, ticks) => ticks.map((tick) => units[unit](tick)),
