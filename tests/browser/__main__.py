@@ -15,7 +15,7 @@ import json
 import os
 import random
 import tempfile
-import threading
+import time
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -26,6 +26,7 @@ from views import VIEWS
 
 from worker_lib.dashboard.registry import Registry
 
+FOLDER = Path(tempfile.gettempdir()) / "worker-lib-dashboard"
 NOTES = "seeded.json"
 SECONDS_BETWEEN = 6.0
 
@@ -34,10 +35,12 @@ def main() -> None:
     """Serve, or take pictures of every page in each theme and size."""
     parser = argparse.ArgumentParser(prog="python -m tests.browser")
     parser.add_argument("--port", type=int, default=9192)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the stack")
+    parser.add_argument("--still", action="store_true", help="make no further jobs")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER")
     parser.add_argument("--only", default="", help="pages whose name starts so")
     args = parser.parse_args()
-    project = Path(tempfile.gettempdir()) / f"worker-lib-dashboard-{args.port}"
+    project = args.folder
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)
         site = Site(f"http://127.0.0.1:{args.port}/jobs/", Registry.load())
@@ -47,17 +50,18 @@ def main() -> None:
         project.mkdir(exist_ok=True)
         os.chdir(project)
         os.environ["XDG_STATE_HOME"] = str(project)
-        _serve(args.port, project)
+        _serve(args.port, project / NOTES, still=args.still)
 
 
-def _serve(port: int, project: Path) -> None:
+def _serve(port: int, notes: Path, *, still: bool) -> None:
     with serve(port) as site:
-        (project / NOTES).write_text(json.dumps(seed(project / "gate")))
+        if not notes.exists():
+            notes.write_text(json.dumps(seed(notes.with_name("gate"))))
         print(f"{site.url} with the cookie role=admin or role=read", flush=True)
-        stop = threading.Event()
         for number in itertools.count(5000):
-            customers(number, random.Random(number))
-            stop.wait(SECONDS_BETWEEN)
+            if not still:
+                customers(number, random.Random(number))
+            time.sleep(SECONDS_BETWEEN)
 
 
 def _take_pictures(site: Site, seeded: Seeded, folder: Path, only: str) -> None:

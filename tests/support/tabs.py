@@ -137,6 +137,12 @@ class Tab:
         """Make the window as wide as that of a phone or a desk."""
         self.page.set_viewport_size({"width": width, "height": _HEIGHTS[width]})
 
+    @property
+    def ground(self) -> str:
+        """The colour behind everything."""
+        script = "getComputedStyle(document.body).backgroundColor"
+        return str(self.page.evaluate(script))
+
     def focusable(self) -> set[str]:
         """Return what a keyboard has to reach."""
         return set(self.page.evaluate(_FOCUSABLE))
