@@ -163,6 +163,7 @@ _FIELDS: tuple[Field, ...] = (
     Field("cause", "attempt"),
     Field("error"),
     Field("tail", "attempt"),
+    Field("trace", "attempt"),
     Field("exit_code", "attempt"),
     Field("peak_mb", "attempt"),
     Field("cpu_s", "attempt"),
@@ -201,6 +202,7 @@ class Attempt(NamedTuple):
             machine that was stopped), or the kind of failure (see `JobFailed.kind`).
         error: One line on what went wrong, or "".
         output: The last lines it printed, if it failed; `Job.logs()` has all.
+        traceback: Of what it raised, as text, 4 KB at most; "" if it raised nothing.
         exit_code: Of the process that ran it, if it died; negative for a signal.
         peak_mb: Most memory it used, in megabytes; None if unknown.
         cpu_s: Seconds of CPU it used; None if unknown.
@@ -218,6 +220,7 @@ class Attempt(NamedTuple):
     outcome: str = "running"
     error: str = ""
     output: str = ""
+    traceback: str = ""
     exit_code: int | None = None
     peak_mb: float | None = None
     cpu_s: float | None = None
@@ -335,6 +338,7 @@ def _attempt(told: Mapping[str, str]) -> Attempt:
         outcome=told.get("cause", ""),
         error=told.get("error", ""),
         output=told.get("tail", ""),
+        traceback=told.get("trace", ""),
         exit_code=int(exit_code) if exit_code else None,
         peak_mb=_number(told.get("peak_mb", "")),
         cpu_s=_number(told.get("cpu_s", "")),

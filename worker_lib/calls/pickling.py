@@ -51,9 +51,14 @@ __all__ = [
     "rebuild",
     "reference",
     "resolve",
+    "shortened",
     "whole",
+    "with_arguments",
 ]
 
+# Before a call whose arguments were replaced; no pickle begins so.
+_REPLACED = b"\0"
+_LENGTH_BYTES = 8
 _MAX_TEXT = 10_000
 _MAX_EXCEPTION_BYTES = 100_000
 
@@ -156,7 +161,43 @@ def dump_call(name: str, call: Call, *, bound: int = 0) -> Body:
 
 def load_call(body: bytes | bytearray) -> Call:
     """Return the call of verified bytes."""
-    return Call(*pickle.loads(body))
+    if body[:1] != _REPLACED:
+        return Call(*pickle.loads(body))
+    first, arguments = _split(body)
+    args, kwargs = pickle.loads(arguments)
+    return Call(*pickle.loads(first))._replace(args=args, kwargs=kwargs)
+
+
+def with_arguments(
+    name: str, body: bytes | bytearray, args: Sequence[Any], kwargs: dict[str, Any]
+) -> bytes:
+    """Return a call with other arguments as bytes; the call itself is not loaded.
+
+    Args:
+        name: Of the task.
+        body: Of the call, as it was dumped.
+        args: Instead of its positional arguments.
+        kwargs: Instead of the others.
+
+    Raises:
+        ArgumentsNotEncodable: as by `dump_call`.
+    """
+    first = _split(body)[0] if body[:1] == _REPLACED else body
+    try:
+        arguments = whole(_dumps((tuple(args), kwargs)))
+    except Exception as error:
+        call = Call(args, kwargs, None)
+        raise NotPicklable(_blame(name, call, error, 0)) from error
+    return b"".join(
+        (_REPLACED, len(first).to_bytes(_LENGTH_BYTES, "big"), first, arguments)
+    )
+
+
+def _split(body: bytes | bytearray) -> tuple[bytes | bytearray, bytes | bytearray]:
+    """Return a call as it was first, and the arguments that it has now."""
+    begin = len(_REPLACED) + _LENGTH_BYTES
+    end = begin + int.from_bytes(body[len(_REPLACED) : begin], "big")
+    return body[begin:end], body[end:]
 
 
 def dump_code(function: Callable[..., Any]) -> bytes:
@@ -384,9 +425,13 @@ def _blame_item(name: str, call: Call, error: Exception, bound: int) -> str:
     return f"a chunk of calls of {name} cannot be pickled ({error})"
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text, without its middle if it has more characters than `most`."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n… {len(text) - most} characters cut …\n{text[-half:]}"
+
+
 def _cut(text: str) -> str:
-    safe = text.encode("utf-8", "backslashreplace").decode()
-    if len(safe) <= _MAX_TEXT:
-        return safe
-    half = _MAX_TEXT // 2
-    return f"{safe[:half]}\n… {len(safe) - _MAX_TEXT} characters cut …\n{safe[-half:]}"
+    return shortened(text.encode("utf-8", "backslashreplace").decode(), _MAX_TEXT)

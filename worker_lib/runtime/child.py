@@ -40,6 +40,8 @@ __all__ = ["OUT_OF_TIME", "Child"]
 
 # Chosen since user code hardly ever uses it, and its name says what it means here.
 OUT_OF_TIME = signal.SIGXCPU
+# Characters of a traceback in the job's record, for people; the outcome has more.
+_MAX_TRACE = 4000
 # What the supervisor asked the attempt to end for; "" while it has not.
 _stopped_by = ""
 # Between two jobs a signal has come too late for the one it was meant for.
@@ -146,7 +148,10 @@ class Child:
         return b"1" if self._sent.get(frame[4].decode()) else b""
 
     def _run(self, frame: list[bytes]) -> tuple[bytes, ...]:
-        """Return status, kind, error line, whether to retry, and signed outcome."""
+        """Return status, kind, error, whether to retry, and signed outcome.
+
+        The error is one line, and a traceback in the further ones.
+        """
         job_id, fence, attempt, task, code_hash, code, sealed, timeout, policy = frame
         place = {"job_id": job_id.decode(), "fence": fence.decode()}
         try:
@@ -274,6 +279,8 @@ class Child:
         envelope = self._codec.seal(body, kind=codec.OUTCOME, **place)
         line = f"{failure.remote_type}: {failure.message}".removeprefix(": ")
         error = line.partition("\n")[0][:500]
+        if failure.remote_traceback:
+            error += f"\n{pickling.shortened(failure.remote_traceback, _MAX_TRACE)}"
         safe = error.encode("utf-8", "backslashreplace")
         return b"failed", failure.kind.encode(), safe, b"1" if retry else b"", envelope
 

@@ -36,6 +36,7 @@ class Ended(NamedTuple):
         exit_code: Of the child, if it ended: below zero the number of a signal.
         usage: What it used.
         printed: What it printed; None if nothing ran.
+        trace: Traceback of what it raised, or "".
     """
 
     status: Status
@@ -47,6 +48,7 @@ class Ended(NamedTuple):
     exit_code: int | None = None
     usage: Usage = Usage()
     printed: Kept | None = None
+    trace: str = ""
 
 
 def told(frame: list[bytes], printed: Kept) -> Ended:
@@ -55,9 +57,10 @@ def told(frame: list[bytes], printed: Kept) -> Ended:
     how: Any = status.decode()
     why: Any = kind.decode() or None
     used = Usage.unpacked(usage)
+    line, _, trace = error.decode().partition("\n")
     # In order, since names would cost as much again as all the rest.
     return Ended(
-        how, why, error.decode(), bool(retry), envelope, bool(kept), None, used, printed
+        *(how, why, line, bool(retry), envelope, bool(kept), None, used, printed, trace)
     )
 
 

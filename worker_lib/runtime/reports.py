@@ -102,6 +102,7 @@ class Reports:
             usage.cpu_us / 1e6 if ran_it else None,
             retry_in,
             usage.ran or None,
+            ended.trace,
         )
 
     def _sealed_output(self, job: ClaimedJob, printed: Kept | None) -> bytes:

@@ -115,6 +115,7 @@ class Report(NamedTuple):
         cpu_s: Seconds of CPU it used; None if unknown.
         retry_in: Seconds until the next attempt, with `retrying`.
         ran: Seconds from its start to its end; None if it is not known.
+        trace: Traceback of what it raised, or "".
     """
 
     status: str
@@ -128,6 +129,7 @@ class Report(NamedTuple):
     cpu_s: float | None = None
     retry_in: float = 0.0
     ran: float | None = None
+    trace: str = ""
 
 
 class Finished(NamedTuple):
@@ -435,7 +437,10 @@ def _told(report: Report) -> list[str]:
         value = getattr(report, name)
         if value is not None:
             told += (name, f"{value:.6g}")
-    texts = ("error", report.error), ("cause", report.kind), ("tail", report.tail)
+    texts = (
+        *(("error", report.error), ("cause", report.kind)),
+        *(("tail", report.tail), ("trace", report.trace)),
+    )
     for name, text in texts:
         if text:
             told += (name, text)

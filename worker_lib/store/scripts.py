@@ -57,7 +57,10 @@ _SETTLED = _COUNTED.replace(
 )
 # Of a job's end: the script has them at hand.
 _WRITTEN = frozenset(
-    {"status", "ended", "cause", "error", "tail", "exit_code", "peak_mb", "cpu_s"}
+    {
+        *("status", "ended", "cause", "error", "tail", "trace"),
+        *("exit_code", "peak_mb", "cpu_s"),
+    }
 )
 _WORDS = bytes(at if chr(at).isalnum() or chr(at) == "_" else 32 for at in range(256))
 _loaded: dict[str, Script] = {}

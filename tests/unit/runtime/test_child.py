@@ -194,11 +194,17 @@ def test_a_task_knows_its_job_and_reports_progress() -> None:
 
 
 def test_an_exception_is_told_with_kind_and_line() -> None:
-    """What was raised, in one line for people and whole for the caller."""
+    """What was raised, in one line and as a traceback for people; whole for callers."""
     answer = run(frame(Call(("bad\nworse",), {}, None), task="jobs:boom"))
     good, error = outcome(answer)
 
-    assert (b"failed", b"error", b"ValueError: bad", b"") == answer[:4]
+    status, kind, told, retry, *_ = answer
+    line, _, trace = told.decode().partition("\n")
+
+    assert (b"failed", b"error", b"") == (status, kind, retry)
+    assert "ValueError: bad" == line
+    assert trace.startswith("Traceback (most recent call last):")
+    assert trace.endswith("ValueError: bad\nworse\n")
     assert (False, ValueError, ("bad\nworse",)) == (good, type(error), error.args)
 
 

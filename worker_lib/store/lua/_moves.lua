@@ -89,7 +89,7 @@ local function let_go_of_unique(job, task, wanted, unique_until)
 end
 
 -- What tells of an attempt that is over: as `Report` in machine.py.
-local ATTEMPT = {'cause', 'error', 'tail', 'exit_code', 'peak_mb', 'cpu_s'}
+local ATTEMPT = {'cause', 'error', 'tail', 'trace', 'exit_code', 'peak_mb', 'cpu_s'}
 
 -- The record's past attempts and the one under way, a JSON line each.
 local function closed_attempts(job, report)
