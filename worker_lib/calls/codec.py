@@ -199,17 +199,26 @@ class Codec:
         return body
 
     def reseal(
-        self, envelope: bytes, *, kind: bytes, job_id: str, fence: str, new_job_id: str
+        self,
+        envelope: bytes,
+        *,
+        kind: bytes,
+        job_id: str,
+        fence: str,
+        new_job_id: str,
+        new_fence: str | None = None,
     ) -> bytes:
         """Return what was sealed for one job as an envelope of another job.
 
         The body is not looked at, and keeps the version of the Python that wrote it.
+        Without a `new_fence`, it is the same.
 
         Raises:
             SignatureMismatch: it was not sealed for `job_id`, or it was changed.
         """
         header, body = self._verified(envelope, kind, job_id, fence)
-        context = self._context(kind, new_job_id, fence)
+        place = fence if new_fence is None else new_fence
+        context = self._context(kind, new_job_id, place)
         return self._signed(header, context, kind, [body])
 
     def _verified(

@@ -155,11 +155,21 @@ class Client:
         """Return the pool that calls of a task belong to."""
         return self._encoder.plan(task.spec.shared, self._env_digest())
 
-    def retry(self, job_id: str) -> Job[Any]:
+    def retry(self, job_id: str, changes: Changes | None = None) -> Job[Any]:
         """Run a job again under a new id; see `Job.retry`."""
         info = self.look(job_id).info
         self._nesting.admit(info.task)
-        new = self.edits.again(job_id, may_launch=self._may_launch)
+        new = self.edits.again(job_id, may_launch=self._may_launch, changes=changes)
+        job = self._stored_again(info, new)
+        if changes is not None and job.id != new.id:
+            raise JobError(
+                f"job {job.id} runs job {job_id} again already: wait for its end, or "
+                "edit or cancel that one",
+                job_id=job.id,
+            )
+        return job
+
+    def _stored_again(self, info: JobInfo, new: NewJob) -> Job[Any]:
         if hooks.before_enqueue or hooks.after_enqueue:
             # The call keeps the headers that it has.
             return enqueue(info.task, info.queue, new.id, lambda *_: self._stored(new))

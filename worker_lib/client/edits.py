@@ -1,7 +1,8 @@
 """What people do with a job that is stored: run it again, edit it, delete it.
 
 A call stays sealed on its way: verified as it was stored, signed for where it goes.
-Only new arguments make it be unpickled, here, after its signature held.
+It is unpickled here, after its signature held, only if a part of its arguments is to
+be another: not if all are replaced.
 """
 
 from __future__ import annotations
@@ -46,14 +47,19 @@ _KEPT = {"task", "pool", "max_attempts"} | {
 
 
 class Changes(NamedTuple):
-    """What to change of a job that waits; None: nothing."""
+    """What to change of a job; None: nothing.
+
+    Attributes:
+        timeout: Seconds; only of a job that is run again.
+    """
 
     args: Sequence[Any] | None
     kwargs: Mapping[str, Any] | None
     queue: str | None
     priority: int | None
     delay: float | None
-    first: bool
+    first: bool = False
+    timeout: float | None = None
 
     @classmethod
     def of(cls, **wanted: Any) -> Changes:
@@ -68,17 +74,25 @@ class Changes(NamedTuple):
             remedy = "give args=, kwargs=, queue=, priority=, delay= or first=True"
             raise ConfigError(Problem("edit() has nothing to change", remedy))
         checked = {
-            name: check(wanted[name], name) if wanted[name] is not None else None
+            name: check(wanted[name], name)
             for name, check in _CHECKS.items()
+            if wanted.get(name) is not None
         }
         return cls(**{**wanted, **checked})
+
+    @property
+    def has_arguments(self) -> bool:
+        """Whether there are new arguments."""
+        return self.args is not None or self.kwargs is not None
 
 
 _CHECKS: dict[str, Check[Any]] = {
     "queue": labels.queue_name,
     "priority": labels.priority,
     "delay": duration(0.0),
+    "timeout": duration(0.1),
 }
+_NO_CHANGES = Changes(None, None, None, None, None)
 
 
 class Edits:
@@ -100,6 +114,7 @@ class Edits:
         may_launch: bool,
         new_id: str = "",
         record: Mapping[str, bytes] | None = None,
+        changes: Changes | None = None,
     ) -> NewJob:
         """Return a call like that of a job that ended without success.
 
@@ -108,11 +123,13 @@ class Edits:
             may_launch: As `NewJob.may_launch`.
             new_id: Of the new job; "" for any.
             record: Of the job; None to look it up.
+            changes: What the new job has otherwise; None for nothing.
 
         Raises:
             JobError: it is not final, or succeeded.
             SignatureMismatch: its call is not signed with our secret.
         """
+        changes = changes or _NO_CHANGES
         if record is None:
             record = self._store.record(job_id)
         status = _text(record, "status")
@@ -122,19 +139,15 @@ class Edits:
                 "expired is run again; call the task for another run",
                 job_id=job_id,
             )
-        new_id, place = new_id or new_job_id(), place_of(record)
-        call = self._codec.reseal(
-            record["call"],
-            kind=codec.CALL,
-            job_id=job_id,
-            fence=place,
-            new_job_id=new_id,
-        )
+        new_id = new_id or new_job_id()
         kept = {name: value for name, value in record.items() if name in _KEPT}
+        kept |= _changed(changes)
+        call = self._call(job_id, record, changes, (new_id, place_of(kept)))
         return NewJob(
             id=new_id,
             record={**kept, "call": call},
             tags=json.loads(record.get("tags", b"{}")),
+            delay=changes.delay or 0.0,
             retry_of=job_id,
             may_launch=may_launch,
         )
@@ -176,8 +189,9 @@ class Edits:
 
     def _edit(self, job_id: str, record: Mapping[str, bytes], changes: Changes) -> str:
         fields = {}
-        if changes.args is not None or changes.kwargs is not None:
-            fields["call"] = self._new_call(job_id, record, changes)
+        if changes.has_arguments:
+            to = job_id, place_of(record)
+            fields["call"] = self._call(job_id, record, changes, to)
         queue, priority = changes.queue, changes.priority
         return self._store.edit(
             job_id,
@@ -189,30 +203,57 @@ class Edits:
             fields=fields,
         )
 
-    def _new_call(
-        self, job_id: str, record: Mapping[str, bytes], changes: Changes
+    def _call(
+        self,
+        job_id: str,
+        record: Mapping[str, bytes],
+        changes: Changes,
+        to: tuple[str, str],
     ) -> bytes:
-        task, place = _text(record, "task"), place_of(record)
-        call = self._opened(job_id, record, place)
-        if changes.args is not None:
-            call = call._replace(args=tuple(changes.args))
-        if changes.kwargs is not None:
-            call = call._replace(kwargs=dict(changes.kwargs))
-        if not record.get("code"):
-            _check_signature(task, call)
-        new = pickling.dump_call(task, call)
-        preview = self._codec.preview(
-            record["call"], kind=codec.CALL, job_id=job_id, fence=place
-        )
+        """Return a job's call, sealed for another job and place or for its own."""
+        new_id, new_place = to
+        where: Any = {"kind": codec.CALL, "job_id": job_id, "fence": place_of(record)}
+        envelope = record["call"]
+        if not changes.has_arguments:
+            return self._codec.reseal(
+                envelope, **where, new_job_id=new_id, new_fence=new_place
+            )
+        task = _text(record, "task")
+        body, call = self._with_arguments(job_id, record, changes)
+        preview = self._codec.preview(envelope, **where)
         if preview is not None:
             names = () if record.get("code") else _names(task)
             preview = call_preview(names, call.args, call.kwargs)
         try:
             return self._codec.seal(
-                new, kind=codec.CALL, job_id=job_id, fence=place, preview=preview
+                body, kind=codec.CALL, job_id=new_id, fence=new_place, preview=preview
             )
         except PayloadTooLarge as error:
             raise error.of(task) from None
+
+    def _with_arguments(
+        self, job_id: str, record: Mapping[str, bytes], changes: Changes
+    ) -> tuple[pickling.Body, pickling.Call]:
+        """Return a call with new arguments, and what these are."""
+        task, place = _text(record, "task"), place_of(record)
+        args, kwargs = changes.args, changes.kwargs
+        body: pickling.Body
+        if args is not None and kwargs is not None:
+            call = pickling.Call(tuple(args), dict(kwargs), None)
+            old = self._codec.open(
+                record["call"], kind=codec.CALL, job_id=job_id, fence=place
+            )
+            body = pickling.with_arguments(task, old, call.args, call.kwargs)
+        else:
+            call = self._opened(job_id, record, place)
+            call = call._replace(
+                args=call.args if args is None else tuple(args),
+                kwargs=call.kwargs if kwargs is None else dict(kwargs),
+            )
+            body = pickling.dump_call(task, call)
+        if not record.get("code"):
+            _check_signature(task, call)
+        return body, call
 
     def call(self, job_id: str) -> pickling.Call:
         """Return what a job that has not succeeded was called with.
@@ -235,6 +276,18 @@ class Edits:
             record["call"], kind=codec.CALL, job_id=job_id, fence=place
         )
         return loaded(body, job_id)
+
+
+def _changed(changes: Changes) -> dict[str, bytes]:
+    """Return the fields of a record that changes make others."""
+    words = {
+        "queue": changes.queue,
+        "priority": changes.priority,
+        "timeout": changes.timeout,
+    }
+    return {
+        name: str(value).encode() for name, value in words.items() if value is not None
+    }
 
 
 def _text(record: Mapping[str, bytes], name: str) -> str:

@@ -139,19 +139,45 @@ class Job(Generic[R_co]):
         """
         return self._client.cancel(self.id)
 
-    def retry(self) -> Job[R_co]:
+    def retry(
+        self,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        delay: float | str | timedelta | None = None,
+        timeout: float | str | timedelta | None = None,
+    ) -> Job[R_co]:
         """Run a job that failed, was cancelled or expired again, as a new job.
 
-        The call, its options, tags and headers are the same; its attempts start anew,
-        and the new job's `retry_of` names this one. While the new job has not ended, a
-        further `retry` of this one returns it too.
+        The call, its options, tags and headers are the same, but for what is given;
+        its attempts start anew, and the new job's `retry_of` names this one. While the
+        new job has not ended, a further `retry` of this one returns it too.
+
+        Args:
+            args: All its positional arguments, as `edit` takes them.
+            kwargs: All its named arguments.
+            queue: The queue that it waits in.
+            priority: -100 to 100; higher goes first.
+            delay: It starts no sooner than this from now.
+            timeout: How long an attempt may run.
 
         Raises:
-            JobError: it has not ended yet, or it succeeded.
+            JobError: it has not ended yet, or it succeeded; or something is to be
+                changed, and a job that runs this one again has not ended.
             JobNotFound: Redis has no such job, or no longer has it.
             SignatureMismatch: its call is not signed with our secret.
+            ConfigError: a value cannot be.
+            TypeError: the function does not take these arguments.
+            PayloadError: only some arguments are to be others, and the old ones cannot
+                be loaded here.
         """
-        return self._client.retry(self.id)
+        wanted: dict[str, Any] = {"args": args, "kwargs": kwargs, "queue": queue}
+        wanted |= {"priority": priority, "delay": delay, "timeout": timeout}
+        if all(value is None for value in wanted.values()):
+            return self._client.retry(self.id)
+        return self._client.retry(self.id, Changes.of(**wanted))
 
     def edit(
         self,
@@ -165,8 +191,9 @@ class Job(Generic[R_co]):
     ) -> None:
         """Change a job that waits for its first run, or its next; all at once.
 
-        What is not given stays as it is. New arguments are pickled and signed here, and
-        the old ones unpickled; a method's first argument is its instance.
+        What is not given stays as it is. New arguments are pickled and signed here; the
+        old ones are unpickled if only `args` or only `kwargs` are given. A method's
+        first argument is its instance.
 
         Args:
             args: All its positional arguments.
