@@ -6,7 +6,7 @@ import itertools
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib import labels
 from worker_lib.checks import choice, seconds, stripped
@@ -28,11 +28,78 @@ if TYPE_CHECKING:
     from worker_lib.machines.types import Machine
     from worker_lib.settings import Settings
 
-__all__ = ["find_jobs", "find_machine", "iter_jobs", "jobs", "machines_api"]
+__all__ = [
+    "JobsPage",
+    "find_jobs",
+    "find_machine",
+    "iter_jobs",
+    "jobs",
+    "jobs_page",
+    "machines_api",
+]
 
 _LOOK_SECONDS = 3.0
 _MAX_PAGE = 400
+# Commands that look through jobs for one page of those that fit: 4,000 jobs at most.
+_MAX_PARTS = 10
 _STATUSES = tuple(dict.fromkeys(move.target for move in MOVES))
+
+
+class JobsPage(NamedTuple):
+    """A page of a list of jobs.
+
+    Attributes:
+        jobs: Those that fit, newest first.
+        next: What the next page begins `after`; "" if this is the last one.
+        is_cut: Whether there may be more, though it has fewer than were asked for: so
+            few jobs fit that it would take long to look for them.
+    """
+
+    jobs: tuple[JobInfo, ...]
+    next: str
+    is_cut: bool
+
+
+def jobs_page(
+    *,
+    status: str | None = None,
+    queue: str | None = None,
+    task: str | None = None,
+    tag: str | None = None,
+    since: float | str | timedelta | datetime | None = None,
+    after: str = "",
+    limit: int = 50,
+) -> JobsPage:
+    """Return a page of what `jobs` would return, within a bounded time.
+
+    Args:
+        status: As `jobs` takes it, like the next four.
+        queue: Likewise.
+        task: Likewise.
+        tag: Likewise.
+        since: Likewise.
+        after: `next` of the page before.
+        limit: At most so many.
+
+    Raises:
+        ConfigError: one of these cannot be.
+        StoreUnavailable: Redis cannot be reached.
+    """
+    store = default_client().store
+    filters = _filters(status=status, queue=queue, task=task, tag=tag)
+    start, cursor = _moment(since), _place(after)
+    budget = _MAX_PAGE if any(filters.values()) else limit + 1
+    job_ids: list[str] = []
+    for _ in range(_MAX_PARTS):
+        found = store.find(**filters, since=start, cursor=cursor, budget=budget)
+        job_ids += found.job_ids
+        cursor = found.cursor
+        if cursor is None or len(job_ids) > limit:
+            break
+    shown = tuple(find_jobs(job_ids[:limit]))
+    if len(job_ids) > limit and shown:
+        return JobsPage(shown, "-".join(_cursor(shown[-1]) or ()), is_cut=False)
+    return JobsPage(shown, "-".join(cursor or ()), is_cut=cursor is not None)
 
 
 def jobs(
@@ -175,6 +242,17 @@ def _cursor(after: JobInfo | str | None) -> tuple[str, str] | None:
         return None
     info = default_client().look(after).info if isinstance(after, str) else after
     return f"{info.created_at:.6f}", info.id
+
+
+def _place(after: str) -> tuple[str, str] | None:
+    """Return the cursor that `JobsPage.next` stands for."""
+    if not after:
+        return None
+    created, _, job_id = after.partition("-")
+    if not (created.replace(".", "", 1).isdigit() and job_id.isalnum()):
+        remedy = "go back to the newest jobs"
+        raise ConfigError(Problem(f"after={after!r} is no place in a list", remedy))
+    return created, job_id
 
 
 @lru_cache(maxsize=1)

@@ -4,18 +4,22 @@ Everything is a tuple with names, and `as_document` makes JSON of it, so that bo
 show the same. Nothing here changes a job, and nothing is unpickled.
 
 `overview` is one moment; `history` and `costs` are what the scripts counted;
-`machines`, `exits` and `failures` are lists; `timeline`, `job_cost` and `log_chunk` are
-of one job, `machine_at_fly` of a machine as Fly has it; `audits` of what people did.
+`jobs_page`, `machines`, `exits` and `failures` are lists; `timeline`, `job_cost`,
+`explain` and `log_chunk` are of one job, `machine_at_fly` of a machine as Fly has it;
+`audits` of what people did.
 """
 
 from __future__ import annotations
 
+from worker_lib.client.inspection import JobsPage, jobs_page
+from worker_lib.inspection.arguments import PlainArguments, plain_arguments
 from worker_lib.inspection.at_fly import FlyEvent, FlyMachine, machine_at_fly
 from worker_lib.inspection.audit import AuditEntry, audit, audits
 from worker_lib.inspection.costs import Costs, Day, costs
 from worker_lib.inspection.counting import Percentiles, Tally
 from worker_lib.inspection.documents import as_document, moment
-from worker_lib.inspection.failures import FailureGroup, failures
+from worker_lib.inspection.explaining import Explanation, explain
+from worker_lib.inspection.failures import FailureGroup, failure_jobs, failures
 from worker_lib.inspection.history import (
     WINDOWS,
     History,
@@ -35,7 +39,7 @@ from worker_lib.inspection.overview import (
     overview,
 )
 from worker_lib.inspection.previews import Preview, previews
-from worker_lib.inspection.timeline import Phase, job_cost, timeline
+from worker_lib.inspection.timeline import Phase, attempt_cost, job_cost, timeline
 
 __all__ = [
     "WINDOWS",
@@ -43,16 +47,19 @@ __all__ = [
     "AuditEntry",
     "Costs",
     "Day",
+    "Explanation",
     "FailureGroup",
     "FlyEvent",
     "FlyMachine",
     "History",
+    "JobsPage",
     "LogChunk",
     "MachineExit",
     "MachineSeen",
     "Overview",
     "Percentiles",
     "Phase",
+    "PlainArguments",
     "Point",
     "PoolSeen",
     "Preview",
@@ -61,19 +68,24 @@ __all__ = [
     "Tally",
     "TaskSeen",
     "as_document",
+    "attempt_cost",
     "audit",
     "audits",
     "costs",
     "counted",
     "exits",
+    "explain",
+    "failure_jobs",
     "failures",
     "history",
     "job_cost",
+    "jobs_page",
     "log_chunk",
     "machine_at_fly",
     "machines",
     "moment",
     "overview",
+    "plain_arguments",
     "previews",
     "timeline",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,17 +11,19 @@ from worker_lib.client.client import default_client
 if TYPE_CHECKING:
     from worker_lib.store.views import FailedJob
 
-__all__ = ["FailureGroup", "failures"]
+__all__ = ["FailureGroup", "failure_jobs", "failures"]
 
 # What differs between two failures for the same reason: numbers, ids, what is quoted.
 _VARIES = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8,}|\d+(?:\.\d+)?|'[^']*'|\"[^\"]*\"")
 _MOST_IDS = 10
+_DIGITS = 12
 
 
 class FailureGroup(NamedTuple):
     """Jobs of one task that failed for the same reason.
 
     Attributes:
+        id: 12 hexadecimal digits, the same for as long as there are such jobs.
         kind: As `JobFailed.kind`.
         error: What went wrong with the last one, in a line.
         pattern: The same with what varies as `…`; it tells groups apart.
@@ -30,6 +33,7 @@ class FailureGroup(NamedTuple):
         job_ids: The newest, ten at most.
     """
 
+    id: str
     task: str
     kind: str
     error: str
@@ -50,17 +54,42 @@ def failures(*, limit: int = 1000) -> list[FailureGroup]:
     Raises:
         StoreUnavailable: Redis cannot be reached.
     """
+    found = [_group(*key, jobs) for key, jobs in _groups(limit).items()]
+    return sorted(found, key=lambda one: (-one.total, one.task))
+
+
+def failure_jobs(group_id: str, *, limit: int = 1000) -> list[str]:
+    """Return the ids of all jobs of a group, the newest first; none if it is gone.
+
+    Args:
+        group_id: As `FailureGroup.id`.
+        limit: As `failures` takes it.
+
+    Raises:
+        StoreUnavailable: Redis cannot be reached.
+    """
+    for key, jobs in _groups(limit).items():
+        if _id_of(key) == group_id:
+            return [job.id for job in jobs]
+    return []
+
+
+def _groups(limit: int) -> dict[tuple[str, str, str], list[FailedJob]]:
     groups: dict[tuple[str, str, str], list[FailedJob]] = {}
     for job in default_client().store.views.failures("failed", limit):
         key = (job.task, job.cause, _VARIES.sub("…", job.error))
         groups.setdefault(key, []).append(job)
-    found = [_group(*key, jobs) for key, jobs in groups.items()]
-    return sorted(found, key=lambda one: (-one.total, one.task))
+    return groups
+
+
+def _id_of(key: tuple[str, str, str]) -> str:
+    return hashlib.sha256("\0".join(key).encode()).hexdigest()[:_DIGITS]
 
 
 def _group(task: str, kind: str, pattern: str, jobs: list[FailedJob]) -> FailureGroup:
     ends = [job.ended_at for job in jobs if job.ended_at is not None]
     return FailureGroup(
+        id=_id_of((task, kind, pattern)),
         task=task,
         kind=kind,
         error=jobs[0].error,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from worker_lib.job import Attempt, JobInfo
 
-__all__ = ["Phase", "job_cost", "timeline"]
+__all__ = ["Phase", "attempt_cost", "job_cost", "timeline"]
 
 
 class Phase(NamedTuple):
@@ -67,15 +67,19 @@ def job_cost(info: JobInfo, now: float) -> float:
         info: The job.
         now: Seconds since the epoch, by Redis's clock.
     """
-    return sum(
-        max(
-            0.0,
-            (now if attempt.ended_at is None else attempt.ended_at)
-            - attempt.started_at,
-        )
-        * price(info.size, attempt.region)
-        for attempt in info.attempts
-    )
+    return sum(attempt_cost(one, info.size, now) for one in info.attempts)
+
+
+def attempt_cost(attempt: Attempt, size: str, now: float) -> float:
+    """Return what a machine cost while an attempt ran, in US dollars.
+
+    Args:
+        attempt: Of a job.
+        size: Of its machine, as `JobInfo.size`.
+        now: As `job_cost` takes it.
+    """
+    end = now if attempt.ended_at is None else attempt.ended_at
+    return max(0.0, end - attempt.started_at) * price(size, attempt.region)
 
 
 def _before_run(attempt: Attempt, queued: float) -> Iterator[Phase]:
