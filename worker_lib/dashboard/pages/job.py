@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 from worker_lib import inspection
 from worker_lib.client.client import default_client
-from worker_lib.client.output import printed
-from worker_lib.dashboard.registry import Download, File, Page, Query
+from worker_lib.dashboard.registry import Download, Event, Feed, File, Page, Query
 from worker_lib.errors import BatchNotFound, ConfigError, PayloadError
 from worker_lib.inspection import as_document
 from worker_lib.job import FINAL, WAITING
+from worker_lib.printable import printable
 from worker_lib.store.keys import batch_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from worker_lib.job import Attempt, JobInfo
 
-__all__ = ["LOG", "PAGE"]
+__all__ = ["FEED", "LOG", "PAGE"]
 
 # What a page shows of a log; the file has all of it.
 _MOST_CHARACTERS = 100_000
+# Between two questions for what was printed since, with a look at the browser in each.
+_LOOKS, _LOOK_SECONDS = 2, 0.5
+_LINE_ENDS = re.compile(r"\r\n?")
 
 
 def load(query: Query) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def load(query: Query) -> dict[str, Any]:
         "preview": as_document(preview),
         "plain_arguments": plain and plain.as_json(),
         "batch": _batch(job_id),
-        "log": _log(info, query.get("attempt", "")),
+        "log": _log(info, _number(query)),
     }
 
 
@@ -81,32 +85,54 @@ def _batch(job_id: str) -> dict[str, Any] | None:
     }
 
 
-def _log(info: JobInfo, attempt: str) -> dict[str, Any]:
-    """Return the end of what it printed, or why that is not to be shown."""
+def _log(info: JobInfo, number: int | None) -> dict[str, Any]:
+    """Return the end of what it printed so far, or why that is not to be shown."""
+    log = {"text": "", "attempt": number, "cut": 0, "trouble": "", "position": ""}
+    log["is_over"] = info.final
     if not info.attempts:
-        return {"text": "", "attempt": None, "cut": 0, "trouble": ""}
-    number = int(attempt) if attempt.isascii() and attempt.isdigit() else None
+        return log
     try:
-        text = _printed(info, number)
+        chunk = inspection.log_chunk(info.id, attempt=number, follow=False)
     except (PayloadError, ConfigError) as error:
-        return {"text": "", "attempt": number, "cut": 0, "trouble": str(error)}
+        return {**log, "trouble": str(error), "is_over": True}
+    text = readable(chunk.text)
     cut = max(0, len(text) - _MOST_CHARACTERS)
-    return {"text": text[cut:], "attempt": number, "cut": cut, "trouble": ""}
+    log |= {"text": text[cut:], "cut": cut, "position": chunk.position}
+    return {**log, "is_over": chunk.is_over}
 
 
-def _printed(info: JobInfo, attempt: int | None) -> str:
-    client = default_client()
-    return printed(client.codec, info, client.store.output(info.id), attempt)
+def readable(text: str) -> str:
+    """Return what was printed without control characters, each line on its own."""
+    return printable(_LINE_ENDS.sub("\n", text))
+
+
+def follow_log(query: Query) -> Iterator[Event | None]:
+    """Yield what a job prints from a position on, until it has ended."""
+    position = query["last_event_id"] or query.get("position", "")
+    number, is_over = _number(query), False
+    while not is_over:
+        chunk = inspection.log_chunk(query["id"], position, attempt=number)
+        position, is_over = chunk.position, chunk.is_over
+        if chunk.text:
+            yield Event("log", readable(chunk.text), position)
+        for _ in range(0 if is_over else _LOOKS):
+            yield None
+            time.sleep(_LOOK_SECONDS)
+    yield Event("end", "", position)
 
 
 def load_log(query: Query) -> File:
     """Return all that a job has printed, or one of its attempts."""
-    info = default_client().look(query["id"]).info
-    attempt = query.get("attempt", "")
-    number = int(attempt) if attempt.isascii() and attempt.isdigit() else None
-    text = _printed(info, number) if info.attempts else ""
+    number = _number(query)
+    text = default_client().logs.read(query["id"], number)
     part = f"-{number}" if number else ""
-    return File(f"{info.id}{part}.log", (text.encode(),))
+    return File(f"{query['id']}{part}.log", (text.encode(),))
+
+
+def _number(query: Query) -> int | None:
+    """Return the attempt that is wanted; None for all."""
+    text = query.get("attempt", "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _title(document: Mapping[str, Any]) -> str:
@@ -123,3 +149,4 @@ PAGE = Page(
     title_of=_title,
 )
 LOG = Download(slug="job-log", rule="jobs/<id>/log.txt", load=load_log)
+FEED = Feed(slug="job-log-live", rule="jobs/<id>/log/live", follow=follow_log)

@@ -3,6 +3,7 @@
 import { draw, redraw } from "./charts.js";
 import { listen } from "./keys.js";
 import { follow } from "./live.js";
+import { watchLog } from "./logs.js";
 import { tick } from "./times.js";
 
 const find = (selector, from = document) => from.querySelector(selector);
@@ -117,4 +118,5 @@ for (const id of ["theme", "help", "live-sign"]) {
 listen({ refresh: page.refresh, pause: page.toggle, theme: switchTheme });
 find(".pages [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+watchLog();
 enhance();
