@@ -11,6 +11,7 @@ In the order of the flow:
 - `events` calls the hooks of this side.
 - `inspection` is the read side: what jobs and machines there are; `output` has what a
   job printed.
+- `configuration` shows the settings, without secrets.
 - `edits` runs a stored job again, changes or deletes it; `queues` pauses and resumes.
 
 Machines hardly ever need it, so `worker_lib` loads it at the first call.

@@ -12,7 +12,7 @@ cannot check has the verdict `unknown`.
 
 from __future__ import annotations
 
-from worker_lib.doctor.checks import examine
+from worker_lib.doctor.checks import examine, examine_in_use
 from worker_lib.doctor.findings import Finding, Verdict, passed
 
-__all__ = ["Finding", "Verdict", "examine", "passed"]
+__all__ = ["Finding", "Verdict", "examine", "examine_in_use", "passed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from worker_lib import local
 from worker_lib.doctor import fly, local_stack, probe, server, signing
 from worker_lib.doctor.clocks import check_clock, moment_of
 from worker_lib.doctor.configuration import check_secret_strength, check_url, load
-from worker_lib.doctor.findings import Finding, from_error, unknown
+from worker_lib.doctor.findings import Finding, from_error, ok, unknown
 from worker_lib.doctor.fly_facts import Reply, read_fly
 from worker_lib.doctor.redaction import redacted, secrets_of
 from worker_lib.doctor.rights import check_rights
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from worker_lib.doctor.fly_facts import FlyFacts
     from worker_lib.settings import Settings
 
-__all__ = ["examine"]
+__all__ = ["examine", "examine_in_use"]
 
 _PROBE_SPARE = 30.0
 _REDIS_FIRST = "fix Redis first, then run the doctor again"
@@ -62,6 +63,26 @@ def examine(
         yield redacted(finding, checks.secrets)
 
 
+def examine_in_use(
+    settings: Settings,
+    environ: Mapping[str, str],
+    clock: Callable[[], float] = time.time,
+) -> Iterator[Finding]:
+    """Yield the findings of `examine` that a web process can have at any time.
+
+    No machine is started and no local stack is joined: the settings are those that the
+    process uses already. It takes some seconds if Redis or Fly does not answer.
+
+    Args:
+        settings: In use, of the local stack if that is joined.
+        environ: The variables of the process.
+        clock: Seconds since 1970 by this computer.
+    """
+    checks = _Checks(environ, clock)
+    for finding in checks.run_in_use(settings):
+        yield redacted(finding, checks.secrets)
+
+
 class _Checks:
     def __init__(self, environ: Mapping[str, str], clock: Callable[[], float]) -> None:
         self._environ = environ
@@ -82,6 +103,14 @@ class _Checks:
         yield from self._counted(self._services(settings))
         yield from self._probe(settings, probing=probing)
         # Last, since what a probe has signed is the best evidence.
+        if settings.secret and self._redis_replied:
+            yield self._shared_secret(settings)
+
+    def run_in_use(self, settings: Settings) -> Iterator[Finding]:
+        self._local = load(self._environ)[0].local
+        self._know(settings)
+        yield ok("settings", f"in use (namespace {settings.namespace!r})")
+        yield from self._services(settings)
         if settings.secret and self._redis_replied:
             yield self._shared_secret(settings)
 
@@ -113,9 +142,17 @@ class _Checks:
         except ConfigError as error:
             yield from from_error("local stack", error)
             return None
-        known = {"FLY_API_TOKEN": joined.fly_api_token}
-        self.secrets += secrets_of({**known, "WORKER_LIB_SECRET": joined.secret})
+        self._know(joined)
         return joined
+
+    def _know(self, settings: Settings) -> None:
+        """Hide the secrets of these settings too."""
+        known = {
+            one.metadata["env"][0]: getattr(settings, one.name)
+            for one in fields(settings)
+            if not one.repr
+        }
+        self.secrets += secrets_of(known)
 
     def _redis(self, settings: Settings) -> Iterator[Finding]:
         redis = server.RedisServer(settings.redis_url)
