@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
 def running(task: Any, gate: Path) -> tuple[Job[Any], str]:
     """Return a job that runs until its gate opens, and its machine."""
-    job = task.delay(str(gate))
-    until(lambda: job.status == "running")
+    started = gate.with_name("started")
+    job = task.delay(str(gate), str(started))
+    # One that was claimed and has not begun is given back without an attempt.
+    until(started.exists)
     return job, job.info().machine_id
 
 
