@@ -78,6 +78,19 @@ def test_the_task_knows_which_job_it_is(run: Callable[..., Ran]) -> None:
     assert "WORKER_LIB_GENERATION" not in os.environ
 
 
+def test_the_task_has_the_variables_of_its_machines(run: Callable[..., Ran]) -> None:
+    """Those of `env=`, while it runs; their values are not told."""
+    task = jobs.says.options(**LATER, env={"COLOUR": "blue"})
+
+    ran = run("replay", cancelled(task.delay("x")))
+
+    assert 0 == ran.code
+    assert "COLOUR=blue" in ran.out
+    assert "with COLOUR of its env=\n" in ran.err
+    assert "blue" not in ran.err
+    assert "COLOUR" not in os.environ
+
+
 def test_a_function_by_value_and_a_coroutine_are_replayed(
     run: Callable[..., Ran],
 ) -> None:

@@ -52,7 +52,8 @@ def _run(args: argparse.Namespace) -> int:
     found = _compared(job, probing=args.probe)
     if not _may_run(found, force=args.force):
         return exits.FAILED
-    tell(f"replaying {job.info.task} of job {job.info.id}")
+    env = f" with {', '.join(job.env)} of its env=" if job.env else ""
+    tell(f"replaying {job.info.task} of job {job.info.id}{env}")
     run = job.load()
     try:
         value = run(lambda text: tell(f"progress: {text}"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib import context
@@ -18,7 +19,7 @@ from worker_lib.client.edits import loaded, place_of
 from worker_lib.errors import JobError, PayloadError, TaskNotRegistered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from worker_lib.client.client import Client
     from worker_lib.job import JobInfo
@@ -31,6 +32,7 @@ class Replay(NamedTuple):
 
     Attributes:
         image: That its machines run; "" if Redis no longer knows it.
+        env: What the task's option of this name says; likewise.
         python: Minor version of the Python that pickled it, as `3.11`.
         call: Verified, not unpickled yet.
         code: Of a function that travels by value, likewise; else b"".
@@ -38,6 +40,7 @@ class Replay(NamedTuple):
 
     info: JobInfo
     image: str
+    env: Mapping[str, str]
     python: str
     call: bytes | bytearray
     code: bytes | bytearray
@@ -57,7 +60,7 @@ class Replay(NamedTuple):
                 pickling.load_code(self.code) if self.code else pickling.resolve(task)
             )
             call = loaded(self.call, self.info.id)
-        return lambda report: _run(self.info, function, call, report)
+        return lambda report: _run(self, function, call, report)
 
 
 def recorded(job_id: str, *, any_python: bool = False) -> Replay:
@@ -86,6 +89,7 @@ def recorded(job_id: str, *, any_python: bool = False) -> Replay:
         )
     code_hash = record.get("code", b"").decode()
     spec, code = client.store.views.origin(info.pool, code_hash)
+    pool = _spec(client, info.pool, spec)
     call = client.codec.open(
         record["call"],
         kind=codec.CALL,
@@ -95,19 +99,33 @@ def recorded(job_id: str, *, any_python: bool = False) -> Replay:
     )
     return Replay(
         info=info,
-        image=_image(client, info.pool, spec),
+        image=str(pool.get("image", "")),
+        env=_users_part(pool.get("env", {})),
         python=".".join(map(str, codec.python_of(record["call"]))),
         call=call,
         code=_code(client, info.task, code_hash, code),
     )
 
 
-def _image(client: Client, pool: str, sealed: bytes) -> str:
+def _spec(client: Client, pool: str, sealed: bytes) -> dict[str, Any]:
+    """Return what a pool's machines are; {} if Redis no longer knows that."""
     try:
         spec = client.codec.open(sealed, kind=codec.SPEC, job_id=pool)
     except PayloadError:
-        return ""
-    return str(json.loads(spec)["image"])
+        return {}
+    found: dict[str, Any] = json.loads(spec)
+    return found
+
+
+def _users_part(env: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what this library tells its machines."""
+    local_path = env.get("WORKER_LIB_LOCAL_PATH")
+    own = {"PYTHONPATH"} if env.get("PYTHONPATH") == local_path else set()
+    return {
+        name: value
+        for name, value in env.items()
+        if not (name in own or name.startswith("WORKER_LIB_"))
+    }
 
 
 def _code(
@@ -121,12 +139,13 @@ def _code(
 
 
 def _run(
-    info: JobInfo,
+    job: Replay,
     function: Callable[..., Any],
     call: pickling.Call,
     report: Callable[[str], None],
 ) -> Any:
-    job = context.CurrentJob(
+    info = job.info
+    present = context.CurrentJob(
         info.id,
         max(1, info.attempt),
         info.task,
@@ -134,15 +153,29 @@ def _run(
         generation=call.generation,
         headers=call.headers,
     )
-    os.environ[context.GENERATION] = str(call.generation)
-    context.enter(job)
+    with _environment({**job.env, context.GENERATION: str(call.generation)}):
+        context.enter(present)
+        try:
+            if call.items:  # a chunk: each of its calls, up to the first that fails
+                return [_value(function, args, call.kwargs) for args in call.args]
+            return _value(function, call.args, call.kwargs)
+        finally:
+            context.enter(None)
+
+
+@contextmanager
+def _environment(env: Mapping[str, str]) -> Iterator[None]:
+    """Have these variables for a while."""
+    before = {name: os.environ.get(name) for name in env}
+    os.environ.update(env)
     try:
-        if call.items:  # a chunk: each of its calls, up to the first that fails
-            return [_value(function, args, call.kwargs) for args in call.args]
-        return _value(function, call.args, call.kwargs)
+        yield
     finally:
-        context.enter(None)
-        del os.environ[context.GENERATION]
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _value(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> Any:
