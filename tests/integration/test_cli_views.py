@@ -140,7 +140,7 @@ def test_top_is_drawn_anew(open_top: Callable[..., Terminal]) -> None:
     jobs.add.options(queue="bulk").delay(1, 2)
 
     top.read_until("queued 1")
-    top.read_until("\x1b[33m! Queue bulk is paused; 1 jobs wait in it.\x1b[0m")
+    top.read_until("\x1b[33m! Queue bulk is paused; 1 job waits in it.\x1b[0m")
 
 
 @pytest.mark.parametrize(

@@ -181,14 +181,14 @@ def _counts(state: State) -> dict[str, int]:
 
 
 def _queues(state: State) -> Iterator[QueueState]:
-    names = sorted({name for pool in state.pools for name in pool.queues})
-    for name in names:
+    names = {name for pool in state.pools for name in pool.queues} | {*state.paused}
+    for name in sorted(names):
         found = [pool.queues[name] for pool in state.pools if name in pool.queues]
         since = min((one[2] for one in found if one[2]), default=None)
         yield QueueState(
             name,
             sum(one[0] for one in found),
-            next((one[1] for one in found if one[1]), None),
+            state.paused.get(name),
             None if since is None else max(0.0, state.at - since),
         )
 
@@ -241,10 +241,13 @@ def _alerts(
 
 def _queue_alerts(queues: Sequence[QueueState]) -> Iterator[Alert]:
     for queue in queues:
-        if queue.paused_at:
+        if queue.paused_at and queue.waiting:
+            wait = (
+                "1 job waits" if queue.waiting == 1 else f"{queue.waiting:,} jobs wait"
+            )
             yield Alert(
                 "paused",
-                f"Queue {queue.name} is paused; {queue.waiting:,} jobs wait in it.",
+                f"Queue {queue.name} is paused; {wait} in it.",
                 f"worker-lib queues resume {queue.name}",
             )
         elif (queue.oldest_wait or 0.0) > _LONG_WAIT:

@@ -81,11 +81,13 @@ class State(NamedTuple):
         at: Redis's time.
         kept: How many jobs of a status are kept; `jobs` is all of them.
         memory: The server's INFO on its memory, by name.
+        paused: Since when each queue is paused that is, with or without jobs.
     """
 
     at: float
     kept: dict[str, int]
     memory: dict[str, str]
+    paused: dict[str, float]
     pools: list[PoolState]
 
 
@@ -160,13 +162,16 @@ class Views:
     def state(self) -> State:
         """Return all pools, in one command if there are not many."""
         at, kept, memory = 0.0, dict[str, int](), dict[str, str]()
+        paused: dict[str, float] = {}
         pools: dict[str, PoolState] = {}
-        for now, kept_now, info, found in all_parts(self._connection, "overview"):
+        parts = all_parts(self._connection, "overview")
+        for now, kept_now, info, paused_now, found in parts:
             at = at or float(now)
             kept |= {name: int(count) for name, count in _pairs(kept_now).items()}
             memory |= _info(info.decode())
+            paused |= {name: float(at) for name, at in _pairs(paused_now).items()}
             pools |= {one.id: one for one in map(_pool, found)}
-        return State(at, kept, memory, sorted(pools.values()))
+        return State(at, kept, memory, paused, sorted(pools.values()))
 
     def slots(self) -> tuple[float, list[SlotState]]:
         """Return Redis's time and the machines that are, or are to be."""

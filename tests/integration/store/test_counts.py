@@ -225,8 +225,21 @@ def test_a_paused_queue_is_an_alert(rig: StoreRig) -> None:
     (alert,) = overview_of(rig.store.views.state()).alerts
 
     assert "paused" == alert.kind
-    assert "1 jobs wait" in alert.text
+    assert "1 job waits" in alert.text
     assert "worker-lib queues resume high" == alert.remedy
+
+
+def test_a_paused_queue_is_listed_without_jobs(rig: StoreRig) -> None:
+    """Whoever wants to resume it has to see it; it is no reason for an alert."""
+    rig.enqueue(queue="high")
+    rig.store.pause("low")
+    seen = overview_of(rig.store.views.state())
+
+    assert [("high", 1, False), ("low", 0, True)] == [
+        (queue.name, queue.waiting, queue.paused_at is not None)
+        for queue in seen.queues
+    ]
+    assert () == seen.alerts
 
 
 def test_names_of_times_are_those_of_attempts() -> None:

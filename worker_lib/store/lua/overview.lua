@@ -1,7 +1,8 @@
 local cursor = unpack(ARGV)
 -- What there is now, a part of the pools at a time (`cursor` is '0' at first).
 -- Returns {cursor of the next part ('0': that was all), time, {status, jobs of it that are
---   kept ...}, INFO of the server's memory ('' but for the first part), {{pool, size, most
+--   kept ...}, INFO of the server's memory ('' but for the first part), {queue that is
+--   paused, since when ...} (with the first part), {{pool, size, most
 --   machines, run, boot and wake-up in seconds, why none can be had, jobs that run, that
 --   retry, that are scheduled, {state, machines ...}, {queue, jobs ready, since when it is
 --   paused or '', since when the job waits that is next or '' ...}} ...}}.
@@ -81,7 +82,7 @@ for _, pool in ipairs(part[2]) do
       retrying, scheduled, flat(states), queues_of(pool, about)}
   end
 end
-local kept, memory = {}, ''
+local kept, memory, paused = {}, '', {}
 if cursor == '0' then
   for _, status in ipairs({'failed', 'cancelled', 'expired'}) do
     kept[#kept + 1], kept[#kept + 2] = status, redis.call('ZCARD', key('ended', status))
@@ -89,5 +90,6 @@ if cursor == '0' then
   kept[#kept + 1], kept[#kept + 2] = 'jobs', redis.call('ZCARD', JOBS)
   memory = redis.pcall('INFO', 'memory')
   if type(memory) ~= 'string' then memory = '' end
+  paused = redis.call('HGETALL', P .. ':paused')
 end
-return {part[1], NOW, kept, memory, pools}
+return {part[1], NOW, kept, memory, paused, pools}
