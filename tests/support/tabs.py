@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright
     from site_of import Site
 
 __all__ = ["CHROMIUM", "THEMES", "WIDTHS", "Tab", "launch"]
@@ -136,6 +136,34 @@ class Tab:
     def resize(self, width: int) -> None:
         """Make the window as wide as that of a phone or a desk."""
         self.page.set_viewport_size({"width": width, "height": _HEIGHTS[width]})
+
+    def act(self, action: str, *, within: str = "body") -> None:
+        """Click the button of an action, the first in a part of the page.
+
+        Args:
+            action: Its name.
+            within: Where the button is, if there are several.
+        """
+        self.buttons(action, within=within).first.click()
+
+    def buttons(self, action: str, *, within: str = "body") -> Locator:
+        """Return the buttons of an action."""
+        end = f'$="/actions/{action}"'
+        own, shared = f"form[action{end}] button", f"button[formaction{end}]"
+        return self.page.locator(within).locator(f"{own}, {shared}")
+
+    def agree(self, typed: str = "") -> None:
+        """Answer the question that an action asks first."""
+        dialog = self.page.get_by_role("dialog")
+        if typed:
+            dialog.get_by_role("textbox").fill(typed)
+        dialog.locator("form.question button").click()
+
+    def told(self, text: str) -> str:
+        """Wait for a notice with this in it; return all of it."""
+        notice = self.page.locator("#notices .notice", has_text=text).first
+        notice.wait_for()
+        return notice.inner_text()
 
     @property
     def ground(self) -> str:
