@@ -60,7 +60,7 @@ def test_the_checks_run_when_they_are_asked_for(
     assert "redis scripts" not in before
     for text in (page, part):
         assert "redis scripts" in text
-        assert "fly api" in text
+        assert "fly token" in text
     assert "<html" in page
     assert "<html" not in part
     assert ["check-health", "check-health"] == [one.what for one in audits()]
