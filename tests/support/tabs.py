@@ -181,6 +181,7 @@ class Tab:
         Returns:
             What had the focus, and what of it did not show that.
         """
+        self.page.keyboard.press("p")  # an update takes the numbers away
         every = self.focusable()
         reached: set[str] = set()
         unmarked = []
