@@ -91,8 +91,8 @@ def explain(attempt: Attempt, size: str = "") -> Explanation:
     """
     if attempt.outcome == "out_of_memory":
         return _out_of_memory(attempt, size)
-    if attempt.outcome == "signal" and attempt.exit_code is not None:
-        return _signal(-attempt.exit_code)
+    if attempt.outcome == "signal":
+        return _signal(-(attempt.exit_code or 0))
     known = _PLAIN.get(attempt.outcome)
     return known or Explanation(attempt.outcome or "Ended", "It ended.")
 
@@ -111,7 +111,8 @@ def _signal(number: int) -> Explanation:
     known = _SIGNALS.get(number)
     return Explanation(
         "Crashed",
-        f"The task's process was ended by signal {number}"
+        "The task's process was ended by a signal"
+        + (f", {number}" if number else "")
         + (f": {known}." if known else "."),
         "The last lines of its log may show where, as Python prints a traceback at a "
         "crash. Update the library with C code that the task was in, or change what "

@@ -36,11 +36,17 @@ def load(query: Query) -> dict[str, Any]:
         "is_cut": found.is_cut,
         "is_first": not after,
         "filters": wanted,
-        "counts": now.counts,
+        "counts": {**now.counts, "succeeded": _succeeded(now)},
         "total": now.jobs,
         "queues": [one.name for one in now.queues],
         "most_at_once": MOST_AT_ONCE,
     }
+
+
+def _succeeded(now: inspection.Overview) -> int:
+    """Return how many that succeeded are kept: there is no list of them alone."""
+    others = (count for name, count in now.counts.items() if name != "succeeded")
+    return max(0, now.jobs - sum(others))
 
 
 def listed(jobs: Sequence[JobInfo]) -> list[dict[str, Any]]:
