@@ -240,6 +240,16 @@ def test_a_failed_job_runs_again_with_other_arguments(
     assert failed[0].id in page
 
 
+def test_what_cannot_be_seen_is_shown_as_escapes(admin: FlaskClient) -> None:
+    """A name, an argument or an error cannot reorder a line or end a text."""
+    job = boom.options(tags={"t": "a"}).delay("\x1b[31m\u202egpj.exe\x00")
+    job.wait(20)
+    page = admin.get(f"/jobs/jobs/{job.id}").text
+
+    assert not {"\x1b", "\u202e", "\x00"} & set(page)
+    assert "\\x1b[31m\\u202egpj.exe" in page
+
+
 def test_the_log_is_a_file(admin: FlaskClient, failed: list[Job[None]]) -> None:
     answer = admin.get(f"/jobs/jobs/{failed[0].id}/log.txt")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Response, redirect, request
 from werkzeug.exceptions import Forbidden, NotFound
 
-from worker_lib.dashboard import audit, csrf
+from worker_lib.dashboard import audit, csrf, kept
 from worker_lib.dashboard.registry import Form
 from worker_lib.dashboard.visit import Parts, Visit
 from worker_lib.errors import WorkerLibError
@@ -54,6 +54,7 @@ class Acting:
             _note(visit.viewer, action, form, outcome=str(error), total=0)
             return _led_back(visit, "bad", str(error))
         _note(visit.viewer, action, form, target=done.target, total=done.total)
+        kept.expire()
         self._parts.hub.expire()
         if done.lines:
             return _told(visit, done)

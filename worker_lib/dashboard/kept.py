@@ -12,7 +12,7 @@ from worker_lib.client.client import Client, default_client
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["kept"]
+__all__ = ["expire", "kept"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,11 @@ class _Kept:
             found: T = value
             return found
 
+    def expire(self) -> None:
+        """Forget all of it."""
+        with self._lock:
+            self._found.clear()
+
 
 # Those of a client, which is one for the whole process.
 _of_client: WeakKeyDictionary[Client, _Kept] = WeakKeyDictionary()
@@ -49,3 +54,9 @@ def kept(name: str, seconds: float, read: Callable[[], T]) -> T:
         read: Reads it anew.
     """
     return _of_client.setdefault(default_client(), _Kept()).get(name, seconds, read)
+
+
+def expire() -> None:
+    """Have it all read anew: something was done."""
+    for one in list(_of_client.values()):
+        one.expire()

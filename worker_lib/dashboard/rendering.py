@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,18 @@ from markupsafe import Markup
 
 from worker_lib import __version__
 from worker_lib.dashboard import csrf, filters
+from worker_lib.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Addresses", "Templates"]
 
+# Control characters, what reorders a line, and halves of a pair; not line ends, tabs.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+    "\ud800-\udfff]"
+)
 _FOLDER = Path(__file__).with_name("templates")
 
 
@@ -68,6 +75,7 @@ class Templates:
             loader=FileSystemLoader(_FOLDER),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_visible,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -87,6 +95,13 @@ class Templates:
         template = self._environment.get_template(name)
         context = template.new_context(dict(words))
         return "".join(template.blocks[block](context))
+
+
+def _visible(value: Any) -> Any:
+    """Return what is to be shown: a text without characters that cannot be seen."""
+    if type(value) is str and _UNSEEN.search(value):
+        return printable(value)
+    return value
 
 
 def _as_json(value: Any) -> Markup:

@@ -12,6 +12,8 @@ import json
 import math
 from typing import Any, NamedTuple
 
+from worker_lib.printable import printable
+
 __all__ = ["PlainArguments", "plain_arguments"]
 
 
@@ -29,7 +31,10 @@ class PlainArguments(NamedTuple):
     def as_json(self) -> str:
         """Return them as people edit them: an object, or a list where none is named."""
         shown: Any = self.kwargs if self.kwargs or not self.args else self.args
-        return json.dumps(shown, ensure_ascii=False, indent=2)
+        text = json.dumps(shown, ensure_ascii=False, indent=2)
+        if printable(text) == text:
+            return text
+        return json.dumps(shown, indent=2).replace("\x7f", "\\u007f")
 
     @classmethod
     def from_json(cls, text: str) -> PlainArguments:

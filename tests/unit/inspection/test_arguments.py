@@ -6,6 +6,7 @@ import pytest
 
 from worker_lib.calls.preview import call_preview
 from worker_lib.inspection import PlainArguments, plain_arguments
+from worker_lib.printable import printable
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,16 @@ def test_a_secret_argument_is_not_taken() -> None:
 def test_text_of_another_kind_is_not_taken(preview: str | None) -> None:
     """A preview is signed, yet nothing in it can do anything."""
     assert plain_arguments(preview) is None
+
+
+@pytest.mark.parametrize("text", ["é 漢", "\x7f", "\x1b[31m", "a\u202eb", "\ud800"])
+def test_no_character_is_hidden_from_who_edits(text: str) -> None:
+    """What cannot be seen is written as JSON does it, and comes back the same."""
+    arguments = PlainArguments([text], {})
+    shown = arguments.as_json()
+
+    assert printable(shown) == shown
+    assert arguments == PlainArguments.from_json(shown)
 
 
 def test_what_a_person_writes_is_an_object_or_a_list() -> None:
