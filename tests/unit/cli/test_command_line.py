@@ -105,13 +105,13 @@ def test_what_a_terminal_has_no_letter_for_is_an_escape() -> None:
 
 
 def test_no_command_is_slow_to_help() -> None:
-    """100 ms of a processor, where a bare interpreter takes 12: the median of five."""
+    """100 ms of a processor, where a bare interpreter takes 12: the median of three."""
     words = [
         ["-c", "pass"],
         *(["-m", "worker_lib", *path, "--help"] for path, _ in COMMANDS),
     ]
     took: list[list[float]] = [[] for _ in words]
-    for _ in range(5):
+    for _ in range(3):
         for one, times in zip(words, took, strict=True):
             program = subprocess.Popen(
                 [sys.executable, *one],
