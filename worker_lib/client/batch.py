@@ -152,7 +152,9 @@ class Batch(Generic[R_co]):
             errors: `raise` raises the first error that is met, and leaves the other
                 jobs alone; `collect` yields errors in the place of values.
             timeout: Seconds in all; None waits as long as it takes.
-            progress: Show a bar on the terminal, tqdm's if that is installed.
+            progress: Show a bar on the terminal, tqdm's if that is installed, with
+                failures, machines and their cost so far; the latter take two commands
+                to Redis every other second. Nothing where the output is no terminal.
 
         Raises:
             Exception: what `Job.result` raises, of the first call that failed.

@@ -12,6 +12,7 @@ from worker_lib import hooks
 from worker_lib.client import progress
 from worker_lib.client.batch import Batch
 from worker_lib.client.bulk import Calls, Parts, Writer, length_of
+from worker_lib.client.fleet import FleetMeter
 from worker_lib.client.reading import (
     Limit,
     Reader,
@@ -105,9 +106,9 @@ class Batches:
         shown = self._bar(bar, reader.id)
         try:
             for found in read(self._store, reader, limit):
-                for value in _values_of(found, collects=collects):
-                    shown.update(1)
-                    yield value
+                for item in found:
+                    shown.update(1, not item.good)
+                    yield _value_of(item, collects=collects)
         finally:
             reader.end()
             shown.close()
@@ -119,9 +120,9 @@ class Batches:
         shown = self._bar(bar, reader.id)
         try:
             async for found in aread(self.waits, reader, limit):
-                for value in _values_of(found, collects=collects):
-                    shown.update(1)
-                    yield value
+                for item in found:
+                    shown.update(1, not item.good)
+                    yield _value_of(item, collects=collects)
         finally:
             reader.end()
             shown.close()
@@ -242,15 +243,15 @@ class Batches:
         if not wanted:
             return progress.bar(False, "", None)
         seen = self.look(batch_id)
-        return progress.bar(True, seen.task, seen.total)
+        look = FleetMeter(self._store.views, seen.pool, seen.created_at).read
+        return progress.bar(True, seen.task, seen.total, look)
 
 
-def _values_of(found: Sequence[Item], *, collects: bool) -> Iterator[Any]:
-    """Yield values; errors in their place, or raise the first one."""
-    for item in found:
-        if not (item.good or collects):
-            raise item.value
-        yield item.value
+def _value_of(item: Item, *, collects: bool) -> Any:
+    """Return a value; or an error in its place, or raise that."""
+    if not (item.good or collects):
+        raise item.value
+    return item.value
 
 
 def _seal(sealer: Calls, args: Sequence[Any], job_id: str, headers: Headers) -> bytes:

@@ -19,6 +19,7 @@ from worker_lib.client.batch import is_collecting
 from worker_lib.client.bulk import Calls, Writer, length_of
 from worker_lib.client.chunking import LARGEST, ChunkSize
 from worker_lib.client.feeding import Fed, Feed, each
+from worker_lib.client.fleet import FleetMeter
 from worker_lib.client.reading import Limit, Reader, aread, read
 from worker_lib.client.waiters import in_thread
 from worker_lib.errors import (
@@ -173,6 +174,12 @@ class Mapping:
     def name(self) -> str:
         """Of its task."""
         return self._task.name
+
+    def bar(self) -> progress.Bar:
+        """Return what shows how far it is, if the caller asked for that."""
+        options, pool = self.options, str(self._calls.shared.record["pool"])
+        look = FleetMeter(self.store.views, pool).read
+        return progress.bar(options.progress, self.name, options.total, look)
 
     @property
     def store(self) -> Store:
@@ -374,12 +381,11 @@ class Mapping:
 
 def map_calls(mapping: Mapping, calls: Iterator[Args]) -> Generator[Any, None, None]:
     """Yield the value of each call; see `Task.map`."""
-    options = mapping.options
-    shown = progress.bar(options.progress, mapping.name, options.total)
+    options, shown = mapping.options, mapping.bar()
     with contextlib.closing(_outcomes(mapping, calls)) as outcomes:
         try:
             for good, value in outcomes:
-                shown.update(1)
+                shown.update(1, not good)
                 if not (good or options.collects):
                     raise value
                 yield value
@@ -389,12 +395,11 @@ def map_calls(mapping: Mapping, calls: Iterator[Args]) -> Generator[Any, None, N
 
 async def amap_calls(mapping: Mapping, feed: Feed) -> AsyncGenerator[Any, None]:
     """Do as `map_calls` does, without blocking the event loop."""
-    options = mapping.options
-    shown = progress.bar(options.progress, mapping.name, options.total)
+    options, shown = mapping.options, mapping.bar()
     async with contextlib.aclosing(_aoutcomes(mapping, feed)) as outcomes:
         try:
             async for good, value in outcomes:
-                shown.update(1)
+                shown.update(1, not good)
                 if not (good or options.collects):
                     raise value
                 yield value

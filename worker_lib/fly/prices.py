@@ -8,15 +8,15 @@ management". Prices change: pass `overrides` to be exact.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from worker_lib.errors import ConfigError
+from worker_lib.fly.guest import Guest
 from worker_lib.fly.regions import expand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from worker_lib.fly.guest import Guest
 
 __all__ = [
     "CHEAPEST",
@@ -24,6 +24,7 @@ __all__ = [
     "USD_PER_COMMAND",
     "USD_PER_PARKED_GB",
     "affordable",
+    "price",
     "usd_per_second",
 ]
 
@@ -87,6 +88,23 @@ def usd_per_second(
     memory = guest.memory_mb / 1024 * _USD_PER_GB_MONTH
     markup = markups.get(region, max(markups.values()))
     return (cpus + memory) / _MONTH * markup
+
+
+@lru_cache(maxsize=512)
+def price(size: str, region: str) -> float:
+    """Return what a second of such a machine costs, in US dollars.
+
+    0 for a size that is unknown, as of machines of an earlier release.
+
+    Args:
+        size: As Redis has it, `shared-cpu-1x@256mb`.
+        region: As `usd_per_second` takes it.
+    """
+    try:
+        guest = Guest.parse(size)
+    except ConfigError:
+        return 0.0
+    return usd_per_second(guest, region)
 
 
 def affordable(guest: Guest, regions: Sequence[str], usd_an_hour: float) -> int:

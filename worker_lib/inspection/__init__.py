@@ -6,7 +6,7 @@ show the same. Nothing here changes a job, and nothing is unpickled.
 `overview` is one moment; `history` and `costs` are what the scripts counted;
 `jobs_page`, `machines`, `exits` and `failures` are lists; `timeline`, `job_cost`,
 `explain` and `log_chunk` are of one job, `machine_at_fly` of a machine as Fly has it;
-`audits` of what people did.
+`batch_progress` of a batch, `audits` of what people did.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ from worker_lib.inspection.overview import (
     overview,
 )
 from worker_lib.inspection.previews import Preview, previews
+from worker_lib.inspection.progress import BatchProgress, batch_progress
 from worker_lib.inspection.timeline import Phase, attempt_cost, job_cost, timeline
 
 __all__ = [
     "WINDOWS",
     "Alert",
     "AuditEntry",
+    "BatchProgress",
     "Costs",
     "Day",
     "Explanation",
@@ -71,6 +73,7 @@ __all__ = [
     "attempt_cost",
     "audit",
     "audits",
+    "batch_progress",
     "costs",
     "counted",
     "exits",

@@ -82,6 +82,7 @@ class BatchSeen(NamedTuple):
         stored: Jobs so far.
         counts: How many are in which status; without those that have none.
         forgotten: Of how many that ended it is no longer known which they were.
+        pool: Whose machines run its jobs.
         trouble: Why its pool can have no machine at present, as JSON, or "".
     """
 
@@ -93,6 +94,7 @@ class BatchSeen(NamedTuple):
     counts: dict[str, int]
     trouble: str
     forgotten: int = 0
+    pool: str = ""
 
     @property
     def ended(self) -> int:
@@ -310,6 +312,7 @@ def batch_of_reply(batch_id: str, reply: Sequence[Any]) -> BatchNews:
         counts,
         trouble.decode(),
         int(about.get("forgotten", "0")),
+        about["pool"],
     )
     return BatchNews(seen, [_ended_member(one) for one in ended])
 
