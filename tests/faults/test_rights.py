@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import jobs
 import pytest
 from scripts import ROOT
+from waiting import until
 
 from worker_lib import StoreError
+from worker_lib.inspection import log_chunk
 from worker_lib.store.keys import key_prefix
 from worker_lib.store.scripts import script
 
@@ -82,8 +84,13 @@ def test_a_right_to_the_channels_that_is_lost_later_stops_no_job(
 
     assert 7 == jobs.add.delay(3, 4).result(timeout=20)
     late = jobs.add.options(delay="1h").delay(1, 2)
+    with pytest.raises(StoreError, match=r"channels \{.*\}\*"):
+        list(late.logs(follow=True))
     assert late.cancel()
     assert "cancelled" == late.status
+    # Who asks instead of listening reads all the same, while it is printed, too.
+    talks = jobs.says.delay("hello")
+    until(lambda: (chunk := log_chunk(talks.id)).is_over and chunk.text == "hello\n")
 
 
 def test_every_command_of_the_scripts_is_tried() -> None:
