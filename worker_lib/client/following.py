@@ -186,7 +186,7 @@ class Logs:
 
     def _printed(self, job_id: str, position: Position, hold: float) -> Printed:
         after = None if position.is_done else position.at
-        printed = self._store.printed(job_id, position.fence, after, hold=hold)
+        printed = self._store.output.read(job_id, position.fence, after, hold=hold)
         if printed is None:
             raise self._not_found(job_id)
         return printed
@@ -243,7 +243,7 @@ class _Follower:
         outage = Outage(store, deadline, self._stop.wait)
         while not self._stop.is_set:
             try:
-                with store.printing(self._job_id) as channel:
+                with store.output.heard(self._job_id) as channel:
                     for news in self._news(channel):
                         outage.is_over()
                         yield news

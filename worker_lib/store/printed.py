@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.errors import StoreUnavailable
+from worker_lib.store.keys import job_channel, printed_channel
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from worker_lib.job import JobStatus
     from worker_lib.store.changes import Wakeup
     from worker_lib.store.connection import Connection
     from worker_lib.store.wire import Wire
 
-__all__ = ["Printed", "PrintingChannel", "SentPiece", "read_printed"]
+__all__ = ["Output", "Printed", "PrintingChannel", "SentPiece"]
 
 
 class Printed(NamedTuple):
@@ -125,32 +127,59 @@ class PrintingChannel:
         return [SentPiece(*_entry(message[2]))]
 
 
-def read_printed(
-    connection: Connection, job_id: str, fence: int, after: int | None, hold: float
-) -> Printed | None:
-    """Return what a job printed beyond a position; None if there is no such job.
+class Output:
+    """What the jobs of one namespace print.
 
     Args:
-        connection: Runs the script.
-        job_id: The job.
-        fence: Of the attempt that was read last; 0 for none.
-        after: So many bytes of it were read; None: all that is wanted.
-        hold: Seconds for which the job counts as followed; 0: it does not.
+        connection: Runs the script, and makes connections to hear.
+        namespace: First part of every key.
     """
-    reply = connection.run(
-        script("printed"),
-        job=job_id,
-        fence=fence,
-        after="all" if after is None else after,
-        hold=hold,
-    )
-    if not reply:
-        return None
-    status, now, attempt, past, is_late, sent, kept = reply
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._connection = connection
+        self._namespace = namespace
+
+    def read(
+        self, job_id: str, fence: int = 0, after: int | None = 0, *, hold: float = 0
+    ) -> Printed | None:
+        """Return what a job printed beyond a position; None if there is no such job.
+
+        Args:
+            job_id: The job.
+            fence: Of the attempt that was read last; 0 for none.
+            after: So many bytes of it were read; None: all that is wanted.
+            hold: Seconds for which the job counts as followed; 0: it does not.
+        """
+        reply = self._connection.run(
+            script("printed"),
+            job=job_id,
+            fence=fence,
+            after="all" if after is None else after,
+            hold=hold,
+        )
+        return _printed(*reply) if reply else None
+
+    @contextmanager
+    def heard(self, job_id: str) -> Iterator[PrintingChannel]:
+        """Yield a way to hear what a job prints, on a connection of its own.
+
+        Raises:
+            StoreUnavailable: the connection broke, or could not be opened.
+        """
+        changed = job_channel(self._namespace, job_id)
+        printed = printed_channel(self._namespace, job_id)
+        with self._connection.own() as wire:
+            yield PrintingChannel(wire, changed, printed)
+
+
+def _printed(
+    status: bytes, fence: bytes, attempt: bytes, past: bytes, *more: Any
+) -> Printed:
+    is_late, sent, kept = more
     fences = map(int, sent[::2])
     return Printed(
-        status.decode(),
-        int(now),
+        status.decode(),  # type: ignore[arg-type]  # the scripts write no other
+        int(fence),
         int(attempt),
         tuple(_attempts(past)),
         bool(is_late),

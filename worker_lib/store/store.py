@@ -16,7 +16,6 @@ from worker_lib.store.keys import (
     key_prefix,
     new_slot_id,
     outcome_key,
-    printed_channel,
 )
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.parts import (
@@ -25,7 +24,7 @@ from worker_lib.store.parts import (
     look_at,
     set_paused,
 )
-from worker_lib.store.printed import PrintingChannel, read_printed
+from worker_lib.store.printed import Output
 from worker_lib.store.replies import (
     FailedBoot,
     Found,
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
 
     from worker_lib.store.connection import Connection
     from worker_lib.store.new_job import NewJob
-    from worker_lib.store.printed import Printed
     from worker_lib.store.replies import Check, Outcome, QueueSeen, Seen
     from worker_lib.store.scripts import Word
 
@@ -73,6 +71,7 @@ class Store:
         batches: The verbs for jobs that are stored together.
         strays: The verbs for machines that are there and should not be.
         views: The verbs that look, for pages and lists.
+        output: What jobs print.
     """
 
     def __init__(self, connection: Connection, namespace: str) -> None:
@@ -83,6 +82,7 @@ class Store:
         self.batches = BatchStore(connection, namespace, self._enqueuer)
         self.strays = Strays(connection)
         self.views = Views(connection)
+        self.output = Output(connection, namespace)
 
     @property
     def sent_by_thread(self) -> int:
@@ -335,12 +335,6 @@ class Store:
         )
         return str(verdict, "utf-8")
 
-    def printed(
-        self, job_id: str, fence: int = 0, after: int | None = 0, *, hold: float = 0
-    ) -> Printed | None:
-        """Return what a job has printed; see `read_printed`."""
-        return read_printed(self._connection, job_id, fence, after, hold)
-
     def pause(self, queue: str) -> bool:
         """Hold back the jobs of a queue; False if it was paused already."""
         return set_paused(self._connection, queue, paused=True)
@@ -387,20 +381,6 @@ class Store:
         """
         with self._connection.own() as wire:
             yield Changes(wire, job_channel(self._namespace, ""))
-
-    @contextlib.contextmanager
-    def printing(self, job_id: str) -> Iterator[PrintingChannel]:
-        """Yield a way to hear what a job prints, on a connection of its own.
-
-        Raises:
-            StoreUnavailable: the connection broke, or could not be opened.
-        """
-        channels = (
-            job_channel(self._namespace, job_id),
-            printed_channel(self._namespace, job_id),
-        )
-        with self._connection.own() as wire:
-            yield PrintingChannel(wire, *channels)
 
     @contextlib.contextmanager
     def calls(self) -> Iterator[Calls]:

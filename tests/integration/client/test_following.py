@@ -118,19 +118,24 @@ def test_who_comes_late_reads_first_what_was_printed(
     assert texts == {job.logs()} == {Reader(job).all()}
 
 
-def test_a_new_attempt_is_named_as_in_logs(client: Client) -> None:
-    """Though the first was not: it was the only one."""
+def test_a_new_attempt_is_named_as_in_logs(client: Client, tmp_path: Path) -> None:
+    """Though the first was not: it was the only one when it was read."""
+    gate = tmp_path / "gate"
 
     @fly_task(max_machines=1, retry=Retry(max_attempts=3, backoff="200ms"))
     def fails_twice() -> None:
         number = current_job().attempt
         print(f"this is {number}", end="")
-        time.sleep(0.3)
+        while not gate.exists():
+            time.sleep(0.01)
         if number < 3:
             raise OSError("once more")
 
     job = fails_twice.delay()
-    text = Reader(job).all()
+    reader = Reader(job)
+    until(lambda: reader.text)
+    gate.touch()
+    text = reader.all()
 
     assert f"--- attempt 1 ---\n{text}\n" == job.logs()
     assert "this is 2" == Reader(job, attempt=2).all() == job.logs(2)

@@ -23,7 +23,7 @@ def found(rig: StoreRig, *, budget: int = 1000, **wanted: Any) -> list[str]:
 
 def kept_output(rig: StoreRig, job: str) -> list[tuple[str, bytes]]:
     """Return fence and output of each attempt; [] for a job that is not there."""
-    printed = rig.store.printed(job)
+    printed = rig.store.output.read(job)
     return [(str(fence), one) for fence, one in printed.kept] if printed else []
 
 

@@ -60,6 +60,7 @@ def on_store(rig: StoreRig) -> Echo:
     store._connection = Echo(store._connection, rig)
     echo: Echo = store._connection
     store._enqueuer._connection = store.batches._connection = echo
+    store.output._connection = echo
     store.strays._connection = echo
     return echo
 
@@ -264,7 +265,7 @@ def heartbeat(rig: StoreRig) -> Echo:
 def send_pieces(rig: StoreRig) -> Echo:
     """Send what a job prints, all of it anew."""
     machine, job = rig.running()
-    rig.store.printed(job.id, hold=20.0)
+    rig.store.output.read(job.id, hold=20.0)
     machine.heartbeat(job, "", (0, 2, b"0:2:0 x"))
     echo = on_machine(machine, rig)
     machine.heartbeat(job, "", (0, 9, b"0:9:0 y"))
@@ -275,7 +276,7 @@ def follow(rig: StoreRig) -> Echo:
     """Read what a job prints, which tells its machine."""
     _, job = rig.running()
     echo = on_store(rig)
-    rig.store.printed(job.id, hold=20.0)
+    rig.store.output.read(job.id, hold=20.0)
     return echo
 
 
