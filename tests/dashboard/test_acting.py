@@ -157,8 +157,11 @@ def test_every_action_is_noted(browser: FlaskClient) -> None:
 def test_who_may_look_may_not_act(browser: FlaskClient, jobs: Jobs) -> None:
     refused = act(browser, "cancel", headers={"Role": "read"})
     allowed = act(browser, "look", headers={"Role": "read"})
+    script = act(browser, "cancel", headers={"Role": "read", "HX-Request": "true"})
 
     assert (403, 303) == (refused.status_code, allowed.status_code)
+    assert 403 == script.status_code
+    assert "<html" not in script.text
     assert 1 == len(jobs.done)
 
 

@@ -179,7 +179,7 @@ def _trouble(parts: Parts, status: int, title: str, text: str) -> Response:
         return response
     visit = Visit(parts)
     if visit.wants_part:
-        return visit.html("_notice.html", kind="bad", text=text)
+        return visit.html("_notice.html", status, kind="bad", text=text)
     return visit.html("error.html", status, title=title, code=status, text=text)
 
 

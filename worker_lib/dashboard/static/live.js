@@ -2,6 +2,8 @@
 // Nothing is asked for while the page is hidden or paused.
 
 const POLL_MS = 5000;
+// There may be room for a stream again.
+const POLLS_PER_TRY = 12;
 const SIGNS = {
   live: ["Live", "Updated as things happen. Click to pause (p)."],
   poll: ["Live", "Asks every few seconds. Click to pause (p)."],
@@ -17,6 +19,7 @@ export function follow(done) {
   let timer = 0;
   let paused = false;
   let polls = !window.EventSource;
+  let asked = 0;
 
   function sign(state) {
     const shown = document.getElementById("live-sign");
@@ -81,7 +84,14 @@ export function follow(done) {
     } catch {
       sign("off");
     }
-    if (polls && !paused && !document.hidden) timer = setTimeout(() => ask(), POLL_MS);
+    if (polls && !paused && !document.hidden) timer = setTimeout(again, POLL_MS);
+  }
+
+  function again() {
+    asked += 1;
+    if (asked % POLLS_PER_TRY || !window.EventSource) return ask();
+    polls = false;
+    open();
   }
 
   function toggle() {
