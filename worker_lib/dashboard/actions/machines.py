@@ -106,8 +106,8 @@ def _jobs_of(machine_id: str) -> str:
 def _sweep(_form: Form) -> Done:
     report = default_client().sweeper.sweep_and_reap(_LAUNCH_WITHIN)
     after = ""
-    if report.next_in is not None:
-        after = f" The next deadline is in {max(0.0, report.next_in):.0f} s."
+    if report.next_in is not None and report.next_in >= 1.0:
+        after = f" The next deadline is in {report.next_in:.0f} s."
     count = len(report.steps)
     text = f"Swept: {counted(count, 'thing')} done." if count else "Nothing was lost."
     return Done(text + after, "all pools", count, lines=tuple(map(_line, report.steps)))
