@@ -49,7 +49,7 @@ class JobsPage(NamedTuple):
     """A page of a list of jobs.
 
     Attributes:
-        jobs: Those that fit, newest first.
+        jobs: Those that fit, newest first, each with its last attempt alone.
         next: What the next page begins `after`; "" if this is the last one.
         is_cut: Whether there may be more, though it has fewer than were asked for: so
             few jobs fit that it would take long to look for them.
@@ -96,7 +96,7 @@ def jobs_page(
         cursor = found.cursor
         if cursor is None or len(job_ids) > limit:
             break
-    shown = tuple(find_jobs(job_ids[:limit]))
+    shown = tuple(find_jobs(job_ids[:limit], brief=True))
     if len(job_ids) > limit and shown:
         return JobsPage(shown, "-".join(_cursor(shown[-1]) or ()), is_cut=False)
     return JobsPage(shown, "-".join(cursor or ()), is_cut=cursor is not None)
@@ -174,17 +174,21 @@ def iter_jobs(
         cursor = found.cursor
 
 
-def find_jobs(job_ids: Sequence[str]) -> list[JobInfo]:
+def find_jobs(job_ids: Sequence[str], *, brief: bool = False) -> list[JobInfo]:
     """Return those of these jobs that Redis has, in the same order.
 
-    One command to Redis, or none for no ids.
+    A command to Redis for each 50 of them.
+
+    Args:
+        job_ids: The jobs.
+        brief: Only with the last attempt, and not with what it printed and raised.
 
     Raises:
         StoreUnavailable: Redis cannot be reached.
     """
     if not job_ids:
         return []
-    return default_client().store.views.jobs(job_ids)
+    return default_client().store.views.jobs(job_ids, brief=brief)
 
 
 def find_machine(machine_id: str, *, gone_within: float = 0.0) -> Machine | None:

@@ -19,7 +19,7 @@ from worker_lib.inspection.costs import Costs, Day, costs
 from worker_lib.inspection.counting import Percentiles, Tally
 from worker_lib.inspection.documents import as_document, moment
 from worker_lib.inspection.explaining import Explanation, explain
-from worker_lib.inspection.failures import FailureGroup, failure_jobs, failures
+from worker_lib.inspection.failures import FailureGroup, failure_group, failures
 from worker_lib.inspection.history import (
     WINDOWS,
     History,
@@ -78,7 +78,7 @@ __all__ = [
     "counted",
     "exits",
     "explain",
-    "failure_jobs",
+    "failure_group",
     "failures",
     "history",
     "job_cost",

@@ -11,7 +11,7 @@ from worker_lib.client.client import default_client
 if TYPE_CHECKING:
     from worker_lib.store.views import FailedJob
 
-__all__ = ["FailureGroup", "failure_jobs", "failures"]
+__all__ = ["FailureGroup", "failure_group", "failures"]
 
 # What differs between two failures for the same reason: numbers, ids, what is quoted.
 _VARIES = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8,}|\d+(?:\.\d+)?|'[^']*'|\"[^\"]*\"")
@@ -58,8 +58,10 @@ def failures(*, limit: int = 1000) -> list[FailureGroup]:
     return sorted(found, key=lambda one: (-one.total, one.task))
 
 
-def failure_jobs(group_id: str, *, limit: int = 1000) -> list[str]:
-    """Return the ids of all jobs of a group, the newest first; none if it is gone.
+def failure_group(
+    group_id: str, *, limit: int = 1000
+) -> tuple[FailureGroup, list[str]] | None:
+    """Return a group with the ids of all its jobs, newest first; None if it is gone.
 
     Args:
         group_id: As `FailureGroup.id`.
@@ -70,8 +72,8 @@ def failure_jobs(group_id: str, *, limit: int = 1000) -> list[str]:
     """
     for key, jobs in _groups(limit).items():
         if _id_of(key) == group_id:
-            return [job.id for job in jobs]
-    return []
+            return _group(*key, jobs), [job.id for job in jobs]
+    return None
 
 
 def _groups(limit: int) -> dict[tuple[str, str, str], list[FailedJob]]:

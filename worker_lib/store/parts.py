@@ -30,19 +30,28 @@ def look_at(
     patience: float = 0.0,
     *,
     with_outcome: bool = True,
+    names: Sequence[str] = SHOWN,
 ) -> Iterator[Seen | None]:
-    """Yield what is known of each job; None where there is none."""
+    """Yield what is known of each job; None where there is none.
+
+    Args:
+        connection: Runs the scripts.
+        job_ids: The jobs.
+        patience: Seconds to wait for the answer; 0 as long as usual.
+        with_outcome: Whether to return their outcomes, too.
+        names: Fields of their records: `SHOWN` or `LISTED`.
+    """
     for start in range(0, len(job_ids), _LOOK_AT_ONCE):
         part = job_ids[start : start + _LOOK_AT_ONCE]
         replies = connection.run(
             script("look"),
             *part,
             patience=patience,
-            fields=",".join(SHOWN),
+            fields=",".join(names),
             with_outcome=int(with_outcome),
         )
         for job_id, reply in zip(part, replies, strict=True):
-            yield seen_of(job_id, reply) if reply else None
+            yield seen_of(job_id, reply, names) if reply else None
 
 
 def set_paused(connection: Connection, queue: str, *, paused: bool) -> bool:

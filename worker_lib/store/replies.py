@@ -14,6 +14,7 @@ SlotState = Literal["owed", "launching", "idle", "woken", "busy", "parked", "sta
 LaunchVerdict = Literal["go", "start", "wait", "unneeded"]
 
 __all__ = [
+    "LISTED",
     "SHOWN",
     "BatchNews",
     "BatchSeen",
@@ -47,6 +48,10 @@ SHOWN = tuple(
     for field in FIELDS.values()
     if field.kept not in {"unless_succeeded", "not_final"}
 )
+
+# What lists leave out: the past, and what an attempt printed and raised.
+LONG = ("past", "tail", "trace")
+LISTED = tuple(name for name in SHOWN if name not in LONG)
 
 
 class Stored(NamedTuple):
@@ -353,12 +358,12 @@ def outcome_of(element: bytes) -> Outcome:
     return Outcome(status.decode(), fence.decode(), envelope)
 
 
-def seen_of(job_id: str, reply: Sequence[Any]) -> Seen:
-    """Return a job as a look found it, `SHOWN` being what was asked for."""
+def seen_of(job_id: str, reply: Sequence[Any], names: Sequence[str] = SHOWN) -> Seen:
+    """Return a job as a look found it, `names` being what was asked for."""
     values, outcome, trouble, reason, pool_lost, size = reply
-    record = {
+    record = dict.fromkeys(LONG, "") | {
         name: str(value, "utf-8", "replace") or FIELDS[name].default
-        for name, value in zip(SHOWN, values, strict=True)
+        for name, value in zip(names, values, strict=True)
     }
     return Seen(
         info_of(job_id, record, _trouble(trouble or reason), size.decode()),

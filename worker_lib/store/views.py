@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.store.parts import all_parts, look_at
-from worker_lib.store.replies import outcome_of
+from worker_lib.store.replies import LISTED, SHOWN, outcome_of
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
@@ -145,9 +145,15 @@ class Views:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def jobs(self, job_ids: Sequence[str]) -> list[JobInfo]:
-        """Return those of these jobs that Redis has, in the same order."""
-        seen = look_at(self._connection, job_ids, with_outcome=False)
+    def jobs(self, job_ids: Sequence[str], *, brief: bool = False) -> list[JobInfo]:
+        """Return those of these jobs that Redis has, in the same order.
+
+        Args:
+            job_ids: The jobs.
+            brief: Only with the last attempt, and not with what it printed and raised.
+        """
+        names = LISTED if brief else SHOWN
+        seen = look_at(self._connection, job_ids, with_outcome=False, names=names)
         return [one.info for one in seen if one is not None]
 
     def calls(self, job_ids: Sequence[str], most_bytes: int) -> list[SealedCall | None]:

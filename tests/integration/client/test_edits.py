@@ -449,3 +449,57 @@ def test_an_unknown_job_cannot_be_changed(client: Client) -> None:
     for act in (job.retry, job.delete, job.logs, lambda: job.edit(first=True)):
         with pytest.raises(JobNotFound):
             act()
+
+
+def test_a_failed_job_runs_again_with_changes(client: Client, tmp_path: Path) -> None:
+    """Those alone: its retry policy, which travels with the call, is as it was."""
+    path = tmp_path / "runs"
+    task = jobs.succeeds_at_last.options(
+        retry=Retry(max_attempts=2, backoff=0.05, on=(OSError,)), tags={"tenant": "x"}
+    )
+    failed = task.delay(str(tmp_path / "others"), tries=9)
+    assert isinstance(failed.exception(timeout=20), OSError)
+
+    words: dict[str, Any] = {"queue": "high", "priority": 3, "timeout": "1m"}
+    again = failed.retry(args=[str(path)], kwargs={"tries": 2}, **words)
+
+    assert 2 == again.result(timeout=20)
+    info = again.info()
+    assert ("high", 3, {"tenant": "x"}, 2) == (
+        *(info.queue, info.priority, info.tags),
+        info.attempt,
+    )
+    assert b"60" in client.store.record(failed.retry(timeout=60).id)["timeout"]
+
+
+def test_changes_are_refused_while_another_job_runs_it_again(client: Client) -> None:
+    """They would be lost: a further retry returns the job that is there."""
+    failed = jobs.boom.delay("no")
+    failed.wait(20)
+    again = failed.retry(delay="1h")
+
+    assert again == failed.retry()
+    with pytest.raises(JobError, match=f"job {again.id} runs job {failed.id} again"):
+        failed.retry(priority=4)
+    for wrong in ({"priority": 101}, {"timeout": 0}, {"queue": ""}):
+        with pytest.raises(ConfigError):
+            failed.retry(**wrong)
+    assert 0 == again.info().priority
+
+
+def test_all_arguments_are_replaced_without_a_look_at_the_old_ones(
+    client: Client,
+) -> None:
+    """Not while it waits, nor when it is run again, nor a second time."""
+    _UNPICKLED.clear()
+    job = jobs.add.options(**LATER).delay(Trap(), 1)  # type: ignore[arg-type]
+    job.edit(args=[1], kwargs={"b": 2})
+    job.edit(args=[40], kwargs={"b": 2})
+    job.cancel()
+    again = job.retry(args=[1, 1], kwargs={}, delay="1h")
+    with pytest.raises(TypeError, match="jobs:add cannot be called so"):
+        again.edit(args=[], kwargs={"c": 1})
+
+    assert [] == _UNPICKLED
+    assert ((1, 1), {}) == tuple(client.edits.call(again.id)[:2])
+    assert ["sprung"] == _UNPICKLED

@@ -10,7 +10,7 @@ import jobs as tasks
 import pytest
 from waiting import until
 
-from worker_lib.client.inspection import iter_jobs, jobs
+from worker_lib.client.inspection import find_jobs, iter_jobs, jobs, jobs_page
 from worker_lib.errors import ConfigError, JobNotFound
 
 if TYPE_CHECKING:
@@ -149,3 +149,27 @@ def test_twenty_five_thousand_jobs_are_listed_through_pages(
     began = time.monotonic()
     assert made[49::-1] == ids(jobs(after=made[50], limit=50))
     assert time.monotonic() - began < max(1.0, whole / 5)
+
+
+@pytest.mark.usefixtures("unlaunched")
+def test_a_page_of_few_that_fit_is_cut_and_goes_on() -> None:
+    """So that no page takes long: it has what 4,000 jobs have, and the rest follows."""
+    old = tasks.add.options(tags={"t": "1"}, queue="rare", **LATER).delay(1, 2)
+    tasks.add.options(**LATER).delay_many([(1, 2)] * 4100)
+
+    first = jobs_page(queue="rare")
+    second = jobs_page(queue="rare", after=first.next)
+
+    assert ((), True) == (first.jobs, first.is_cut)
+    assert ([old.id], "", False) == (ids(list(second.jobs)), second.next, second.is_cut)
+
+
+def test_lists_leave_out_what_attempts_printed(client: Client) -> None:
+    """It may be much; who looks at one job gets it."""
+    job = tasks.boom.delay("no")
+    job.wait(20)
+    (listed,), (whole,) = jobs_page().jobs, find_jobs([job.id])
+
+    assert "ValueError: no" == listed.attempts[0].error
+    assert ("", "") == (listed.attempts[0].traceback, listed.attempts[0].output)
+    assert "raise ValueError(text)" in whole.attempts[0].traceback

@@ -90,8 +90,8 @@ def _chosen(form: Form, name: str) -> tuple[list[str], bool]:
         wanted = {one: form.fields.get(one) or None for one in FILTERS}
         job_ids, has_more = matching(ACTS[name], wanted)
     elif form.fields.get(_GROUP):
-        job_ids = inspection.failure_jobs(form.fields[_GROUP], limit=MOST_AT_ONCE)
-        has_more = False
+        found = inspection.failure_group(form.fields[_GROUP], limit=MOST_AT_ONCE)
+        job_ids, has_more = found[1] if found else [], False
     else:
         job_ids, has_more = list(dict.fromkeys(form.targets)), False
     if not job_ids:

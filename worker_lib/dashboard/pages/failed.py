@@ -41,20 +41,18 @@ def load_group(query: Query) -> dict[str, Any]:
     Raises:
         JobNotFound: none of its jobs is kept any more, or newer ones fill the list.
     """
-    found = [
-        one for one in inspection.failures(limit=_LOOKED_AT) if one.id == query["id"]
-    ]
-    if not found:
+    found = inspection.failure_group(query["id"], limit=_LOOKED_AT)
+    if found is None:
         raise JobNotFound(
             "no job of this group is left: they were run again, deleted, or kept no "
             f"longer; or {_LOOKED_AT:,} others have failed since"
         )
+    group, job_ids = found
     start = _start(query.get("from", ""))
-    job_ids = inspection.failure_jobs(query["id"], limit=_LOOKED_AT)
     more = start + _LIMIT
     return {
-        "group": _told(found[0]),
-        "jobs": listed(find_jobs(job_ids[start:more])),
+        "group": _told(group),
+        "jobs": listed(find_jobs(job_ids[start:more], brief=True)),
         "next": str(more) if more < len(job_ids) else "",
         "is_first": start == 0,
     }
