@@ -283,10 +283,11 @@ def test_the_init_of_the_image_is_the_one_that_is_tried() -> None:
 
 
 def test_fly_toml_agrees_with_the_repositorys_own() -> None:
-    """The Dockerfile's place, the check's path and what the server holds differ."""
+    """Places, paths, and what the server holds differ; only the demo serves metrics."""
     own = tomllib.loads((ROOT / "fly.toml").read_text())
     ours = tomllib.loads(rendered("fly.toml", PLAN))
 
+    assert {"port": 9091, "path": "/metrics"} == own.pop("metrics")
     assert "worker/Dockerfile" == own["build"].pop("dockerfile")
     assert "Dockerfile" == ours["build"].pop("dockerfile")
     assert "/healthz" == own["http_service"]["checks"][0].pop("path")
