@@ -9,7 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright
     from site_of import Site
@@ -164,6 +164,17 @@ class Tab:
         notice = self.page.locator("#notices .notice", has_text=text).first
         notice.wait_for()
         return notice.inner_text()
+
+    def count_clicks(self) -> Callable[[], list[str]]:
+        """Return what tells where somebody has clicked since, on any page."""
+        clicks: list[str] = []
+        self.page.expose_function("notedClick", lambda where: clicks.append(where))  # noqa: PLW0108 - the driver marks what it is given
+        script = """addEventListener("click", (event) => {
+          if (event.isTrusted) notedClick(event.target.outerHTML.slice(0, 90));
+        }, true);"""
+        self.page.evaluate(script)
+        self.page.add_init_script(script)
+        return lambda: clicks
 
     @property
     def ground(self) -> str:

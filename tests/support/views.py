@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from seeding import Seeded
     from site_of import Site
 
-__all__ = ["VIEWS", "View"]
+__all__ = ["PAGES", "VIEWS", "View"]
 
 _WORD = re.compile(r"<(?:\w+:)?\w+>")
 _LINK = re.compile(r'href="([^"]+)"')
@@ -66,6 +66,8 @@ def _all() -> list[View]:
 
 
 VIEWS = _all()
+# One of each page.
+PAGES = list({view.slug: view for view in VIEWS}.values())
 
 
 def _id(seeded: Seeded, job: str) -> str:
