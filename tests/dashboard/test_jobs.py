@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jobs import add, boom
+from jobs import add, boom, says
 
 from worker_lib import Job, Queue
+from worker_lib.dashboard.pages.job import follow_log
 from worker_lib.inspection import audits
 
 if TYPE_CHECKING:
@@ -181,6 +182,21 @@ def test_all_that_fit_a_filter_are_deleted(
     assert ("delete-jobs", 3, "done") == (entry.what, entry.total, entry.outcome)
 
 
+def test_all_that_fit_a_filter_are_moved(
+    admin: FlaskClient, waiting: list[Job[int]]
+) -> None:
+    Queue("low").pause()
+    words = {"matching": "1", "status": "queued", "queue": "slow", "queue_to": "low"}
+    asked = act(admin, "move-jobs", **words)
+    nowhere = told(admin, act(admin, "move-jobs", **(words | {"queue_to": " "})))
+    page = told(admin, act(admin, "move-jobs", **words, _confirmed="3"))
+
+    assert "3 jobs move to queue low." in asked.text
+    assert "write the name of the queue" in nowhere
+    assert "3 jobs were moved to queue low." in page
+    assert {"low"} == {job.info().queue for job in waiting}
+
+
 def test_who_may_look_sees_no_buttons(
     reader: FlaskClient, waiting: list[Job[int]]
 ) -> None:
@@ -224,6 +240,15 @@ def test_an_edit_that_cannot_be_is_told(
     assert before == waiting[0].info()
 
 
+def test_a_job_tells_that_its_queue_is_paused(
+    admin: FlaskClient, waiting: list[Job[int]]
+) -> None:
+    document = admin.get(f"/jobs/jobs/{waiting[0].id}.json").get_json()
+
+    assert document["paused_at"]
+    assert "Queue slow is paused" in admin.get(f"/jobs/jobs/{waiting[0].id}").text
+
+
 def test_a_failed_job_runs_again_with_other_arguments(
     admin: FlaskClient, failed: list[Job[None]]
 ) -> None:
@@ -250,8 +275,30 @@ def test_what_cannot_be_seen_is_shown_as_escapes(admin: FlaskClient) -> None:
     assert "\\x1b[31m\\u202egpj.exe" in page
 
 
-def test_the_log_is_a_file(admin: FlaskClient, failed: list[Job[None]]) -> None:
-    answer = admin.get(f"/jobs/jobs/{failed[0].id}/log.txt")
+def test_the_log_is_on_the_page_and_a_file(
+    admin: FlaskClient,
+) -> None:
+    """As it was printed in the file, without what cannot be seen on the page."""
+    job = says.delay("a\x1b[2Jb\r\n<i>end</i>")
+    job.wait(20)
+    page = admin.get(f"/jobs/jobs/{job.id}").text
+    answer = admin.get(f"/jobs/jobs/{job.id}/log.txt")
 
-    assert 200 == answer.status_code
+    assert "a\\x1b[2Jb\n&lt;i&gt;end&lt;/i&gt;\n</pre>" in page
+    assert "data-feed" not in page
+    assert b"a\x1b[2Jb\r\n<i>end</i>\n" == answer.data
     assert "attachment" in answer.headers["Content-Disposition"]
+
+
+def test_a_log_is_followed_to_its_end() -> None:
+    """From the position that the browser has, in pieces that fit together."""
+    job = says.delay("one\ntwo")
+    job.wait(20)
+    query = {"id": job.id, "last_event_id": ""}
+    events = [one for one in follow_log(query) if one]
+    position = events[0].id
+    again = [one for one in follow_log({**query, "last_event_id": position}) if one]
+
+    assert ["log", "end"] == [one.name for one in events]
+    assert "one\ntwo\n" == events[0].data
+    assert ["end"] == [one.name for one in again]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib import inspection
 from worker_lib.client.client import default_client
+from worker_lib.dashboard.kept import kept
 from worker_lib.dashboard.registry import Download, Event, Feed, File, Page, Query
 from worker_lib.errors import BatchNotFound, ConfigError, PayloadError
 from worker_lib.inspection import as_document
@@ -26,6 +27,7 @@ __all__ = ["FEED", "LOG", "PAGE"]
 _MOST_CHARACTERS = 100_000
 # Between two questions for what was printed since, with a look at the browser in each.
 _LOOKS, _LOOK_SECONDS = 2, 0.5
+_STATE_SECONDS = 10.0
 _LINE_ENDS = re.compile(r"\r\n?")
 
 
@@ -53,8 +55,17 @@ def load(query: Query) -> dict[str, Any]:
         "preview": as_document(preview),
         "plain_arguments": plain and plain.as_json(),
         "batch": _batch(job_id),
+        "paused_at": inspection.moment(_paused_at(info)),
         "log": _log(info, _number(query)),
     }
+
+
+def _paused_at(info: JobInfo) -> float | None:
+    """Return since when its queue is paused, if it waits there for that."""
+    if info.status != "queued":
+        return None
+    now = kept("overview", _STATE_SECONDS, inspection.overview)
+    return next((one.paused_at for one in now.queues if one.name == info.queue), None)
 
 
 def _attempt(attempt: Attempt, info: JobInfo) -> dict[str, Any]:
