@@ -81,6 +81,21 @@ def test_an_emptied_queue_needs_its_name_typed(
     )
 
 
+def test_a_long_queue_is_emptied_in_parts(
+    admin: FlaskClient, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser does not wait for ever: the answer says how many are left."""
+    monkeypatch.setattr("worker_lib.dashboard.actions.queues._PURGE_SECONDS", 1e-9)
+    jobs.add.options(queue="low").delay_many([(number,) for number in range(201)])
+    words = {"_confirmed": "low", "_back": "/jobs/queues"}
+
+    first = act(admin, "purge-queue", **words)
+    second = act(admin, "purge-queue", **words)
+
+    assert "Cancelled 200 jobs that waited in queue low. 1 job waits still" in first
+    assert "Cancelled 1 job that waited in queue low.</p>" in second
+
+
 def test_what_is_no_queue_is_told(admin: FlaskClient) -> None:
     assert "is-bad" in act(admin, "pause-queue", target="no such name!")
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from typing import TYPE_CHECKING
 
-from worker_lib import labels
+from worker_lib import checks, labels
 from worker_lib.client.client import default_client
 from worker_lib.job import WAITING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+
     from worker_lib.store.replies import QueueSeen
 
 __all__ = ["Queue", "queues"]
@@ -66,25 +71,34 @@ class Queue:
         """
         default_client().resume(self.name)
 
-    def purge(self) -> int:
+    def purge(self, *, within: float | str | timedelta | None = None) -> int:
         """Cancel every job that waits in it; return how many those were.
 
         What runs goes on; what is stored meanwhile may stay. The cancelled jobs are
         kept as long as an outcome is, so `Job.retry` can run them again.
 
+        Args:
+            within: Stop after this time, in seconds or as `"20s"`; what is left goes on
+                to wait. None: do not stop before the end.
+
         Raises:
             StoreUnavailable: Redis cannot be reached.
         """
-        from worker_lib.client.inspection import iter_jobs  # noqa: PLC0415 - it is for people
-
         store = default_client().store.batches
-        waiting = (
-            one.id for one in iter_jobs(queue=self.name) if one.status in WAITING
-        )
-        count = 0
+        ends = math.inf if within is None else checks.seconds(within, "within")
+        began, count, waiting = time.monotonic(), 0, self._all_waiting()
         while part := [*itertools.islice(waiting, _CANCELLED_AT_ONCE)]:
             count += sum(store.cancel_waiting(part))
+            if time.monotonic() - began >= ends:
+                break
         return count
+
+    def _all_waiting(self) -> Iterator[str]:
+        """Yield the ids of jobs that wait, last those that others become meanwhile."""
+        from worker_lib.client.inspection import iter_jobs  # noqa: PLC0415 - it is for people
+
+        for status in sorted(WAITING, key=lambda one: (one == "queued", one)):
+            yield from (job.id for job in iter_jobs(queue=self.name, status=status))
 
     @property
     def paused(self) -> bool:

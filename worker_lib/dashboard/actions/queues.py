@@ -8,6 +8,9 @@ from worker_lib.dashboard.registry import Action, Confirm, Done, Form
 
 __all__ = ["PAUSE", "PURGE", "RESUME"]
 
+# A browser waits no longer than half a minute for an answer.
+_PURGE_SECONDS = 20.0
+
 
 def _pause(form: Form) -> Done:
     queue = Queue(form.target)
@@ -25,8 +28,11 @@ def _resume(form: Form) -> Done:
 
 def _purge(form: Form) -> Done:
     queue = Queue(form.target)
-    count = queue.purge()
+    count = queue.purge(within=_PURGE_SECONDS)
     text = f"Cancelled {counted(count, 'job')} that waited in queue {queue.name}."
+    left = queue.waiting
+    if left:
+        text += f" {_jobs_wait(left).capitalize()} still: empty it again."
     return Done(text, total=count)
 
 
