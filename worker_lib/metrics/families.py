@@ -134,7 +134,7 @@ def present_families(
     kinds = [alert.kind for alert in seen.alerts]
     yield _gauge(
         "worker_lib_alerts",
-        "What a person should know at present, as worker-lib overview tells it.",
+        "What a person should know at present, as worker-lib stats tells it.",
         ("kind",),
         {(kind,): kinds.count(kind) for kind in ALERT_KINDS},
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,6 +192,27 @@ def test_scrapes_within_ten_seconds_share_a_reading() -> None:
         assert "worker_lib_up 1.0" in exposed(collector)
 
     assert [0.0, 10.0] == readings
+
+
+def test_scrapes_at_the_same_time_share_a_reading() -> None:
+    """Those that come while Redis is read wait for what it tells."""
+    begun, going_on, readings = threading.Event(), threading.Event(), list[int]()
+
+    def read() -> Reading:
+        readings.append(1)
+        begun.set()
+        assert going_on.wait(10)
+        return READING
+
+    collector = JobsCollector(read)
+    with ThreadPoolExecutor(8) as pool:
+        pages = [pool.submit(exposed, collector)]
+        assert begun.wait(10)
+        pages += [pool.submit(exposed, collector) for _ in range(7)]
+        going_on.set()
+
+    assert 1 == len({page.result() for page in pages})
+    assert [1] == readings
 
 
 def test_no_registry_reads_redis_when_the_collector_is_registered() -> None:
