@@ -125,7 +125,7 @@ def test_a_new_attempt_is_named_as_in_logs(client: Client, tmp_path: Path) -> No
     @fly_task(max_machines=1, retry=Retry(max_attempts=3, backoff="200ms"))
     def fails_twice() -> None:
         number = current_job().attempt
-        print(f"this is {number}", end="")
+        print(f"this is {number}", end="", flush=True)
         while not gate.exists():
             time.sleep(0.01)
         if number < 3:
