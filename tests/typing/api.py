@@ -231,6 +231,10 @@ def handles(job: Job[int]) -> None:
     assert_type(job.retry(), Job[int])
     assert_type(job.logs(), str)
     assert_type(job.logs(2), str)
+    assert_type(job.logs(follow=True), Iterator[str])
+    assert_type(job.logs(2, follow=True, timeout=1.5), Iterator[str])
+    assert_type(job.alogs(), AsyncGenerator[str])
+    job.logs(timeout=1.5)  # type: ignore[call-overload]
     job.edit(args=[1], kwargs={"b": 2}, queue="high", priority=5, first=True)
     job.edit(delay="5m")
     job.edit(delay=timedelta(minutes=5))

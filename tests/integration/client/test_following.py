@@ -332,9 +332,11 @@ def commands(url: str) -> Iterator[list[str]]:
     with redis.Redis.from_url(url) as connection, connection.monitor() as monitor:
         yield found
         connection.execute_command("ECHO", "the end")
-        while "the end" not in (one := monitor.next_command())["command"]:
+        one: Any = monitor.next_command()
+        while "the end" not in one["command"]:
             if one["client_type"] != "lua":
                 found.append(one["command"])
+            one = monitor.next_command()
 
 
 def about(found: list[str], job_id: str) -> list[str]:
