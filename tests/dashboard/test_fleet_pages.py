@@ -116,3 +116,28 @@ def test_what_was_typed_is_text(admin: FlaskClient, client: Client) -> None:
 
     assert "<script>alert" not in text
     assert "<img" not in text
+
+
+@pytest.mark.parametrize(
+    ("slug", "most"),
+    [
+        ("tasks", 1),
+        ("machines", 3),
+        ("machines/3d8d9956f72189", 3),
+        ("queues", 2),
+        ("costs", 2),
+        ("health", 1),
+        ("audit", 1),
+    ],
+)
+def test_a_page_is_read_in_few_commands(
+    admin: FlaskClient, client: Client, slug: str, most: int
+) -> None:
+    """Each makes two seconds more of the interval in which it is read."""
+    assert jobs.add.delay(1, 2).wait(20)
+    admin.get(f"/jobs/{slug}.json")  # what is over is read once
+    before = client.store.sent_by_thread
+
+    assert 200 == admin.get(f"/jobs/{slug}.json").status_code
+
+    assert client.store.sent_by_thread - before <= most
