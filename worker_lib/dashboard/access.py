@@ -131,7 +131,9 @@ class Passwords:
 
     def role(self, given: str) -> Role | None:
         """Return the role that this password gives, in constant time for each."""
-        matches = [role for role, text in self._known if text and _equal(text, given)]
+        matches: list[Role] = [
+            role for role, text in self._known if text and _equal(text, given)
+        ]
         return matches[0] if matches else None
 
 

@@ -56,7 +56,7 @@ def make_server(host: str, port: int) -> BaseWSGIServer:
     Raises:
         ConfigError: the address is taken.
     """
-    from waitress import create_server  # noqa: PLC0415 - who mounts it needs none
+    from waitress.server import create_server  # noqa: PLC0415 - who mounts it needs none
 
     app = _app(make_blueprint(None, standalone=True))
     try:

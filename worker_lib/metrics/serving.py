@@ -128,7 +128,7 @@ class _ServerOfSix(_Server):
 class _Quiet(WSGIRequestHandler):
     """Writes no line for each request."""
 
-    def log_message(self, *_words: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
         """Write nothing."""
 
 

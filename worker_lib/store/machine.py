@@ -486,10 +486,12 @@ def _jobs(names: Reply, found: Iterable[Reply]) -> tuple[ClaimedJob, ...]:
 
 
 def _job(told: Sequence[Any]) -> ClaimedJob:
-    job_id, fence, attempt, timeout, task, code_hash, *sealed, lost, followed = told
+    job_id, fence, attempt, timeout, task, code_hash, code, policy, call, *rest = told
+    lost, followed = rest
     return ClaimedJob(
         *(job_id.decode(), fence.decode(), int(attempt), float(timeout)),
-        *(task.decode(), code_hash.decode(), *sealed, int(lost or 0), bool(followed)),
+        *(task.decode(), code_hash.decode(), code, policy, call),
+        *(int(lost or 0), bool(followed)),
     )
 
 

@@ -205,7 +205,7 @@ class Views:
             Redis's time, what is not added to any span yet, and what each span has.
         """
         found: list[dict[bytes, int]] = []
-        now, more = 0.0, b"1"
+        now, more, opened = 0.0, b"1", list[bytes]()
         while more or len(found) < len(spans):
             part = spans[len(found) : len(found) + _LOOK_AT_ONCE]
             more, at, opened, *hashes = self._connection.run(script("counts"), *part)
