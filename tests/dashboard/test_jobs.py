@@ -302,3 +302,19 @@ def test_a_log_is_followed_to_its_end() -> None:
     assert ["log", "end"] == [one.name for one in events]
     assert "one\ntwo\n" == events[0].data
     assert ["end"] == [one.name for one in again]
+
+
+def test_a_job_of_many_leads_to_its_batch(admin: FlaskClient) -> None:
+    """With how far that is."""
+    Queue("slow").pause()
+    batch = add.options(queue="slow").delay_many([(1, 2), (3, 4)])
+    job = next(batch.jobs())
+    job.cancel()
+    document = admin.get(f"/jobs/jobs/{job.id}.json").get_json()["batch"]
+    page = admin.get(f"/jobs/jobs/{job.id}").text
+
+    assert (batch.id, 2, 1) == tuple(
+        document[name] for name in ("id", "total", "ended")
+    )
+    assert "1 of 2 jobs ended" in page
+    assert f"/jobs/batches/{batch.id}" in page
