@@ -76,31 +76,25 @@ def _outcome(info: JobInfo, machine_id: str) -> Line:
 
 def _before_stop(form: Form) -> Confirm:
     text = (
-        f"Machine {form.target} is asked to end. {_jobs_of(form.target)} handed back "
-        "and run elsewhere without an attempt being charged; one that may not run "
-        "twice fails."
+        f"Machine {form.target} is asked to end. It has {_jobs_on(form.target)} now: "
+        "what it has is handed back and runs elsewhere, without an attempt being "
+        "charged; what may not run twice fails."
     )
     return Confirm(text, "Stop machine")
 
 
 def _before_destroy(form: Form) -> Confirm:
     text = (
-        f"Machine {form.target} ends at once. {_jobs_of(form.target)} lost with it: "
-        "they run again from the beginning, and those that may not run twice fail. "
-        "To let them be handed back, stop it instead."
+        f"Machine {form.target} ends at once. It has {_jobs_on(form.target)} now: what "
+        "it has is lost with it, and runs again from the beginning; what may not run "
+        "twice fails. To have it handed back, stop the machine instead."
     )
     return Confirm(text, "Destroy machine")
 
 
-def _jobs_of(machine_id: str) -> str:
+def _jobs_on(machine_id: str) -> str:
     held = [len(one.job_ids) for one in machines() if one.machine_id == machine_id]
-    if sum(held) == 1:
-        return "The job that it has is"
-    return (
-        f"The {counted(sum(held), 'job')} that it has are"
-        if sum(held)
-        else ("It has no job now; those that it takes meanwhile are")
-    )
+    return counted(sum(held), "job") if sum(held) else "no job"
 
 
 def _sweep(_form: Form) -> Done:
