@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from jobs import add, waits_for
+from shop.reports import monthly_report
 from waiting import until
 
 from worker_lib import Queue
@@ -50,6 +51,37 @@ def test_a_job_that_ends_changes_the_open_page(
     took = time.monotonic() - began
 
     assert took < WITHIN
+    assert ([], []) == (tab.faults, tab.reports)
+
+
+@pytest.mark.timeout(120)
+def test_what_a_job_prints_is_followed(
+    own: Client, open_tab: Callable[..., Tab], tmp_path: Path
+) -> None:
+    """For ten seconds, each line once, in order, and soon after it was printed."""
+    gate = tmp_path / "gate"
+    job = monthly_report.delay("2026-10", str(gate))
+    until(lambda: job.status == "running", within=50)
+    tab = open_tab()
+    tab.goto(f"jobs/{job.id}")
+    log = tab.page.locator(".log-text")
+    log.get_by_text("order 10001:").wait_for()
+    gaps, before = [], time.monotonic()
+    for number in range(2, 42, 4):
+        tab.page.wait_for_function(
+            "(text) => document.querySelector('.log-text').textContent.includes(text)",
+            arg=f"order {10_000 + number}:",
+        )
+        gaps.append(time.monotonic() - before)
+        before = time.monotonic()
+    gate.touch()
+    tab.page.locator(".job-state .badge", has_text="Succeeded").wait_for()
+    lines = [line for line in log.inner_text().splitlines() if "items" in line]
+    expected = [f"order {10_001 + n}: 3 items, 41.70 EUR" for n in range(len(lines))]
+
+    assert job.result(timeout=20)["orders"] == len(lines) >= 41
+    assert expected == lines
+    assert max(gaps) < WITHIN + 1
     assert ([], []) == (tab.faults, tab.reports)
 
 
