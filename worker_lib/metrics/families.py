@@ -270,10 +270,7 @@ def _counter(
     labels: Sequence[str],
     numbers: Mapping[tuple[str, ...], float],
 ) -> Metric:
-    family = CounterMetricFamily(name, text, labels=labels)
-    for names, number in sorted(numbers.items()):
-        family.add_metric(names, number)
-    return family
+    return _filled(CounterMetricFamily(name, text, labels=labels), numbers)
 
 
 def _gauge(
@@ -282,7 +279,13 @@ def _gauge(
     labels: Sequence[str],
     numbers: Mapping[tuple[str, ...], float],
 ) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
+    return _filled(GaugeMetricFamily(name, text, labels=labels), numbers)
+
+
+def _filled(
+    family: CounterMetricFamily | GaugeMetricFamily,
+    numbers: Mapping[tuple[str, ...], float],
+) -> Metric:
     for names, number in sorted(numbers.items()):
         family.add_metric(names, number)
     return family
