@@ -50,6 +50,7 @@ def forge(client: Client, made: dict[str, Job[None]]) -> None:
             connection.hset(slot, mapping={"region": text, "machine": text})
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("payloads", PARTS, ids=range(len(PARTS)))
 def test_nothing_of_it_runs(
     own: Client, open_tab: Callable[..., Tab], payloads: list[str]
@@ -61,7 +62,7 @@ def test_nothing_of_it_runs(
     asked = [f"jobs?task={quote(text)}&tag={quote(text)}" for text in payloads[::3]]
     found = {path: look(tab, path) for path in (*LISTS, *shown, *asked)}
     forge(own, made)
-    found |= {f"forged {path}": look(tab, path) for path in (*LISTS, *shown)}
+    found |= {f"forged {path}": look(tab, path) for path in (*LISTS, *shown[:3])}
 
     assert dict.fromkeys(found, HARMLESS) == found
     assert [] == [fault for fault in tab.faults if "status of 4" not in fault.text]

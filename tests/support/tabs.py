@@ -190,7 +190,8 @@ class Tab:
         """Press Tab until the walk is round.
 
         Returns:
-            What had the focus, and what of it did not show that.
+            What never had the focus, of what was there when the walk began; and what
+            had it without showing it.
         """
         self.page.keyboard.press("p")  # an update takes the numbers away
         every = self.focusable()
@@ -204,7 +205,7 @@ class Tab:
             reached.add(one)
             if not marked:
                 unmarked.append(one)
-        return reached, unmarked
+        return every - reached, unmarked
 
     @property
     def reports(self) -> list[str]:
