@@ -75,11 +75,16 @@ def test_what_a_job_prints_is_followed(
         gaps.append(time.monotonic() - before)
         before = time.monotonic()
     gate.touch()
+    orders = job.result(timeout=20)["orders"]
     tab.page.locator(".job-state .badge", has_text="Succeeded").wait_for()
+    tab.page.wait_for_function(
+        "(text) => document.querySelector('.log-text').textContent.includes(text)",
+        arg=f": {orders} orders",
+    )
     lines = [line for line in log.inner_text().splitlines() if "items" in line]
     expected = [f"order {10_001 + n}: 3 items, 41.70 EUR" for n in range(len(lines))]
 
-    assert job.result(timeout=20)["orders"] == len(lines) >= 41
+    assert orders == len(lines) >= 41
     assert expected == lines
     assert max(gaps) < WITHIN + 1
     assert ([], []) == (tab.faults, tab.reports)
