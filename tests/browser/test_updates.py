@@ -84,7 +84,7 @@ def test_what_a_job_prints_is_followed(
     lines = [line for line in log.inner_text().splitlines() if "items" in line]
     expected = [f"order {10_001 + n}: 3 items, 41.70 EUR" for n in range(len(lines))]
 
-    assert orders == len(lines) >= 41
+    assert orders == len(lines) >= 38
     assert expected == lines
     assert max(gaps) < WITHIN + 1
     assert ([], []) == (tab.faults, tab.reports)
