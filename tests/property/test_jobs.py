@@ -266,7 +266,7 @@ class Jobs(JobModel):
         ours = machine.verbs.heartbeat(job, '{"done": 1}')
 
         if self.jobs[job.id].final is None:
-            assert ours is (int(job.fence) == self.fence(job.id))
+            assert bool(ours) is (int(job.fence) == self.fence(job.id))
 
     @precondition(lambda self: self.holding())
     @rule(pick=PICK)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
@@ -60,9 +61,11 @@ def make_server(host: str, port: int) -> BaseWSGIServer:
 
     app = _app(make_blueprint(None, standalone=True))
     try:
-        return create_server(
+        # Of a name with several addresses the first: for many it makes no one server.
+        (*_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        server: Any = create_server(
             app,
-            host=host,
+            host=address[0],
             port=port,
             threads=_THREADS,
             # Without it nobody would be told that a browser has gone.
@@ -74,6 +77,7 @@ def make_server(host: str, port: int) -> BaseWSGIServer:
         remedy = "choose another with --bind HOST:PORT"
         text = f"cannot listen on {host}:{port} ({error.strerror})"
         raise ConfigError(Problem(text, remedy, "--bind")) from error
+    return server
 
 
 def _app(blueprint: Blueprint) -> Flask:

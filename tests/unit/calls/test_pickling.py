@@ -313,13 +313,18 @@ def test_an_exception_whose_text_raises_is_still_told() -> None:
 def test_an_exception_of_a_class_unknown_here_is_told_as_a_failed_job() -> None:
     """A web process need not have the machine's modules."""
     good, failed = told(
-        Failure("error", "no", "shop.Gone", "Traceback …", b"cshop\nGone\n.")
+        Failure(
+            "error", "no", "closed_shop.Gone", "Traceback …", b"cclosed_shop\nGone\n."
+        )
     )
 
     assert not good
     assert isinstance(failed, JobFailed)
-    assert ("shop.Gone", "Traceback …") == (failed.remote_type, failed.remote_traceback)
-    why = "it cannot be loaded here: ModuleNotFoundError: No module named 'shop'"
+    assert ("closed_shop.Gone", "Traceback …") == (
+        failed.remote_type,
+        failed.remote_traceback,
+    )
+    why = "it cannot be loaded here: ModuleNotFoundError: No module named 'closed_shop'"
     assert why == failed.rebuild_error
     assert why in str(failed)
 
