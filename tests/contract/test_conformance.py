@@ -62,6 +62,7 @@ def drive(api: MachinesApi) -> set[str]:
     api.list_machines(metadata=made.metadata, include_deleted=True)
     api.get_machine(made.id)
     api.start_machine(made.id)
+    api.stop_machine(made.id, signal="SIGTERM", timeout=1.0)
     api.destroy_machine(made.id)
     api.wait_until_destroyed(made.id, 5)
     return {name for name in seen if not name.startswith("_")}

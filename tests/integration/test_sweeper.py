@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from fly_server import Fly
 
 
+def sweepers() -> set[threading.Thread]:
+    """Return the threads that sweep; those of another test may still end."""
+    return {one for one in threading.enumerate() if one.name == "worker_lib-sweeper"}
+
+
 def test_a_process_without_a_token_does_not_sweep(fly: Fly) -> None:
     """It would take up what somebody with a token could have launched."""
     fly.settings = replace(fly.settings, fly_api_token="")
@@ -30,6 +35,7 @@ def test_a_sweeper_ends_when_nothing_is_left_to_look_after(
     fly: Fly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One thread while jobs are under way, none when idle."""
+    before = sweepers()
     monkeypatch.setattr(sweeper, "_MIN_PAUSE", 0.0)
     monkeypatch.setattr(sweeper, "_GRACE", 0.01)
     _, stored = fly.rig.enqueue()
@@ -41,15 +47,14 @@ def test_a_sweeper_ends_when_nothing_is_left_to_look_after(
     machine.report(claimed(machine), "succeeded")
     fly.rig.redis.rpush(fly.rig.key("calls"), "look")
 
-    until(
-        lambda: "worker_lib-sweeper" not in [one.name for one in threading.enumerate()]
-    )
+    until(lambda: not sweepers() - before)
 
 
 def test_a_call_while_a_sweeper_ends_gets_a_sweeper_of_its_own(
     fly: Fly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one that ends does not take the deadline for its own."""
+    before = sweepers()
     monkeypatch.setattr(sweeper, "_MIN_PAUSE", 0.0)
     monkeypatch.setattr(sweeper, "_GRACE", 0.01)
     made = sweeper_of(fly)
@@ -67,7 +72,5 @@ def test_a_call_while_a_sweeper_ends_gets_a_sweeper_of_its_own(
     made.attend("j1", -1)
 
     until(lambda: 2 == len(ended))
-    until(
-        lambda: "worker_lib-sweeper" not in [one.name for one in threading.enumerate()]
-    )
+    until(lambda: not sweepers() - before)
     assert [True, True] == ended

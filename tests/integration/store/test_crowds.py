@@ -76,13 +76,13 @@ class Crowd:
         """Return so many of these."""
         return [self.job() for _ in range(count)]
 
-    def counts_of_a_week(self) -> None:
-        """Read what 100 tasks had in each of its hours; all days are alike."""
-        hours = [f"60:{hour % 24}" for hour in range(168)]
+    def counts_of_a_day(self) -> None:
+        """Read what 100 tasks had in each hour of one of its days."""
+        hours = [f"60:{hour}" for hour in range(24)]
         if not self.rig.redis.exists(self.rig.key("counts", hours[0])):
             classes = [(kind, n) for kind in "jw" for n in range(1500)]
             names = [f"{kind}\x1ft{n % 100}\x1f{n // 100}" for kind, n in classes]
-            for hour in hours[:24]:
+            for hour in hours:
                 key = self.rig.key("counts", hour)
                 self.rig.redis.hset(key, mapping=dict.fromkeys(names, 1))
         self.store.views.counts(hours)
@@ -207,7 +207,7 @@ STEPS: dict[str, Callable[[Crowd], object]] = {
     "overview": lambda c: c.store.views.state(),
     "machines": lambda c: c.store.views.slots(),
     "failures": lambda c: c.store.views.failures("failed", 1000),
-    "counts of a week": lambda c: c.counts_of_a_week(),
+    "counts of a day": lambda c: c.counts_of_a_day(),
     "count what is left": lambda c: c.store.unfinished(60, with_life=True),
 }
 

@@ -2,7 +2,7 @@ local spans = {unpack(ARGV)}
 -- What was counted: `spans` are '<minutes>:<number>' of hashes, as '60:485000'.
 -- Returns {'1' if more is left to be added up, time, {field, number ...} of the minutes that
 --   are not over, {field, number ...} of each of the first spans, and of one at least}.
-local MOST_FIELDS_TOLD = 10000
+local MOST_FIELDS_TOLD = 4000
 local more = add_up() and '1' or ''
 local open = {}
 for _, minute in ipairs(redis.call('SMEMBERS', P .. ':counting')) do
