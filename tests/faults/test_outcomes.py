@@ -52,13 +52,13 @@ def test_a_full_redis_does_not_cost_a_large_outcome_its_machine(
 ) -> None:
     """The lease is renewed as long as the outcome is held; the job runs once."""
     emulator = make_emulator(redis_url=own_server.url)
-    make_client(emulator, redis_url=own_server.url, lease_ttl=1.0)
+    make_client(emulator, redis_url=own_server.url, lease_ttl=2.0)
     jobs.add.remote(1, 2)
     marks = tmp_path / "marks"
     leave_room(own_server, 3_000_000)
     job = fly_task(large(str(marks), 6_000_000)).delay()
     until(marks.exists)
-    time.sleep(3)
+    time.sleep(5)
     assert "running" == job.status
     own_server.ask("CONFIG", "SET", "maxmemory", "0")
 
