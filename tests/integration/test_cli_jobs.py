@@ -393,6 +393,31 @@ def test_all_jobs_that_fit_are_cancelled_and_deleted(run: Callable[..., Ran]) ->
     assert (0, "", "no such job\n") == run("jobs", "list")
 
 
+def test_waiting_jobs_move_to_another_queue(run: Callable[..., Ran]) -> None:
+    """Those named, or all that fit."""
+    Queue("bulk").pause()
+    late = [jobs.add.options(**LATER).delay(1, 2) for _ in range(3)]
+
+    assert [[late[0].id, "moved"]] == run(
+        "jobs", "move", late[0].id, "--to", "bulk"
+    ).rows
+    ran = run("jobs", "move", "--all", "--queue", "default", "--to", "bulk", "--yes")
+    assert {late[1].id, late[2].id} == {row[0] for row in ran.rows}
+    assert {"bulk"} == {job.info().queue for job in late}
+    assert 2 == run("jobs", "move", late[0].id).code
+    assert 2 == run("jobs", "move", late[0].id, "--to", "no queue").code
+    assert {"bulk"} == {job.info().queue for job in late}
+
+
+def test_a_job_that_has_ended_is_not_cancelled_again(run: Callable[..., Ran]) -> None:
+    """Who asks for it is told how it ended."""
+    job = failed_job()
+
+    ran = run("jobs", "cancel", job.id)
+    assert (1, "") == (ran.code, ran.out)
+    assert f"job {job.id} is failed already" in ran.err
+
+
 def test_jobs_are_awaited(run: Callable[..., Ran]) -> None:
     """The exit code says whether all succeeded, one did not, or time was over."""
     good = jobs.add.delay(1, 2)

@@ -9,9 +9,6 @@ from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
-
-    from worker_lib.job import JobInfo
 
 __all__ = ["add_filters", "add_selection", "chosen", "filters"]
 
@@ -44,15 +41,13 @@ def filters(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in _NAMES}
 
 
-def chosen(
-    args: argparse.Namespace, fits: Callable[[JobInfo], bool]
-) -> tuple[list[str], bool]:
+def chosen(args: argparse.Namespace, act: str) -> tuple[list[str], bool]:
     """Return the ids that are meant, and whether there are more than the limit.
 
     Args:
         args: Of a command with a selection.
-        fits: Says of a job whether anything can be done with it; without `--all` who
-            names a job that does not fit is told so.
+        act: What is done with them, by its name in `ACTS`; `--all` means only jobs
+            that it can be done with, while who names another job is told so.
 
     Raises:
         ConfigError: neither ids nor `--all`, both, or filters without `--all`.
@@ -66,19 +61,6 @@ def chosen(
         return list(dict.fromkeys(args.job_ids)), False
     most = _MOST_AT_ONCE if args.limit is None else args.limit
     limit = whole(1, _MOST_AT_ONCE, from_text=True)(most, "--limit")
-    return _matching(filters(args), fits, limit)
+    from worker_lib.client.job_acts import ACTS, matching  # noqa: PLC0415 - not for --help
 
-
-def _matching(
-    wanted: dict[str, Any], fits: Callable[[JobInfo], bool], limit: int
-) -> tuple[list[str], bool]:
-    from worker_lib.client.inspection import iter_jobs  # noqa: PLC0415 - not for --help
-
-    found: list[str] = []
-    for info in iter_jobs(**wanted):
-        if not fits(info):
-            continue
-        if len(found) == limit:
-            return found, True
-        found.append(info.id)
-    return found, False
+    return matching(ACTS[act], filters(args), limit=limit)

@@ -1,4 +1,4 @@
-"""What is done with jobs, some or all that fit: retry, cancel, delete, edit."""
+"""What is done with jobs, some or all that fit: retry, cancel, delete, move, edit."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ from worker_lib.cli.confirming import confirm
 from worker_lib.cli.filters import add_selection, chosen
 from worker_lib.cli.output import complain, print_json, print_records, say, tell
 from worker_lib.cli.parsers import verb
-from worker_lib.errors import ConfigError, WorkerLibError
-from worker_lib.job import FINAL
+from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from worker_lib.cli.parsers import Run, Subparsers
-    from worker_lib.client.handle import Job
     from worker_lib.job import JobInfo
 
 __all__ = ["add_verbs"]
@@ -28,8 +25,12 @@ __all__ = ["add_verbs"]
 
 def add_verbs(verbs: Subparsers) -> None:
     """Add the verbs that change jobs."""
-    for name, act in _ACTS.items():
-        add_selection(verb(verbs, name, act.about, _runner(name, act)))
+    for name, words in _VERBS.items():
+        parser = verb(verbs, name, words.about, _runner(name))
+        add_selection(parser)
+        if name == "move":
+            to = "the queue that they go to"
+            parser.add_argument("--to", metavar="NAME", required=True, help=to)
     edit = verb(verbs, "edit", "change a job that waits", _edit)
     add = edit.add_argument
     add("job_id", metavar="ID", help="of a job that waits")
@@ -45,56 +46,32 @@ def add_verbs(verbs: Subparsers) -> None:
 _MANY = 20
 
 
-class _Act(NamedTuple):
-    do: Callable[[Job[Any]], str]
+class _Verb(NamedTuple):
     about: str
-    fits: Callable[[JobInfo], bool]
+    told: str
 
 
-def _retry(job: Job[Any]) -> str:
-    return job.retry().id
-
-
-def _cancel(job: Job[Any]) -> str:
-    return "cancelled" if job.cancel() else job.status
-
-
-def _delete(job: Job[Any]) -> str:
-    job.delete()
-    return "deleted"
-
-
-def _to_retry(info: JobInfo) -> bool:
-    # One that was run again already is counted by the job that does so.
-    return info.status in FINAL - {"succeeded"} and not info.retried_as
-
-
-_ACTS = {
-    "retry": _Act(
-        _retry, "run jobs again that did not succeed; print the new ids", _to_retry
-    ),
-    "cancel": _Act(
-        _cancel, "end jobs, waiting or running", lambda info: not info.final
-    ),
-    "delete": _Act(
-        _delete,
-        "forget jobs that wait or have ended",
-        lambda info: info.status != "running",
-    ),
+_VERBS = {
+    "retry": _Verb("run jobs again that did not succeed; print the new ids", ""),
+    "cancel": _Verb("end jobs, waiting or running", "cancelled"),
+    "delete": _Verb("forget jobs that wait or have ended", "deleted"),
+    "move": _Verb("have jobs that wait do so in another queue", "moved"),
 }
 
 
-def _runner(name: str, act: _Act) -> Run:
+def _runner(name: str) -> Run:
     def run(args: argparse.Namespace) -> int:
-        job_ids, has_more = chosen(args, act.fits)
+        job_ids, has_more = chosen(args, name)
         if not job_ids:
             tell(f"there is nothing to {name}")
         elif args.all or name == "delete" or len(job_ids) > 1:
             confirm(f"{name} {_count(job_ids)}", sure=args.yes)
-        showing = len(job_ids) >= _MANY and not args.quiet
-        told, code = _done(act, job_ids, title=name if showing else "")
-        note(f"{name}-job", list(told), refused=len(job_ids) - len(told))
-        _report(told, as_json=args.json)
+        told: dict[str, str] = {}
+        try:
+            code = _act(name, job_ids, args, told)
+        finally:
+            _report(told, as_json=args.json)
+            note(f"{name}-job", list(told), refused=len(job_ids) - len(told))
         if has_more:
             tell(f"there are more: {name} again")
         return code
@@ -102,30 +79,34 @@ def _runner(name: str, act: _Act) -> Run:
     return run
 
 
-def _done(act: _Act, job_ids: list[str], *, title: str) -> tuple[dict[str, str], int]:
-    """Do it to each job, also after one that was refused.
+def _act(
+    name: str, job_ids: list[str], args: argparse.Namespace, told: dict[str, str]
+) -> int:
+    """Do it to each job, also after one that was refused; return the exit code.
 
     Args:
-        act: What is done.
+        name: What is done.
         job_ids: To these.
-        title: Of a bar that a terminal shows; "" for none.
+        args: Of the command.
+        told: Is filled with what came of it, by job, as far as it gets.
     """
-    from worker_lib.client.client import default_client  # noqa: PLC0415 - not for --help
-    from worker_lib.client.handle import Job  # noqa: PLC0415 - as above
+    from worker_lib.client.job_acts import ACTS, act_on  # noqa: PLC0415 - not for --help
     from worker_lib.client.progress import bar  # noqa: PLC0415 - as above
 
-    shown = bar(bool(title), title, len(job_ids))
-    told: dict[str, str] = {}
+    showing = len(job_ids) >= _MANY and not args.quiet
+    shown = bar(showing, name, len(job_ids))
     code = exits.OK
-    for job_id in job_ids:
-        try:
-            told[job_id] = act.do(Job(job_id, default_client()))
-        except WorkerLibError as error:
-            complain(f"worker-lib: {error}")
-            code = code or exits.exit_code(error)
-        shown.update(1)
-    shown.close()
-    return told, code
+    try:
+        for acted in act_on(ACTS[name], job_ids, queue=getattr(args, "to", "")):
+            if acted.refused:
+                complain(f"worker-lib: {acted.refused}")
+                code = code or exits.exit_code(acted.refused)
+            else:
+                told[acted.job_id] = acted.new_id or _VERBS[name].told
+            shown.update(1)
+    finally:
+        shown.close()
+    return code
 
 
 def _report(told: dict[str, str], *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from worker_lib.errors import StoreUnavailable, WorkerLibError
 from worker_lib.job import FINAL, WAITING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from worker_lib.job import JobInfo
 
@@ -46,15 +46,17 @@ class JobAct(NamedTuple):
 
 
 class Acted(NamedTuple):
-    """What came of it.
+    """What came of it for a job.
 
     Attributes:
-        done: Ids of jobs, and of the new ones or "".
-        refused: Why not, by the ids of the others.
+        job_id: Its id.
+        new_id: Of the job that it became; "" for none.
+        refused: Why nothing was done with it; None if it was.
     """
 
-    done: dict[str, str]
-    refused: dict[str, str]
+    job_id: str
+    new_id: str = ""
+    refused: WorkerLibError | None = None
 
 
 def _retry(job: Job[Any], _queue: str) -> str:
@@ -63,7 +65,7 @@ def _retry(job: Job[Any], _queue: str) -> str:
 
 def _cancel(job: Job[Any], _queue: str) -> str:
     if not job.cancel():
-        raise WorkerLibError(f"job {job.id} has ended already")
+        raise WorkerLibError(f"job {job.id} is {job.status} already")
     return ""
 
 
@@ -86,7 +88,7 @@ ACTS: dict[str, JobAct] = {
 }
 
 
-def act_on(act: JobAct, job_ids: Sequence[str], *, queue: str = "") -> Acted:
+def act_on(act: JobAct, job_ids: Iterable[str], *, queue: str = "") -> Iterator[Acted]:
     """Do something with each of these jobs, also after one that was refused.
 
     Args:
@@ -94,19 +96,20 @@ def act_on(act: JobAct, job_ids: Sequence[str], *, queue: str = "") -> Acted:
         job_ids: Ids of jobs.
         queue: Where they are moved to.
 
+    Yields:
+        What came of it, job by job, in their order.
+
     Raises:
         StoreUnavailable: Redis cannot be reached; nothing is done with the rest.
     """
     client = default_client()
-    told = Acted({}, {})
     for job_id in dict.fromkeys(job_ids):
         try:
-            told.done[job_id] = act.do(Job(job_id, client), queue)
+            yield Acted(job_id, act.do(Job(job_id, client), queue))
         except StoreUnavailable:
             raise
         except WorkerLibError as error:
-            told.refused[job_id] = str(error)
-    return told
+            yield Acted(job_id, refused=error)
 
 
 def matching(

@@ -128,28 +128,30 @@ def _runner(name: str) -> Callable[[Form], Done]:
     def run(form: Form) -> Done:
         job_ids, _ = _chosen(form, name)
         queue = _queue(form) if name == "move" else ""
-        told = act_on(ACTS[name], job_ids, queue=queue)
-        if len(job_ids) == 1 and told.refused:
-            raise ConfigError(told.refused[job_ids[0]])
-        return _answer(name, form, told, queue)
+        acted = list(act_on(ACTS[name], job_ids, queue=queue))
+        if len(acted) == 1 and acted[0].refused:
+            raise ConfigError(str(acted[0].refused))
+        return _answer(name, form, acted, queue)
 
     return run
 
 
-def _answer(name: str, form: Form, told: Acted, queue: str) -> Done:
-    words, count = _WORDS[name], len(told.done)
+def _answer(name: str, form: Form, acted: list[Acted], queue: str) -> Done:
+    done = [one for one in acted if not one.refused]
+    refused = [one for one in acted if one.refused]
+    words, count = _WORDS[name], len(done)
     text = f"{_jobs(count)} {words.done if count == 1 else words.done_many}"
     text += f" to queue {queue}." if queue else "."
-    if told.refused:
-        first, why = next(iter(told.refused.items()))
-        text += f" Nothing was done with {_jobs(len(told.refused))}, as {first}: {why}"
-    target = ", ".join(list(told.done)[:3])
+    if refused:
+        first = refused[0]
+        text += f" Nothing was done with {_jobs(len(refused))},"
+        text += f" as {first.job_id}: {first.refused}"
+    target = ", ".join(one.job_id for one in done[:3])
     goto, goto_words = "", {}
     if count == 1 and form.fields.get("from") == "job":
-        (job_id,), (new_id,) = told.done.keys(), told.done.values()
-        if new_id:
-            goto, goto_words = "job", {"id": new_id}
-            text = f"It runs again, as this job; the one before is {job_id}."
+        if done[0].new_id:
+            goto, goto_words = "job", {"id": done[0].new_id}
+            text = f"It runs again, as this job; the one before is {done[0].job_id}."
         elif name == "delete":
             goto = "jobs"
     return Done(text, target, count, goto, goto_words)
