@@ -38,6 +38,16 @@ def test_fifty_jobs_drain_through_one_machine_in_their_order(
     assert 1 == len(emulator.billing()["machines"])
 
 
+def test_a_machine_holds_no_more_than_it_reports(client: Client) -> None:
+    """However many wait: jobs that have ended count, too, until Redis is told."""
+    batch = jobs.add.options(max_machines=1).delay_many((n, 1) for n in range(4000))
+
+    most = 0
+    while (counts := batch.counts)["succeeded"] < 4000:
+        most = max(most, counts["running"])
+    assert 1 < most <= 96
+
+
 def test_a_queue_goes_before_the_next_one(
     client: Client, ledger: Ledger, tmp_path: Path
 ) -> None:

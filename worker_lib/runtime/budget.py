@@ -30,7 +30,8 @@ class Pace:
     """What a machine measured of its jobs, and what follows from it.
 
     Attributes:
-        depth: How many jobs it may hold at once, the one that runs included.
+        depth: How many jobs it may hold at once, with the one that runs and those that
+            have ended and are not reported yet.
     """
 
     __slots__ = ("_mean", "_measured", "_tried", "depth")
@@ -54,9 +55,9 @@ class Pace:
             self._tried, self._measured = min(self._tried * _STEP, _MOST_HELD), 0
         self.depth = max(1, min(self._tried, int(BUDGET / self._mean)))
 
-    def want(self, unfinished: int) -> int:
-        """Return how many jobs to ask for, beside so many that have not ended."""
-        return max(0, self.depth - unfinished)
+    def want(self, held: int) -> int:
+        """Return how many jobs to ask for, beside so many that it goes on to hold."""
+        return max(0, self.depth - held)
 
     def is_low(self, unfinished: int) -> bool:
         """Whether more jobs should be fetched now, before the last one has ended."""

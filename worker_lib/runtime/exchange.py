@@ -106,6 +106,11 @@ class Exchange:
         """Return how many reports wait."""
         return len(self._waiting)
 
+    @property
+    def left_over(self) -> int:
+        """How many reports will wait on, as the next command has no room for them."""
+        return max(0, len(self._waiting) - self._most)
+
     def add(self, job: ClaimedJob, report: Report) -> None:
         """Have an outcome reported with the next command."""
         if not self._waiting:

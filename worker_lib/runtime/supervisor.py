@@ -291,7 +291,7 @@ class Supervisor:
             return 0
         if not self._runner.is_proven:
             return max(0, 1 - unfinished)
-        return self._pace.want(unfinished)
+        return self._pace.want(unfinished + self._exchange.left_over)
 
     def _intent(self, intent: Intent) -> Intent:
         over = self._stop.asked or time.monotonic() > self._leave_at
