@@ -7,17 +7,27 @@ from typing import TYPE_CHECKING
 from .figures import Figure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .libraries import Caller
 
 __all__ = ["crowds"]
 
 
-def crowds(caller: Caller, *, rounds: int, jobs: int, scale: float) -> list[Figure]:
+def crowds(
+    caller: Caller,
+    flush: Callable[[], None],
+    *,
+    rounds: int,
+    jobs: int,
+    scale: float,
+) -> list[Figure]:
     """Have a machine drain a few jobs, alone and in front of a crowd, in turn.
 
     Args:
         caller: Of this library.
-        rounds: How often.
+        flush: Empties its database, before each time.
+        rounds: How often, each time with another one first.
         jobs: How many are timed.
         scale: 1 for the whole crowd, less for a part of it.
     """
@@ -27,8 +37,10 @@ def crowds(caller: Caller, *, rounds: int, jobs: int, scale: float) -> list[Figu
         "with 1,000 other pools": {"behind": 0, "pools": round(1000 * scale)},
     }
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for _ in range(rounds):
-        for kind, crowd in kinds.items():
+    for number in range(rounds):
+        first = number % len(kinds)
+        for kind, crowd in [*kinds.items()][first:] + [*kinds.items()][:first]:
+            flush()
             caller.ask("start", workers=1)
             rate = caller.ask("own", name="drained_among", jobs=jobs, **crowd)
             rates[kind].append(rate)

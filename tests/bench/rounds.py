@@ -140,7 +140,7 @@ class _Run:
                 self.try_(caller.library.name, partial(step, caller))
                 with contextlib.suppress(RuntimeError):
                     caller.ask("stop")
-                self._flush(caller.library)
+                self.flush(caller.library)
 
     def try_(self, name: str, step: Callable[[], None]) -> None:
         """Do it; note it if it fails, for the others are to be measured."""
@@ -161,7 +161,7 @@ class _Run:
         self.note("accepted", name, caller.ask("accepted", calls=self.size.calls))
         used = self._used_memory() - before
         self.note("waiting", name, used / (self.size.calls + 1))
-        self._flush(caller.library)
+        self.flush(caller.library)
         self.note("bulk", name, caller.ask("bulk", calls=self.size.bulk))
 
     def _one(self, caller: Caller) -> None:
@@ -204,20 +204,33 @@ class _Run:
 
     def _used_memory(self) -> float:
         with redis.Redis(unix_socket_path=self.rig.socket_path) as connection:
-            return float(connection.info("memory")["used_memory"])
+            found = connection.info("memory")
+        # Without the buffers of connections, which grow and shrink with what is sent.
+        return float(
+            found["used_memory"] - found["mem_clients_normal"] - found["mem_aof_buffer"]
+        )
 
-    def _flush(self, library: Library) -> None:
+    def flush(self, library: Library) -> None:
+        """Empty the library's database."""
         with redis.Redis(
             unix_socket_path=self.rig.socket_path, db=library.database
         ) as connection:
-            connection.flushdb()
+            connection.flushdb(asynchronous=False)
+            # Else the allocator gives it back bit by bit, while the next is measured.
+            connection.memory_purge()
 
 
 def _crowds(run: _Run, caller: Caller) -> None:
     """Measure this library among many jobs and pools."""
     _progress("100,000 jobs, 1,000 pools")
     size = run.size
-    found = crowds(caller, rounds=size.long_rounds, jobs=size.jobs, scale=size.crowd)
+    found = crowds(
+        caller,
+        partial(run.flush, caller.library),
+        rounds=size.long_rounds,
+        jobs=size.jobs,
+        scale=size.crowd,
+    )
     run.found.figures.extend(found)
 
 
