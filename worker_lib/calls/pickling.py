@@ -107,6 +107,11 @@ class Failure(NamedTuple):
     rebuild_error: str = ""
     exit_code: int | None = None
 
+    @property
+    def summary(self) -> str:
+        """The class and the message, as a traceback ends."""
+        return ": ".join(part for part in (self.remote_type, self.message) if part)
+
 
 def reference(function: Callable[..., Any]) -> str:
     """Return `module:name` if a machine can import the function, else ""."""
@@ -286,9 +291,7 @@ def load_outcome(body: bytes | bytearray, job_id: str) -> tuple[bool, Any]:
 def rebuild(failure: Failure, job_id: str) -> BaseException:
     """Return the exception to raise for a failure: the task's own if it can be had."""
     original, why = _load_exception(failure)
-    told = failure.message or failure.remote_type
-    if failure.remote_type:
-        told = f"{failure.remote_type}: {failure.message}"
+    told = failure.summary
     if why:
         told += f" ({failure.remote_type} itself cannot be raised here: {why})"
     failed = JobFailed.type_of(failure.kind)(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SettingShown", "problems_of", "settings_in_use", "settings_of"]
 
+_UNITS = (86400, "d"), (3600, "h"), (60, "m")
+
 
 class SettingShown(NamedTuple):
     """A setting for people.
@@ -86,8 +88,17 @@ def _given(setting: Field[Any], environ: Mapping[str, str]) -> tuple[str, str]:
 
 def _shown(setting: Field[Any], variable: str, value: Any, origin: str) -> SettingShown:
     if setting.repr:
-        return SettingShown(setting.name, variable, value, str(value), origin)
+        return SettingShown(setting.name, variable, value, _text(value), origin)
     return SettingShown(setting.name, variable, None, _hidden(variable, value), origin)
+
+
+def _text(value: Any) -> str:
+    """Return a value as it may be written; numbers with a fraction are seconds."""
+    if not isinstance(value, float):
+        return str(value)
+    whole = ((size, unit) for size, unit in _UNITS if value and value % size == 0)
+    size, unit = next(whole, (1, "s"))
+    return f"{value / size:.12g}{unit}"
 
 
 def _hidden(variable: str, secret: str) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from worker_lib.client.client import default_client
 from worker_lib.client.fleet import FleetMeter
+from worker_lib.store.replies import STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["BatchProgress", "batch_progress"]
 
@@ -19,6 +23,7 @@ class BatchProgress(NamedTuple):
         total: Jobs in all; None while its program may store more.
         done: Of these, how many have ended, in whatever way.
         failed: How many of those failed or expired.
+        counts: How many jobs are in each status, 0 included.
         rate: Jobs that ended in a second, from its beginning on; None once all have.
         eta_s: Seconds until all have ended if that goes on; None if that is not known.
         machines: Of its pool, up or on their way.
@@ -33,6 +38,7 @@ class BatchProgress(NamedTuple):
     total: int | None
     done: int
     failed: int
+    counts: Mapping[str, int]
     rate: float | None
     eta_s: float | None
     machines: int
@@ -62,6 +68,7 @@ def batch_progress(batch_id: str) -> BatchProgress:
         total=seen.total,
         done=seen.ended,
         failed=sum(seen.counts.get(how, 0) for how in ("failed", "expired")),
+        counts={status: seen.counts.get(status, 0) for status in STATUSES},
         rate=rate,
         eta_s=eta,
         machines=fleet.machines,

@@ -277,8 +277,7 @@ class Child:
     ) -> tuple[bytes, ...]:
         body = pickling.dump_failure(failure)
         envelope = self._codec.seal(body, kind=codec.OUTCOME, **place)
-        line = f"{failure.remote_type}: {failure.message}".removeprefix(": ")
-        error = line.partition("\n")[0][:500]
+        error = failure.summary.partition("\n")[0][:500]
         if failure.remote_traceback:
             error += f"\n{pickling.shortened(failure.remote_traceback, _MAX_TRACE)}"
         safe = error.encode("utf-8", "backslashreplace")

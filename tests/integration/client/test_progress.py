@@ -127,7 +127,8 @@ def test_failures_of_a_batch_are_told() -> None:
     batch = tasks.boom.delay_many([("no",), ("no",)])
     assert batch.wait(30)
 
-    assert 2 == batch_progress(batch.id).failed
+    seen = batch_progress(batch.id)
+    assert (2, 2, 0) == (seen.failed, seen.counts["failed"], seen.counts["queued"])
     with pytest.raises(BatchNotFound):
         batch_progress("0" * 16)
 

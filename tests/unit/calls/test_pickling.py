@@ -310,6 +310,13 @@ def test_an_exception_whose_text_raises_is_still_told() -> None:
     assert "Mute: (its __str__ raised RuntimeError)" in str(error.__cause__)
 
 
+def test_an_exception_without_a_message_is_told_by_its_class() -> None:
+    """As Python does, without a colon."""
+    assert "MemoryError" == pickling.describe(MemoryError()).summary
+    assert "ValueError: 7" == pickling.describe(ValueError(7)).summary
+    assert "no such task" == Failure("refused", "no such task").summary
+
+
 def test_an_exception_of_a_class_unknown_here_is_told_as_a_failed_job() -> None:
     """A web process need not have the machine's modules."""
     good, failed = told(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from worker_lib.cli import main
-
-if TYPE_CHECKING:
-    import pytest
+from worker_lib.client.configuration import settings_in_use
+from worker_lib.settings import Settings
 
 SECRETS = {
     "REDIS_URL": "rediss://joe:canary-1@redis.example:6380/0",
@@ -31,7 +33,19 @@ def test_settings_are_shown_with_their_origin(
     assert ["FLY_APP_NAME", "environment", "my-web"] in rows
     assert ["WORKER_LIB_LEASE_TTL", "environment", "45s"] in rows
     assert ["WORKER_LIB_MAX_MACHINES", "default", "10"] in rows
+    assert ["WORKER_LIB_RESULT_TTL", "default", "1d"] in rows
     assert ["FLY_API_TOKEN", "default", ""] in rows
+
+
+@given(st.floats(1, 1e7).map(lambda value: round(value, 3)))
+def test_a_time_is_shown_as_it_may_be_written(seconds: float) -> None:
+    """Who copies it sets the same."""
+    shown = {
+        one.name: one.text for one in settings_in_use(Settings(result_ttl=seconds), {})
+    }
+
+    loaded = Settings.load({"WORKER_LIB_RESULT_TTL": shown["result_ttl"]})
+    assert seconds == pytest.approx(loaded.result_ttl)
 
 
 def test_no_secret_is_shown(

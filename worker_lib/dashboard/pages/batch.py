@@ -24,8 +24,8 @@ def load(query: Query) -> dict[str, Any]:
 
 
 def title_of(document: Mapping[str, Any]) -> str:
-    """Name it by its task."""
-    return f"Batch of {document['batch']['task']}"
+    """Name it by its task, without the module."""
+    return f"Batch of {document['batch']['task'].rpartition(':')[2]}"
 
 
 PAGE = Page(

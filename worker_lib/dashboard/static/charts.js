@@ -37,6 +37,10 @@ const clock = (step) => (seconds) => {
     : at.toTimeString().slice(0, 5);
 };
 
+// Ticks at the very left have no label: it would run into that of the other axis.
+const labels = (step) => (plot, ticks) =>
+  ticks.map((tick) => (plot.valToPos(tick, "x") < 20 ? "" : clock(step)(tick)));
+
 const colour = (element, name = "color") => getComputedStyle(element)[name];
 
 // Series of bars stand on one another: each is drawn from zero, the whole first.
@@ -67,7 +71,7 @@ function options(uPlot, figure, data, width) {
       y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 22, space: 64, values: (_, ticks) => ticks.map(clock(step)) },
+      { ...axis, grid: { show: false }, size: 22, space: 64, values: labels(step) },
       {
         ...axis,
         grid: { stroke: probe, width: 1 },
