@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from worker_lib.client.batches import Batches
     from worker_lib.client.edits import Changes
     from worker_lib.client.following import Logs
+    from worker_lib.client.sharing import SharedLogs
     from worker_lib.job import JobInfo
     from worker_lib.machines.api import MachinesApi
     from worker_lib.retry import Retry
@@ -194,6 +195,13 @@ class Client:
 
         care = (self._not_found, self._attend, self.sweeper.forget)
         return following.Logs(self.store, self.codec, *care)
+
+    @functools.cached_property
+    def shared_logs(self) -> SharedLogs:
+        """The same, for several who follow one job."""
+        from worker_lib.client import sharing  # noqa: PLC0415 - few processes serve pages
+
+        return sharing.SharedLogs(self.logs)
 
     def resume(self, queue: str) -> None:
         """Let jobs of a queue run again; see `Queue.resume`."""

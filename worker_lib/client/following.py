@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from worker_lib.store.printed import PrintingChannel
     from worker_lib.store.store import Store
 
-__all__ = ["LogNews", "Logs"]
+__all__ = ["HOLD", "LogNews", "Logs", "Stop"]
 
 # Seconds for which a job counts as followed, and after which the mark is renewed.
 HOLD, _RENEW = 20.0, 8.0
@@ -56,6 +56,7 @@ class LogNews(NamedTuple):
         is_over: Nothing more will come.
         is_complete: All that it had printed is there by now: it does not run, or its
             machine has sent something, or would have.
+        printed: What Redis told of it, for `Logs.read_on` from another position.
     """
 
     status: JobStatus
@@ -64,6 +65,7 @@ class LogNews(NamedTuple):
     position: Position
     is_over: bool
     is_complete: bool
+    printed: Printed
 
 
 class Logs:
@@ -139,10 +141,8 @@ class Logs:
         is_past = attempt is not None and _has_passed(printed, attempt)
         is_over = (printed.status in FINAL or is_past) and not printed.is_late
         is_complete = printed.status != "running" or bool(printed.sent)
-        number = printed.attempt
-        return LogNews(
-            printed.status, number, tuple(texts), after, is_over, is_complete
-        )
+        read = printed.attempt, tuple(texts), after, is_over, is_complete
+        return LogNews(printed.status, *read, printed)
 
     def follow(
         self,
@@ -150,7 +150,8 @@ class Logs:
         *,
         attempt: int | None = None,
         timeout: float | None = None,
-        stop: _Stop | None = None,
+        stop: Stop | None = None,
+        attend: bool = True,
     ) -> Iterator[LogNews]:
         """Yield what a job prints until it has ended, what is there already first.
 
@@ -159,10 +160,12 @@ class Logs:
             attempt: Only this one, which may be yet to come.
             timeout: Seconds; None follows to the end.
             stop: Ends it sooner; else there is nobody who could.
+            attend: Have this process see to the job until it has ended.
         """
-        own = stop or _Stop()
+        own = stop or Stop()
         follower = _Follower(self, job_id, attempt, timeout, own)
-        self._attend(job_id)
+        if attend:
+            self._attend(job_id)
         try:
             yield from follower.run(self._store)
         finally:
@@ -175,7 +178,7 @@ class Logs:
         self, job_id: str, *, attempt: int | None
     ) -> AsyncGenerator[LogNews]:
         """Do as `follow` does, in a thread that ends when nobody reads any more."""
-        stop = _Stop()
+        stop = Stop()
         feed = _Feed(stop)
         feed.start(self.follow(job_id, attempt=attempt, stop=stop))
         try:
@@ -192,7 +195,7 @@ class Logs:
         return printed
 
 
-class _Stop(Wakeup):
+class Stop(Wakeup):
     """Ends a follower that waits.
 
     Attributes:
@@ -221,7 +224,7 @@ class _Follower:
         job_id: str,
         attempt: int | None,
         timeout: float | None,
-        stop: _Stop,
+        stop: Stop,
     ) -> None:
         self._logs = logs
         self._job_id = job_id
@@ -328,7 +331,7 @@ class _Feed:
         stop: Ends the thread.
     """
 
-    def __init__(self, stop: _Stop) -> None:
+    def __init__(self, stop: Stop) -> None:
         import asyncio  # noqa: PLC0415 - costly, and only async code needs it
 
         self._stop = stop

@@ -15,6 +15,7 @@ import redis
 from waiting import until
 
 from worker_lib import ConfigError, Job, JobNotFound, Retry, current_job, fly_task
+from worker_lib.dashboard.pages.job import FEED
 from worker_lib.inspection import log_chunk
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Reader:
     def __init__(self, job: Job[Any], **options: Any) -> None:
         self.error: BaseException | None = None
         self.parts: list[tuple[float, str]] = []
-        self._news = job.logs(follow=True, **options)
+        self._news = self._followed(job, **options)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -59,12 +60,29 @@ class Reader:
                 return moment
         raise AssertionError(f"{words!r} is not in {read!r}")
 
+    def _followed(self, job: Job[Any], **options: Any) -> Iterator[str]:
+        news: Iterator[str] = job.logs(follow=True, **options)
+        return news
+
     def _run(self) -> None:
         try:
             for text in self._news:
                 self.parts.append((time.time(), text))
         except BaseException as error:  # noqa: BLE001 - raised where it is looked at
             self.error = error
+
+
+class Viewer(Reader):
+    """Follows a job as its page does, until it is closed."""
+
+    is_closed = False
+
+    def _followed(self, job: Job[Any], **query: str) -> Iterator[str]:
+        for event in FEED.follow({"id": job.id, "last_event_id": "", **query}):
+            if event is not None:
+                yield event.data
+            if self.is_closed:
+                return
 
 
 @one_machine
@@ -304,23 +322,24 @@ def patient(make_emulator: Callable[..., Emulator], make_client: Any) -> Client:
     return made
 
 
+@pytest.mark.parametrize(("kind", "count"), [(Reader, 1), (Viewer, 1), (Viewer, 4)])
 def test_two_commands_a_second_are_enough(
-    patient: Client, settings: Any, tmp_path: Path
+    patient: Client, settings: Any, tmp_path: Path, kind: type[Reader], count: int
 ) -> None:
-    """And none while nobody follows, but for the machine's own."""
+    """Also for several who look at its page; none, while nobody follows."""
     gate = tmp_path / "gate"
     job = counts.options(timeout="1m").delay(200, 0.05, str(gate))
     until(lambda: job.status == "running")
     time.sleep(2)  # it listens for words from now on
     with commands(settings.redis_url) as alone:
         time.sleep(1)
-    reader = Reader(job)
-    until(lambda: len(lines(reader.text)) > 40)
+    readers = [kind(job) for _ in range(count)]
+    until(lambda: all(len(lines(one.text)) > 40 for one in readers))
     with commands(settings.redis_url) as followed:
         time.sleep(4)
     gate.touch()
-    reader.all()
 
+    assert {one.all() for one in readers} == {job.logs()}
     assert [] == about(alone, job.id)
     assert 4 <= len(about(followed, job.id)) <= 8
 
@@ -342,6 +361,30 @@ def commands(url: str) -> Iterator[list[str]]:
 def about(found: list[str], job_id: str) -> list[str]:
     """Return the commands that are about a job, and checks of connections."""
     return [one for one in found if job_id in one or one == "PING"]
+
+
+def test_who_looks_at_a_page_goes_on_from_what_it_shows(
+    client: Client, tmp_path: Path
+) -> None:
+    """Each from another place, nothing twice; and nothing is read when all have gone."""
+    gate = tmp_path / "gate"
+    job = counts.delay(30, 0.1, str(gate))
+    first, places = Viewer(job), [""]
+    for words in ("line 3 ", "line 15 "):
+        until(lambda words=words: words in first.text)  # type: ignore[misc]
+        places.append(log_chunk(job.id, places[-1], follow=False).position)
+    later = [Viewer(job, position=place) for place in places]
+    gone = Viewer(job)
+    until(lambda: gone.text)
+    gone.is_closed = True
+    gone.all()
+    gate.touch()
+    texts = [one.all() for one in later]
+
+    assert first.all() == texts[0] == job.logs()
+    assert all(texts[0].endswith(text) for text in texts)
+    assert len(texts[0]) > len(texts[1]) > len(texts[2]) > 0
+    until(lambda: not [t for t in threading.enumerate() if "follow" in t.name])
 
 
 def test_a_machine_sends_no_more_soon_after_the_follower_has_gone(

@@ -10,13 +10,15 @@ from worker_lib.cli.following import Past, as_lines, show_text
 from worker_lib.client.following import LogNews
 from worker_lib.client.output import BEGINNING, LogText
 from worker_lib.log_lines import format_line
+from worker_lib.store.printed import Printed
 
 RECORD = format_line(1000.0, "INFO", "shop", "at 1000", {})
 
 
 def news(*texts: LogText, is_complete: bool = True) -> LogNews:
     """Return what there was at a moment."""
-    return LogNews("running", 1, texts, BEGINNING, False, is_complete)
+    printed = Printed("running", 1, 1, (), False, (), ())
+    return LogNews("running", 1, texts, BEGINNING, False, is_complete, printed)
 
 
 def shown(past: Past, *found: LogNews) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib import inspection
 from worker_lib.client.client import default_client
+from worker_lib.client.output import Position
 from worker_lib.dashboard.kept import kept
 from worker_lib.dashboard.registry import Download, Event, Feed, File, Page, Query
 from worker_lib.errors import BatchNotFound, ConfigError, PayloadError
@@ -25,8 +26,8 @@ __all__ = ["FEED", "LOG", "PAGE"]
 
 # What a page shows of a log; the file has all of it.
 _MOST_CHARACTERS = 100_000
-# Between two questions for what was printed since, with a look at the browser in each.
-_LOOKS, _LOOK_SECONDS = 2, 0.5
+# Without news, to a look whether the browser is still there.
+_LOOK_SECONDS = 0.5
 _STATE_SECONDS = 10.0
 _LINE_ENDS = re.compile(r"\r\n?")
 
@@ -119,17 +120,18 @@ def readable(text: str) -> str:
 
 def follow_log(query: Query) -> Iterator[Event | None]:
     """Yield what a job prints from a position on, until it has ended."""
-    position = query["last_event_id"] or query.get("position", "")
-    number, is_over = _number(query), False
-    while not is_over:
-        chunk = inspection.log_chunk(query["id"], position, attempt=number)
-        position, is_over = chunk.position, chunk.is_over
-        if chunk.text:
-            yield Event("log", readable(chunk.text), position)
-        for _ in range(0 if is_over else _LOOKS):
+    position = Position.parse(query["last_event_id"] or query.get("position", ""))
+    logs, number = default_client().shared_logs, _number(query)
+    words: Any = {"attempt": number, "patience": _LOOK_SECONDS}
+    for news in logs.follow(query["id"], position, **words):
+        if news is None:
             yield None
-            time.sleep(_LOOK_SECONDS)
-    yield Event("end", "", position)
+            continue
+        position = news.position
+        if news.texts:
+            text = "".join(one.name + one.text for one in news.texts)
+            yield Event("log", readable(text), str(position))
+    yield Event("end", "", str(position))
 
 
 def load_log(query: Query) -> File:

@@ -11,7 +11,7 @@ if not status then return {} end
 last_fence = last_fence or '0'
 local runs = status == 'running'
 
-if hold ~= '0' and not FINAL[status] then
+if tonumber(hold) > 0 and not FINAL[status] then
   local is_known = followed and tonumber(followed) > now
   redis.call('HSET', key('job', job), 'followed', text(now + tonumber(hold)))
   if runs then redis.call('PEXPIRE', key('live', job .. ':' .. last_fence), 3 * ms(hold)) end
