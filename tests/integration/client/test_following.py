@@ -366,7 +366,7 @@ def about(found: list[str], job_id: str) -> list[str]:
 def test_who_looks_at_a_page_goes_on_from_what_it_shows(
     client: Client, tmp_path: Path
 ) -> None:
-    """Each from another place, nothing twice; and nothing is read when all have gone."""
+    """Each from another place, nothing twice; when all have gone, nothing is read."""
     gate = tmp_path / "gate"
     job = counts.delay(30, 0.1, str(gate))
     first, places = Viewer(job), [""]
