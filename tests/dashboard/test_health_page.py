@@ -27,7 +27,7 @@ def test_settings_are_shown_with_their_origin(
         settings["max_machines"]["variable"],
         settings["max_machines"]["origin"],
     )
-    assert ("1.0", "program") == (
+    assert ("1s", "program") == (
         settings["lease_ttl"]["text"],
         settings["lease_ttl"]["origin"],
     )
