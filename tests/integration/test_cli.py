@@ -91,6 +91,18 @@ def test_run_of_a_task_that_dies_says_so_in_json(
     assert "Crashed: " in told["error"]
 
 
+def test_run_of_a_task_that_takes_too_long_names_the_timeout(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it stood, and last what ended it, which it did not raise itself."""
+    status = main(["run", "jobs:hangs", "--timeout", "20s"])
+
+    *traceback, last = capsys.readouterr().err.splitlines()
+    assert 1 == status
+    assert any("in hangs" in line for line in traceback)
+    assert "the attempt ran longer than its timeout" in last
+
+
 def test_run_shows_what_the_task_prints(
     client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from worker_lib.checks import seconds
-from worker_lib.cli import exits
 from worker_lib.cli.calls import add_call, stored
-from worker_lib.cli.output import complain, print_json, say, tell
+from worker_lib.cli.ends import show_end, wait_for_end
+from worker_lib.cli.output import tell
 from worker_lib.cli.parsers import verb
-from worker_lib.errors import JobCancelled, JobFailed, WaitTimeout, WorkerLibError
+from worker_lib.errors import WaitTimeout, WorkerLibError
 from worker_lib.printable import printable
 
 if TYPE_CHECKING:
@@ -44,24 +44,12 @@ def add_parser(subparsers: Subparsers) -> None:
     add("-f", "--follow", action="store_true", help="show on stderr what it prints")
 
 
-class _End(NamedTuple):
-    """How the call ended.
-
-    Attributes:
-        outcome: `succeeded`, `failed` or `cancelled`.
-    """
-
-    outcome: str
-    value: Any = None
-    error: BaseException | None = None
-
-
 def _run(args: argparse.Namespace) -> int:
     timeout = None if args.timeout is None else seconds(args.timeout, "--timeout")
     job = stored(args)
     follower = _follower(job, output=args.follow)
     try:
-        end = _wait(job, timeout)
+        end = wait_for_end(job, timeout)
     except (WaitTimeout, KeyboardInterrupt):
         tell(
             f"worker-lib run: job {job.id} goes on without this command; what it "
@@ -70,8 +58,7 @@ def _run(args: argparse.Namespace) -> int:
         raise
     if args.follow and follower is not None:
         follower.join(_OUTPUT_WITHIN)
-    _show(job, end, as_json=args.json)
-    return exits.OK if end.outcome == "succeeded" else exits.FAILED
+    return show_end(job, end, as_json=args.json)
 
 
 def _follower(job: Job[Any], *, output: bool) -> threading.Thread | None:
@@ -82,48 +69,6 @@ def _follower(job: Job[Any], *, output: bool) -> threading.Thread | None:
     thread = threading.Thread(target=follow, args=(job,), daemon=True)
     thread.start()
     return thread
-
-
-def _wait(job: Job[Any], timeout: float | None) -> _End:
-    """Wait for the job's end.
-
-    Raises:
-        WorkerLibError: of this side: what the task raised is an end.
-    """
-    try:
-        return _End(outcome="succeeded", value=job.result(timeout))
-    except JobCancelled as error:
-        return _End(outcome="cancelled", error=error)
-    except Exception as error:
-        # What the task raised comes with a JobFailed as its cause, whatever it is.
-        if isinstance(error, JobFailed) or isinstance(error.__cause__, JobFailed):
-            return _End(outcome="failed", error=error)
-        raise
-
-
-def _show(job: Job[Any], end: _End, *, as_json: bool) -> None:
-    if as_json:
-        told = {"job_id": job.id, "outcome": end.outcome, "result": end.value}
-        print_json({**told, "error": _sentence(end.error)})
-    elif end.error is None:
-        say(repr(end.value))
-    if end.error is not None:
-        complain(_report(end.error).rstrip())
-
-
-def _sentence(error: BaseException | None) -> str:
-    if error is None:
-        return ""
-    import traceback  # noqa: PLC0415 - not for --help
-
-    return traceback.format_exception_only(error)[-1].strip()
-
-
-def _report(error: BaseException) -> str:
-    """Return the remote traceback where there is one: ours would not help."""
-    cause = error if isinstance(error, JobFailed) else error.__cause__
-    remote = cause.remote_traceback if isinstance(cause, JobFailed) else ""
-    return remote or _sentence(error)
 
 
 def _follow_output(job: Job[Any]) -> None:
