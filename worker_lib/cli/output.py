@@ -34,11 +34,13 @@ def be_quiet(quiet: bool) -> None:
 
 
 def painted(text: str, colour: str, stream: TextIO) -> str:
-    """Return `text` in a colour if `stream` is a terminal and `NO_COLOR` is unset.
+    """Return `text` in a colour if `stream` is a terminal that has and may have some.
 
-    "" is no colour.
+    "" is no colour. `NO_COLOR` forbids them, and `TERM=dumb` says that it has none.
     """
     if not colour or os.environ.get("NO_COLOR") or not stream.isatty():
+        return text
+    if os.environ.get("TERM") == "dumb":
         return text
     return f"\033[{_COLOURS[colour]}m{text}\033[0m"
 

@@ -338,5 +338,14 @@ def test_colours_are_for_terminals_that_want_them(
 ) -> None:
     """None in a pipe, none with NO_COLOR."""
     monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm")
 
     assert shown == painted("x", "red", stream)
+
+
+def test_a_terminal_without_colours_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an editor's shell is, which shows what it gets."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+
+    assert "x" == painted("x", "red", Terminal())
