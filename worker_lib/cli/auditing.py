@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 __all__ = ["note"]
 
 
-def note(what: str, targets: Sequence[str], *, refused: int = 0) -> None:
+def note(
+    what: str, targets: Sequence[str], *, refused: int = 0, total: int | None = None
+) -> None:
     """Keep that this person did something; what is done is done, whether kept or not.
 
     Args:
         what: The action, by the name that the dashboard has for it.
         targets: What it was done to; nothing is kept if there are none.
         refused: To how many others it could not be done.
+        total: How many jobs that concerned; None: as many as there are targets.
     """
     if not targets and not refused:
         return
@@ -29,7 +32,8 @@ def note(what: str, targets: Sequence[str], *, refused: int = 0) -> None:
     target = f"{targets[0]}{more}" if targets else ""
     outcome = f"{refused} refused" if refused else "done"
     try:
-        audit(AuditEntry(_person(), what, target, len(targets), outcome))
+        count = len(targets) if total is None else total
+        audit(AuditEntry(_person(), what, target, count, outcome))
     except StoreError as error:
         complain(f"worker-lib: this is missing in the audit: {error}")
 

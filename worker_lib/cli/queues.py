@@ -62,7 +62,7 @@ def _pause(args: argparse.Namespace) -> int:
     wanted = _named(args)
     for queue in wanted:
         queue.pause()
-    note("pause-queue", [one.name for one in wanted])
+    _note("pause-queue", wanted)
     return _report(args, dict.fromkeys((one.name for one in wanted), "paused"))
 
 
@@ -70,9 +70,13 @@ def _resume(args: argparse.Namespace) -> int:
     wanted = _named(args)
     for queue in wanted:
         queue.resume()
-    note("resume-queue", [one.name for one in wanted])
+    _note("resume-queue", wanted)
     catch_up()
     return _report(args, dict.fromkeys((one.name for one in wanted), "resumed"))
+
+
+def _note(what: str, wanted: list[Queue]) -> None:
+    note(what, [one.name for one in wanted], total=sum(one.waiting for one in wanted))
 
 
 def _purge(args: argparse.Namespace) -> int:
@@ -81,7 +85,7 @@ def _purge(args: argparse.Namespace) -> int:
     names = ", ".join(one.name for one in wanted)
     confirm(f"cancel what waits in {names} ({waiting:,} jobs now)", sure=args.yes)
     counts = {one.name: one.purge() for one in wanted}
-    note("purge-queue", list(counts))
+    note("purge-queue", list(counts), total=sum(counts.values()))
     if args.json:
         print_json({"cancelled": counts})
         return exits.OK
