@@ -161,6 +161,7 @@ def test_jobs_are_filtered(run: Callable[..., Ran]) -> None:
         (["jobs"], 2, "required: VERB"),
         (["jobs", "shwo", "x"], 2, "invalid choice: 'shwo'"),
         (["jobs", "wait", "nope"], 3, "there is no job nope"),
+        (["jobs", "result", "nope"], 3, "there is no job nope"),
         (["jobs", "retry"], 2, "name the jobs by their ids, or all that fit"),
         (["jobs", "retry", "nope", "--all"], 2, "name the jobs by their ids, or all"),
         (["jobs", "delete", "nope", "--tag", "a=b"], 2, "--tag is for --all"),
@@ -462,8 +463,29 @@ def test_what_a_job_prints_is_followed(run: Callable[..., Ran]) -> None:
     assert 2 == run("logs", "-f", job.id, "--attempt", "2").code
 
 
+def test_a_result_is_printed_as_run_prints_it(run: Callable[..., Ran]) -> None:
+    """What it returned or raised; 4 while it has not, and the job goes on."""
+    added, failed = jobs.add.delay(1, 2), failed_job()
+    late = jobs.add.options(**LATER).delay(1, 2)
+
+    assert (0, "3\n", "") == run("jobs", "result", added.id, "--timeout", "20s")
+    told = run("jobs", "result", added.id, "--json").json
+    assert {
+        "job_id": added.id,
+        "outcome": "succeeded",
+        "result": 3,
+        "error": "",
+    } == told
+    ran = run("jobs", "result", failed.id)
+    assert (1, "") == ran[:2]
+    assert ran.err.endswith("ValueError: no\\x1b good\n")
+    ran = run("jobs", "result", late.id, "--timeout", "0")
+    assert (4, "") == ran[:2]
+    assert "is not done after 0 s" in ran.err
+
+
 def test_what_people_do_is_kept_for_the_audit(run: Callable[..., Ran]) -> None:
-    """Who, what, to what; with what was refused, and nothing of those who only look."""
+    """Who, what, to how many jobs; with what was refused, and no mere look."""
     Queue("bulk").pause()
     made = [jobs.add.options(queue="bulk").delay(1, 2).id for _ in range(3)]
 
@@ -479,9 +501,9 @@ def test_what_people_do_is_kept_for_the_audit(run: Callable[..., Ran]) -> None:
     assert {f"{getpass.getuser()}@{socket.gethostname()}"} == {one.who for one in found}
     told = [(one.what, one.target, one.total, one.outcome) for one in found]
     assert [
-        ("resume-queue", "bulk", 1, "done"),
+        ("resume-queue", "bulk", 0, "done"),
         ("purge-queue", "bulk", 1, "done"),
-        ("pause-queue", "bulk and 1 more", 2, "done"),
+        ("pause-queue", "bulk and 1 more", 1, "done"),
         ("cancel-job", f"{made[0]} and 1 more", 2, "1 refused"),
         ("edit-job", made[0], 1, "done"),
     ] == told

@@ -52,7 +52,10 @@ def add_parser(subparsers: Subparsers) -> None:
     show.add_argument("job_id", metavar="ID", help="of a job")
     wait = verb(verbs, "wait", "wait until jobs have ended; 1 if one failed", _wait)
     wait.add_argument("job_ids", metavar="ID", nargs="+", help="of jobs")
-    wait.add_argument("--timeout", help="as 30s or 5m (as long as it takes)")
+    result = verb(verbs, "result", "print what a job returned, when it has", _result)
+    result.add_argument("job_id", metavar="ID", help="of a job")
+    for one in (wait, result):
+        one.add_argument("--timeout", help="as 30s or 5m (as long as it takes)")
     job_acts.add_verbs(verbs)
 
 
@@ -169,6 +172,15 @@ def _wait(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"jobs": ended})
     return _code_of(list(ended.values()))
+
+
+def _result(args: argparse.Namespace) -> int:
+    from worker_lib.cli.ends import show_end, wait_for_end  # noqa: PLC0415 - not for --help
+    from worker_lib.client.handle import Job  # noqa: PLC0415 - as above
+
+    timeout = None if args.timeout is None else seconds(args.timeout, "--timeout")
+    job = Job.get(args.job_id)
+    return show_end(job, wait_for_end(job, timeout), as_json=args.json)
 
 
 def _final(job_id: str, deadline: float | None) -> JobInfo:
