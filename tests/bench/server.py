@@ -20,9 +20,10 @@ from worker_lib.calls import codec, pickling
 from worker_lib.calls.codec import Codec
 from worker_lib.calls.plan import Plan
 from worker_lib.settings import Settings
+from worker_lib.store.claims import Report
 from worker_lib.store.connection import Connection
 from worker_lib.store.keys import key_prefix, new_job_id
-from worker_lib.store.machine import MachineStore, Report
+from worker_lib.store.machine import MachineStore
 from worker_lib.store.new_job import NewJob
 from worker_lib.store.store import Store
 

@@ -10,7 +10,8 @@ from worker_lib.emulator.runtimes import Exit
 from worker_lib.fly.protocol import PARKING_VARIABLE
 from worker_lib.runtime.budget import Pace
 from worker_lib.runtime.park import Parking
-from worker_lib.store.machine import MachineStore, Report
+from worker_lib.store.claims import Report
+from worker_lib.store.machine import MachineStore
 
 from .timeline import PARKED
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from worker_lib.emulator.runtimes import LaunchSpec, Observer
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
 
     from .parts import Clock
     from .timeline import Timeline

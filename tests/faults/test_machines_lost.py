@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from worker_lib.client.client import Client
     from worker_lib.emulator import Emulator
-    from worker_lib.store.machine import Claim
+    from worker_lib.store.claims import Claim
 
 LEASE = 1.0
 

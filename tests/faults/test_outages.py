@@ -15,8 +15,9 @@ from worker_lib import Job, StoreUnavailable, WaitTimeout, WorkerLibError
 from worker_lib.calls import codec, pickling
 from worker_lib.client.client import Client
 from worker_lib.store import connection as connection_module
+from worker_lib.store.claims import Report
 from worker_lib.store.keys import key_prefix
-from worker_lib.store.machine import MachineStore, Report
+from worker_lib.store.machine import MachineStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,14 +24,15 @@ from worker_lib.job import MOVES
 from worker_lib.store import enqueuer
 from worker_lib.store import machine as worker_module
 from worker_lib.store import store as store_module
+from worker_lib.store.claims import Report
 from worker_lib.store.keys import new_slot_id
-from worker_lib.store.machine import MachineStore, Report
+from worker_lib.store.machine import MachineStore
 from worker_lib.store.new_job import NewJob
 
 if TYPE_CHECKING:
     import pytest
 
-    from worker_lib.store.machine import Intent
+    from worker_lib.store.claims import Intent
     from worker_lib.store.replies import Check
 
 LINGER = {"short": 0.0, "lingers": 60.0}

@@ -12,7 +12,7 @@ from worker_lib.calls import codec, pickling
 from worker_lib.calls.codec import Codec
 from worker_lib.calls.pickling import Call
 from worker_lib.runtime.process import ChildProcess
-from worker_lib.store.machine import ClaimedJob
+from worker_lib.store.claims import ClaimedJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable

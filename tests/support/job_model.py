@@ -14,14 +14,15 @@ from worker_lib.job import FINAL
 from worker_lib.store import enqueuer
 from worker_lib.store import machine as worker_module
 from worker_lib.store import store as store_module
+from worker_lib.store.claims import Report
 from worker_lib.store.connection import Connection
 from worker_lib.store.keys import key_prefix
-from worker_lib.store.machine import MachineStore, Report
 from worker_lib.store.store import Store
 from worker_lib.store.wire import Wire
 
 if TYPE_CHECKING:
-    from worker_lib.store.machine import Claim, ClaimedJob, Intent
+    from worker_lib.store.claims import Claim, ClaimedJob, Intent
+    from worker_lib.store.machine import MachineStore
     from worker_lib.store.replies import Check
 
 MAX = {"short": 2, "lingers": 1}

@@ -11,9 +11,10 @@ import redis
 from worker_lib.calls.codec import SPEC as SPEC_KIND
 from worker_lib.calls.codec import Codec
 from worker_lib.job import FIELDS
+from worker_lib.store.claims import Claim, ClaimedJob, Report
 from worker_lib.store.enqueuer import Enqueuer
 from worker_lib.store.keys import key_prefix, new_job_id
-from worker_lib.store.machine import Claim, ClaimedJob, MachineStore, Report
+from worker_lib.store.machine import MachineStore
 from worker_lib.store.new_job import NewJob
 from worker_lib.store.replies import Check
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker_lib.settings import Settings
-    from worker_lib.store.machine import Intent
+    from worker_lib.store.claims import Intent
     from worker_lib.store.replies import Loss, Stored
     from worker_lib.store.store import Store
 

@@ -6,7 +6,7 @@ import time
 
 from worker_lib.errors import StoreError
 from worker_lib.store.backoff import Backoff
-from worker_lib.store.machine import Word
+from worker_lib.store.claims import Word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,13 +20,8 @@ if TYPE_CHECKING:
     from worker_lib.runtime.outage import Outage
     from worker_lib.runtime.poller import Poller
     from worker_lib.runtime.reports import Reports
-    from worker_lib.store.machine import (
-        Claim,
-        ClaimedJob,
-        Intent,
-        MachineStore,
-        Report,
-    )
+    from worker_lib.store.claims import Claim, ClaimedJob, Intent, Report
+    from worker_lib.store.machine import MachineStore
 else:
     from worker_lib.records import NamedTuple, deque
 

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from worker_lib.runtime.output import Kept
     from worker_lib.runtime.reports import Reports, SentPiece
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
 
 __all__ = ["Following"]
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterable
 
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
 else:
     from worker_lib.records import deque
 

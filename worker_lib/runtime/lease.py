@@ -9,7 +9,8 @@ from worker_lib.errors import StoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from worker_lib.runtime.reports import SentPiece
-    from worker_lib.store.machine import ClaimedJob, MachineStore
+    from worker_lib.store.claims import ClaimedJob
+    from worker_lib.store.machine import MachineStore
 
 __all__ = ["Lease"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worker_lib.runtime.ended import Ended
     from worker_lib.runtime.poller import Poller
     from worker_lib.runtime.process import ChildProcess, Death
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
 else:
     from worker_lib.records import deque
 

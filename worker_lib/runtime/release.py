@@ -5,7 +5,7 @@ from __future__ import annotations
 from worker_lib.errors import StoreUnavailable
 from worker_lib.runtime.ended import Ended
 from worker_lib.runtime.outage import GRACE_FOR_JOBS
-from worker_lib.store.machine import Report
+from worker_lib.store.claims import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from worker_lib.runtime.outage import Outage
     from worker_lib.runtime.reports import Reports
-    from worker_lib.store.machine import ClaimedJob, MachineStore
+    from worker_lib.store.claims import ClaimedJob
+    from worker_lib.store.machine import MachineStore
 
 __all__ = ["Release"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker_lib.runtime.ended import Ended
-from worker_lib.store.machine import Report
+from worker_lib.store.claims import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from worker_lib.calls.codec import Codec
     from worker_lib.runtime.output import Kept
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
 
     # Where a piece starts and ends, and the piece.
     SentPiece: TypeAlias = tuple[int, int, bytes]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from worker_lib.runtime.output import Kept
     from worker_lib.runtime.poller import Poller
     from worker_lib.runtime.process import ChildProcess, Death
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
 else:
     import _signal as signal  # see `process`
 

@@ -21,7 +21,7 @@ from worker_lib.runtime.outage import GRACE_FOR_JOBS
 from worker_lib.runtime.poller import Poller
 from worker_lib.runtime.release import Release
 from worker_lib.runtime.runner import Runner
-from worker_lib.store.machine import Claim
+from worker_lib.store.claims import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from worker_lib.runtime.process import ChildProcess
     from worker_lib.runtime.reports import Reports
     from worker_lib.runtime.stop import Stop
-    from worker_lib.store.machine import ClaimedJob, Intent, MachineStore, Word
+    from worker_lib.store.claims import ClaimedJob, Intent, Word
+    from worker_lib.store.machine import MachineStore
 
 __all__ = ["Supervisor"]
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from _operator import itemgetter
-
 from worker_lib.errors import StoreError, StoreUnavailable
+from worker_lib.store.claims import (
+    Word,
+    array,
+    claim_of,
+    entries,
+    finished,
+    report_words,
+    told_of,
+    word_of,
+)
 from worker_lib.store.keys import control_key, key_prefix, new_slot_id
 from worker_lib.store.limits import MAX_LOST
 from worker_lib.store.scripts import forget_parts, script
@@ -12,137 +20,25 @@ from worker_lib.store.wire import Wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any, Literal, NamedTuple, TypeAlias
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
-    from worker_lib.store.resp import Reply
+    from worker_lib.store.claims import (
+        Claim,
+        ClaimedJob,
+        Finished,
+        Intent,
+        Report,
+    )
 
-    # `leave_if_idle`: it has lingered long enough; `leave`: it takes no further job.
-    Intent: TypeAlias = Literal["stay", "leave_if_idle", "leave"]
-    Verdict: TypeAlias = Literal[
-        "jobs", "interrupted", "none", "idle", "park", "empty", "gone"
-    ]
-else:
-    from worker_lib.records import NamedTuple
 
-__all__ = ["Claim", "ClaimedJob", "Finished", "MachineStore", "Report", "Word"]
+__all__ = ["MachineStore"]
 
 # Meanwhile nobody looks at the job's timeout, so a frozen Redis must not hold up long.
 _BEAT_PATIENCE = 2.0
 _HURRIED = 2.0
 # A retry that is due so soon is waited for: a machine costs less than a boot.
 _NEAR = 5.0
-
-
-class ClaimedJob(NamedTuple):
-    """A job that this machine holds; what was signed is still sealed.
-
-    Attributes:
-        attempt: From 1.
-        timeout: Seconds.
-        code_hash: Names the function's code; b"" if it travels by name, in `task`.
-        code: That code, sealed; b"" if the machine has it already.
-        policy: JSON.
-        call: Sealed arguments.
-        lost: How often a machine vanished under this job.
-        followed: Whether somebody follows what it prints, or did.
-    """
-
-    id: str
-    fence: str
-    attempt: int
-    timeout: float
-    task: str
-    code_hash: str
-    code: bytes
-    policy: bytes
-    call: bytes
-    lost: int
-    followed: bool = False
-
-
-class Claim(NamedTuple):
-    """The answer to a machine that asks for work.
-
-    Attributes:
-        verdict: `jobs`, `interrupted` (what this machine held before it was restarted:
-            release it), `none` (there is nothing new; it holds jobs still), `idle`
-            (wait so many seconds), `park` (stand still; the slot is kept), `empty`
-            (leave; the slot is given back) or `gone` (the slot is no longer ours:
-            leave at once).
-        jobs: With `jobs` and `interrupted`, in the order in which they are to run.
-        wait: With `idle`.
-    """
-
-    verdict: Verdict
-    jobs: tuple[ClaimedJob, ...] = ()
-    wait: float = 0.0
-
-    @property
-    def job(self) -> ClaimedJob | None:
-        """The first of its jobs."""
-        return self.jobs[0] if self.jobs else None
-
-
-class Word(NamedTuple):
-    """What a machine is told while it waits or works.
-
-    Attributes:
-        kind: `c`, a job was cancelled; `w`, there is work: claim it; `j`, a job was
-            begun for this machine; `f`, somebody follows what a job prints; "",
-            nothing yet.
-        job: With `j`.
-        place: With `f`: id and fence of the job.
-    """
-
-    kind: str = ""
-    job: ClaimedJob | None = None
-    place: str = ""
-
-
-class Report(NamedTuple):
-    """How an attempt ended, as its machine tells.
-
-    Attributes:
-        status: `succeeded`, `failed` or `retrying`.
-        outcome: Signed; b"" with `retrying`.
-        error: One line on what went wrong, or "".
-        kind: As `JobFailed.kind`; "" if it succeeded.
-        tail: The last lines it printed, if it failed.
-        output: All that it printed, sealed; b"" if that is nothing.
-        exit_code: Of the child, if it died; negative for a signal.
-        peak_mb: Most memory it used, in megabytes; None if unknown.
-        cpu_s: Seconds of CPU it used; None if unknown.
-        retry_in: Seconds until the next attempt, with `retrying`.
-        ran: Seconds from its start to its end; None if it is not known.
-        trace: Traceback of what it raised, or "".
-    """
-
-    status: str
-    outcome: bytes = b""
-    error: str = ""
-    kind: str = ""
-    tail: str = ""
-    output: bytes = b""
-    exit_code: int | None = None
-    peak_mb: float | None = None
-    cpu_s: float | None = None
-    retry_in: float = 0.0
-    ran: float | None = None
-    trace: str = ""
-
-
-class Finished(NamedTuple):
-    """The answer to reports.
-
-    Attributes:
-        accepted: For each report, whether it counts; False: somebody else holds the
-            job by now, or it was cancelled.
-        claim: What comes next.
-    """
-
-    accepted: tuple[bool, ...]
-    claim: Claim
 
 
 class MachineStore:
@@ -208,11 +104,11 @@ class MachineStore:
             nonce=self._nonce,
             near=_NEAR,
             want=want,
-            holds=_entries(holds),
+            holds=entries(holds),
             park_most=self._parking[0],
             park_for=self._parking[1],
         )
-        return _claim(_array(reply))
+        return claim_of(array(reply))
 
     def finish(
         self,
@@ -233,9 +129,9 @@ class MachineStore:
             back: Those that it took and did not start: they wait in line again, and no
                 attempt is charged.
         """
-        words = _report_words(reports)
+        words = report_words(reports)
         named = self._finish_named(intent, want, holds, back)
-        return _finished(self.wire.run(script("finish"), *words, **named))
+        return finished(self.wire.run(script("finish"), *words, **named))
 
     def begin_finish(
         self,
@@ -252,13 +148,13 @@ class MachineStore:
         `end_finish` returns it. Meanwhile no other verb may be called. If either fails,
         `finish` with the same arguments does it again.
         """
-        words = _report_words(reports)
+        words = report_words(reports)
         named = self._finish_named(intent, want, holds, back)
         self.wire.begin(script("finish"), *words, **named)
 
     def end_finish(self) -> Finished:
         """Return the answer to `begin_finish`; waits for it if need be."""
-        return _finished(self.wire.end())
+        return finished(self.wire.end())
 
     def prepare(self) -> None:
         """Read what the first report needs, while there is nothing to report yet."""
@@ -315,14 +211,14 @@ class MachineStore:
         Returns:
             Whether the job was still ours.
         """
-        told = _told(report)
+        told = told_of(report)
         reply = self.wire.run(
             script("release"),
             *told,
             slot=self._slot,
             job=job.id if job else "",
             fence=job.fence if job else "",
-            back=_entries(back),
+            back=entries(back),
             slot_candidate=new_slot_id(),
             charge=int(charge),
             most_lost=MAX_LOST,
@@ -363,14 +259,14 @@ class MachineStore:
             if not self._channel.has_reply():
                 return Word()
             self._listens_on = -1
-            reply = _array(self._channel.receive())
+            reply = array(self._channel.receive())
         except StoreError as error:
             self._listens_on = -1
             self._channel.close()
             if isinstance(error, StoreUnavailable):
                 raise
             raise StoreUnavailable(str(error), reason="refused") from error
-        return _word(_bytes(reply[1]))
+        return word_of(reply[1])
 
     def descriptors(self) -> tuple[int, ...]:
         """Return what is open, which is nobody else's business."""
@@ -406,115 +302,6 @@ class MachineStore:
             "intent": intent,
             "near": _NEAR,
             "want": want,
-            "holds": _entries(holds),
-            "back": _entries(back),
+            "holds": entries(holds),
+            "back": entries(back),
         }
-
-
-def _report_words(reports: Sequence[tuple[ClaimedJob, Report]]) -> list[Any]:
-    words: list[Any] = []
-    for job, report in reports:
-        told = _told(report)
-        words += (
-            *(job.id, job.fence, report.status, report.outcome, report.output),
-            *(report.retry_in, len(told) // 2, *told),
-        )
-    return words
-
-
-def _entries(jobs: Iterable[ClaimedJob]) -> str:
-    return ",".join([f"{job.id}:{job.fence}" for job in jobs])
-
-
-# What a report says in a number, by the name of the record's field.
-_NUMBERS = ("exit_code", "peak_mb", "cpu_s", "ran")
-
-
-def _told(report: Report) -> list[str]:
-    """Return names and values of what is known of an attempt."""
-    told: list[str] = []
-    for name in _NUMBERS:
-        value = getattr(report, name)
-        if value is not None:
-            told += (name, f"{value:.6g}")
-    texts = (
-        *(("error", report.error), ("cause", report.kind)),
-        *(("tail", report.tail), ("trace", report.trace)),
-    )
-    for name, text in texts:
-        if text:
-            told += (name, text)
-    return told
-
-
-def _array(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []
-
-
-def _claim(reply: list[Reply]) -> Claim:
-    verdict: Any = _bytes(reply[0]).decode()
-    if verdict in {"jobs", "interrupted"}:
-        return Claim(verdict, _jobs(reply[1], reply[2:]))
-    if verdict == "idle":
-        return Claim(verdict, wait=float(_bytes(reply[1])))
-    return Claim(verdict)
-
-
-def _finished(reply: Reply) -> Finished:
-    verdicts, *rest = _array(reply)
-    accepted = tuple(verdict == b"ok" for verdict in _array(verdicts))
-    return Finished(accepted, _claim(rest))
-
-
-# What a script tells of a claimed job, by its names, in the order of `ClaimedJob`.
-_CLAIMED = b"id,fence,attempt,timeout,task,code,body,policy,call,lost,followed".split(
-    b","
-)
-
-
-def _jobs(names: Reply, found: Iterable[Reply]) -> tuple[ClaimedJob, ...]:
-    keys = _bytes(names).split(b",")
-    in_order, code_at = itemgetter(*map(keys.index, _CLAIMED)), keys.index(b"body")
-    jobs: list[ClaimedJob] = []
-    before: list[Reply] = [b""] * len(keys)
-    for values in map(_array, found):
-        told = values + before[len(values) :]
-        jobs.append(_job(in_order(told)))
-        before = told
-        before[code_at] = b""  # told once
-    return tuple(jobs)
-
-
-def _job(told: Sequence[Any]) -> ClaimedJob:
-    job_id, fence, attempt, timeout, task, code_hash, code, policy, call, *rest = told
-    lost, followed = rest
-    return ClaimedJob(
-        *(job_id.decode(), fence.decode(), int(attempt), float(timeout)),
-        *(task.decode(), code_hash.decode(), code, policy, call),
-        *(int(lost or 0), bool(followed)),
-    )
-
-
-def _word(text: bytes) -> Word:
-    kind = text[:1].decode()
-    if kind != "j":
-        return Word(kind, place=text[1:].decode())
-    names, *found = _unpacked(text[1:])
-    jobs = _jobs(names, [list(_unpacked(values)) for values in found])
-    return Word(kind, jobs[0])
-
-
-def _unpacked(text: bytes) -> Iterator[bytes]:
-    """Yield parts that have their length in front of them."""
-    at = 0
-    while at < len(text):
-        colon = text.index(b":", at)
-        end = colon + 1 + int(text[at:colon])
-        yield text[colon + 1 : end]
-        at = end
-
-
-def _bytes(part: Reply) -> bytes:
-    if isinstance(part, bytes):
-        return part
-    return str(part).encode()

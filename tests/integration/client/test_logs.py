@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from store_rig import StoreRig
 
     from worker_lib.client.client import Client
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
 
 
 def sealed(rig: StoreRig, job: ClaimedJob, text: bytes) -> bytes:

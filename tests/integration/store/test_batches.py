@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from store_rig import claimed, new_job
 
+from worker_lib.store.claims import Report
 from worker_lib.store.keys import member_id, new_batch_id, new_slot_id
-from worker_lib.store.machine import Report
 from worker_lib.store.new_job import BatchPart
 
 if TYPE_CHECKING:

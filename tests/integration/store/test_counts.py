@@ -11,7 +11,7 @@ from worker_lib import job as job_module
 from worker_lib.inspection import WINDOWS
 from worker_lib.inspection.counting import Counted, Tally, percentiles, upper_bound
 from worker_lib.inspection.overview import overview_of
-from worker_lib.store.machine import Report
+from worker_lib.store.claims import Report
 
 if TYPE_CHECKING:
     from store_rig import StoreRig

@@ -23,10 +23,10 @@ from waiting import until
 
 from worker_lib.local.valkey import start_server
 from worker_lib.settings import Settings
+from worker_lib.store.claims import Report
 from worker_lib.store.connection import Connection
 from worker_lib.store.keys import key_prefix, member_id, new_batch_id, new_slot_id
 from worker_lib.store.limits import BULK_JOBS
-from worker_lib.store.machine import Report
 from worker_lib.store.new_job import BatchPart
 from worker_lib.store.store import Store
 from worker_lib.store.wire import Wire
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from store_rig import RigMachine
 
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
     from worker_lib.store.scripts import Script, Word
 
 JOBS = 100_000

@@ -12,7 +12,7 @@ from worker_lib.store.replies import Outcome
 if TYPE_CHECKING:
     from store_rig import RigMachine, StoreRig
 
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
 
 
 class TestEnqueue:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from store_rig import STOPPED, claimed
 
-from worker_lib.store.machine import Report
+from worker_lib.store.claims import Report
 from worker_lib.store.scripts import script
 
 if TYPE_CHECKING:
     from store_rig import RigMachine, StoreRig
 
-    from worker_lib.store.machine import ClaimedJob, Word
+    from worker_lib.store.claims import ClaimedJob, Word
 
 DONE = Report("succeeded", outcome=b"x")
 

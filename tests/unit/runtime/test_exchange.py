@@ -11,7 +11,7 @@ from worker_lib.runtime import outage as outage_module
 from worker_lib.runtime.exchange import Exchange
 from worker_lib.runtime.outage import Outage
 from worker_lib.runtime.stop import Stop
-from worker_lib.store.machine import Claim, ClaimedJob, Finished, Report
+from worker_lib.store.claims import Claim, ClaimedJob, Finished, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from worker_lib.runtime.following import Following
 from worker_lib.runtime.lease import NOTHING_PRINTED
 from worker_lib.runtime.output import Kept
 from worker_lib.runtime.reports import Reports
-from worker_lib.store.machine import ClaimedJob
+from worker_lib.store.claims import ClaimedJob
 
 if TYPE_CHECKING:
     from worker_lib.runtime.reports import SentPiece

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker_lib.runtime.held import Held
-from worker_lib.store.machine import ClaimedJob
+from worker_lib.store.claims import ClaimedJob
 
 
 def job(number: int, fence: str = "1") -> ClaimedJob:

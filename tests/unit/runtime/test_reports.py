@@ -14,7 +14,7 @@ from worker_lib.runtime.ended import Ended
 from worker_lib.runtime.output import Kept
 from worker_lib.runtime.reports import Reports
 from worker_lib.runtime.usage import Usage
-from worker_lib.store.machine import ClaimedJob
+from worker_lib.store.claims import ClaimedJob
 
 CODEC = Codec("s" * 32, "shop", max_bytes=1 << 20)
 POLICY = {

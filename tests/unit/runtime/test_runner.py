@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from worker_lib.store.machine import ClaimedJob
+    from worker_lib.store.claims import ClaimedJob
 
 
 class Machine:

@@ -11,7 +11,8 @@ from worker_lib.runtime.outage import Outage
 from worker_lib.runtime.reports import Reports
 from worker_lib.runtime.stop import Stop
 from worker_lib.runtime.supervisor import Supervisor
-from worker_lib.store.machine import Claim, MachineStore, Word
+from worker_lib.store.claims import Claim, Word
+from worker_lib.store.machine import MachineStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
