@@ -117,7 +117,7 @@ class TaskError(WorkerLibError):
 
 
 class TaskNotRegistered(TaskError):
-    """The worker's image has no such task."""
+    """The worker's image, or this program, has no such task."""
 
 
 class ArgumentsNotEncodable(TaskError):

@@ -150,6 +150,22 @@ def test_a_failed_job_is_found_understood_edited_and_run_in_six_clicks(
     assert ([], []) == (tab.faults, tab.reports)
 
 
+def test_a_job_that_succeeded_is_cloned_with_other_arguments(tab: Tab) -> None:
+    job = jobs.add.delay(1, 2)
+    job.result(timeout=50)
+    tab.goto(f"jobs/{job.id}")
+    tab.page.locator("details.edit > summary").click()
+    form = tab.page.locator('form[action$="/actions/clone-job"]')
+    form.get_by_label("Arguments").fill('{"a": 40, "b": 2}')
+    tab.act("clone-job")
+    tab.told("a new job, made from")
+    tab.page.locator(".job-state .badge", has_text="Succeeded").wait_for()
+
+    assert "42" in tab.page.locator("#result").inner_text()
+    assert ["clone-job"] == done()
+    assert ([], []) == (tab.faults, tab.reports)
+
+
 @pytest.mark.parametrize(
     ("action", "status"), [("cancel-jobs", "cancelled"), ("move-jobs", "queued")]
 )

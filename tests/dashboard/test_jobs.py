@@ -265,6 +265,50 @@ def test_a_failed_job_runs_again_with_other_arguments(
     assert failed[0].id in page
 
 
+def test_a_job_that_succeeded_is_cloned(
+    admin: FlaskClient, reader: FlaskClient
+) -> None:
+    """With the arguments that its page shows, changed or not; of the task it shows."""
+    job = add.options(tags={"t": "x"}).delay(1, 2)
+    job.result(20)
+    arguments = json.dumps({"a": 1, "b": 2})
+    words = {"task": "jobs:add", "arguments": arguments, "priority": "5"}
+    answer = act(admin, "clone-job", job.id, **words)
+    page = told(admin, answer)
+    new = Job.get(answer.location.rpartition("/")[2])
+
+    assert "actions/clone-job" in admin.get(f"/jobs/jobs/{job.id}").text
+    assert f"This is a new job, made from {job.id}." in page
+    assert (3, 5) == (new.result(20), new.info().priority)
+    assert "no JSON" in told(admin, act(admin, "clone-job", job.id, task="jobs:add"))
+    other = act(admin, "clone-job", job.id, arguments=arguments, task="jobs:boom")
+    assert "of another task" in told(admin, other)
+    assert 403 == act(reader, "clone-job", job.id, **words).status_code
+    assert ["refused: the role is read", "clone-job"] == [
+        audits()[0].outcome,
+        audits()[-1].what,
+    ]
+
+
+def test_a_waiting_job_is_cloned(admin: FlaskClient, waiting: list[Job[int]]) -> None:
+    """With its sealed call, unless that is changed; it goes on waiting."""
+    answer = act(admin, "clone-job", waiting[2].id, queue="default")
+    new = Job.get(answer.location.rpartition("/")[2])
+
+    assert 3 == new.result(20)
+    assert "queued" == waiting[2].status
+
+
+def test_a_page_that_cannot_clone_says_what_can(admin: FlaskClient) -> None:
+    """Its arguments are not shown in full."""
+    job = says.delay("x" * 5000)
+    job.result(20)
+    page = admin.get(f"/jobs/jobs/{job.id}").text
+
+    assert "actions/clone-job" not in page
+    assert f"worker-lib jobs clone {job.id}" in page
+
+
 def test_what_cannot_be_seen_is_shown_as_escapes(admin: FlaskClient) -> None:
     """A name, an argument or an error cannot reorder a line or end a text."""
     job = boom.options(tags={"t": "a"}).delay("\x1b[31m\u202egpj.exe\x00")

@@ -244,6 +244,34 @@ def test_a_job_is_cancelled_edited_and_deleted(run: Callable[..., Ran]) -> None:
     assert 3 == run("jobs", "show", job.id).code
 
 
+def test_a_job_is_cloned(run: Callable[..., Ran]) -> None:
+    """One that succeeded with the arguments that are shown, after a question."""
+    late = jobs.add.options(**LATER, key="k").delay(1, 2)
+    made = run("jobs", "clone", late.id, "--args", "[3, 4]", "--kwargs", "{}")
+    job = Job.get(made.out.strip())
+    assert 7 == job.result(timeout=20)
+
+    asked = run("jobs", "clone", job.id)
+    assert (2, "") == (asked.code, asked.out)
+    assert "call jobs:add with" in asked.err
+    assert '"kwargs": {"a": 3, "b": 4}' in asked.err
+    told = run("jobs", "clone", job.id, "--yes", "--priority", "9", "--json")
+    other = Job.get(told.json["job_id"])
+    assert (7, 9) == (other.result(timeout=20), other.info().priority)
+    wrong = run("jobs", "clone", job.id, "--yes", "--kwargs", '{"c": 1}')
+    assert (2, True) == (wrong.code, "cannot be called like this" in wrong.err)
+    assert ["clone-job", "clone-job"] == [entry.what for entry in audits()]
+
+
+def test_what_is_not_shown_in_full_has_to_be_given(run: Callable[..., Ran]) -> None:
+    job = jobs.echo.delay({1, 2})
+    job.result(timeout=20)
+    ran = run("jobs", "clone", job.id, "--yes")
+
+    assert (2, "") == (ran.code, ran.out)
+    assert "give --args and --kwargs" in ran.err
+
+
 def test_nothing_is_unpickled_by_the_command_line(
     run: Callable[..., Ran], tmp_path: Path
 ) -> None:

@@ -52,8 +52,6 @@ def stored(args: argparse.Namespace) -> Job[Any]:
         ConfigError: no such form of words, or the task takes other arguments.
         TaskNotRegistered: there is no such task.
     """
-    # As `python -m` does: a task is found in the folder one stands in.
-    sys.path.insert(0, os.getcwd())
     task = find_task(args.task).options(**pairs("--option", args.option))
     positional, named = [word(one) for one in args.args], pairs("--kw", args.kw)
     try:
@@ -63,7 +61,7 @@ def stored(args: argparse.Namespace) -> Job[Any]:
 
 
 def find_task(name: str) -> Task[..., Any]:
-    """Return the task that `module:name` stands for.
+    """Return the task that `module:name` stands for, also in this folder.
 
     Raises:
         ConfigError: not of that form, or its module cannot be imported.
@@ -74,6 +72,8 @@ def find_task(name: str) -> Task[..., Any]:
     module_name, colon, attribute = name.partition(":")
     if not (module_name and colon and attribute):
         raise ConfigError(f"{name!r} names no task: write MODULE:TASK")
+    # As `python -m` does: a task is found in the folder one stands in.
+    sys.path.insert(0, os.getcwd())
     module = _module(module_name)
     found: Any = module
     for part in attribute.split("."):

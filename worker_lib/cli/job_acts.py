@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker_lib.cli import exits
 from worker_lib.cli.auditing import note
-from worker_lib.cli.calls import catch_up
+from worker_lib.cli.calls import catch_up, find_task
 from worker_lib.cli.confirming import confirm
 from worker_lib.cli.filters import add_selection, chosen
 from worker_lib.cli.output import complain, print_json, print_records, say, tell
@@ -16,6 +17,7 @@ from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from worker_lib.cli.parsers import Run, Subparsers
     from worker_lib.job import JobInfo
@@ -34,10 +36,28 @@ def add_verbs(verbs: Subparsers) -> None:
     edit = verb(verbs, "edit", "change a job that waits", _edit)
     add = edit.add_argument
     add("job_id", metavar="ID", help="of a job that waits")
-    add("--queue", metavar="NAME", help="move it to this queue")
+    add("--first", action="store_true", help="put it before all that wait with it")
+    _add_changes(edit)
+    clone = verb(verbs, "clone", "make a new job from one", _clone, description=_CLONE)
+    clone.add_argument("job_id", metavar="ID", help="of a job")
+    _add_changes(clone)
+    clone.add_argument("--timeout", help="how long an attempt may run, as 10m")
+    clone.add_argument("--yes", action="store_true", help="do not ask")
+
+
+_CLONE = (
+    "Make a new job from one, whatever its status, with the same call but for what is "
+    "given, and print its id. Of a job that succeeded Redis keeps no call: its task is "
+    "imported from this folder, after a question, and called with what is given, or "
+    "with the arguments that `jobs show` tells, if they are plain values, all there."
+)
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--queue", metavar="NAME", help="the queue that it waits in")
     add("--priority", type=int, help="-100 to 100; higher goes first")
     add("--delay", help="start no sooner than this from now, as 10m; 0: now")
-    add("--first", action="store_true", help="put it before all that wait with it")
     add("--args", metavar="JSON", help="all its positional arguments, as '[7, \"a\"]'")
     add("--kwargs", metavar="JSON", help="all its named arguments, as '{\"pages\": 3}'")
 
@@ -130,18 +150,61 @@ def _edit(args: argparse.Namespace) -> int:
     from worker_lib.client.handle import Job  # noqa: PLC0415 - not for --help
 
     job = Job.get(args.job_id)
-    try:
+    with _other_arguments_refused():
         job.edit(**changes, first=args.first)
-    except TypeError as error:  # the function is at hand, and takes other arguments
-        raise ConfigError(str(error)) from error
     note("edit-job", [job.id])
     catch_up()
     return _tell_of(job.info(), as_json=args.json)
 
 
+@contextmanager
+def _other_arguments_refused() -> Iterator[None]:
+    """Have it told like a wrong option that the function takes other arguments."""
+    try:
+        yield
+    except TypeError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _clone(args: argparse.Namespace) -> int:
+    from worker_lib.client.handle import Job  # noqa: PLC0415 - not for --help
+
+    job, changes = Job.get(args.job_id), _changes(args)
+    info = job.info()
+    if info.status == "succeeded":
+        changes |= _arguments_of(info, changes)
+        call = {name: changes.get(name) for name in ("args", "kwargs")}
+        # Neither the task's name nor what is imported for it is to be Redis's choice.
+        confirm(f"call {info.task} with {json.dumps(call)}", sure=args.yes)
+        find_task(info.task)
+    with _other_arguments_refused():
+        new = job.clone(**changes)
+    note("clone-job", [job.id])
+    if args.json:
+        print_json({"job_id": new.id})
+    else:
+        say(new.id)
+    return exits.OK
+
+
+def _arguments_of(info: JobInfo, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that a job was called with, unless others are given."""
+    from worker_lib.inspection import plain_arguments, previews  # noqa: PLC0415 - as above
+
+    if "args" in changes or "kwargs" in changes:
+        return {}
+    plain = plain_arguments(previews([info.id])[0].args)
+    if plain is None:
+        raise ConfigError(
+            f"the arguments of job {info.id}, which succeeded, are not all plain "
+            "values, or are not shown in full: give --args and --kwargs"
+        )
+    return plain._asdict()
+
+
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("queue", "priority", "delay")
-    changes = {name: getattr(args, name) for name in names}
+    names = ("queue", "priority", "delay", "timeout")
+    changes = {name: getattr(args, name, None) for name in names}
     changes["args"] = _json("--args", args.args, list, '[7, "a"]')
     changes["kwargs"] = _json("--kwargs", args.kwargs, dict, '{"pages": 3}')
     return {name: value for name, value in changes.items() if value is not None}

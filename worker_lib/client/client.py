@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from worker_lib import context, hooks
 from worker_lib.calls import pickling
 from worker_lib.calls.codec import Codec
+from worker_lib.client.cloning import call_like
 from worker_lib.client.edits import Edits
 from worker_lib.client.encoding import Encoder
 from worker_lib.client.events import Ends, enqueue
@@ -169,6 +170,16 @@ class Client:
                 job_id=job.id,
             )
         return job
+
+    def clone(self, job_id: str, changes: Changes) -> Job[Any]:
+        """Make a new job from another; see `Job.clone`."""
+        info = self.look(job_id).info
+        if info.status == "succeeded":
+            return call_like(info, changes)
+        self._nesting.admit(info.task)
+        launch = self._may_launch
+        new = self.edits.again(job_id, may_launch=launch, changes=changes, clone=True)
+        return self._stored_again(info, new)
 
     def _stored_again(self, info: JobInfo, new: NewJob) -> Job[Any]:
         if hooks.before_enqueue or hooks.after_enqueue:

@@ -73,6 +73,11 @@ class Changes(NamedTuple):
         ):
             remedy = "give args=, kwargs=, queue=, priority=, delay= or first=True"
             raise ConfigError(Problem("edit() has nothing to change", remedy))
+        return cls.checked(**wanted)
+
+    @classmethod
+    def checked(cls, **wanted: Any) -> Changes:
+        """Return the changes wanted, each checked; there may be none."""
         checked = {
             name: check(wanted[name], name)
             for name, check in _CHECKS.items()
@@ -115,8 +120,9 @@ class Edits:
         new_id: str = "",
         record: Mapping[str, bytes] | None = None,
         changes: Changes | None = None,
+        clone: bool = False,
     ) -> NewJob:
-        """Return a call like that of a job that ended without success.
+        """Return a call like that of a job that has not succeeded.
 
         Args:
             job_id: The job.
@@ -124,16 +130,18 @@ class Edits:
             new_id: Of the new job; "" for any.
             record: Of the job; None to look it up.
             changes: What the new job has otherwise; None for nothing.
+            clone: It is a job of its own, without the key, whatever the other does;
+                else it runs that one again, which has ended.
 
         Raises:
-            JobError: it is not final, or succeeded.
+            JobError: it is not final, unless this is a clone, or succeeded.
             SignatureMismatch: its call is not signed with our secret.
         """
         changes = changes or _NO_CHANGES
         if record is None:
             record = self._store.record(job_id)
         status = _text(record, "status")
-        if status not in FINAL - {"succeeded"}:
+        if status == "succeeded" or not (clone or status in FINAL):
             raise JobError(
                 f"job {job_id} is {status}: only one that failed, was cancelled or "
                 "expired is run again; call the task for another run",
@@ -142,13 +150,15 @@ class Edits:
         new_id = new_id or new_job_id()
         kept = {name: value for name, value in record.items() if name in _KEPT}
         kept |= _changed(changes)
+        if clone:
+            kept.pop("key", None)
         call = self._call(job_id, record, changes, (new_id, place_of(kept)))
         return NewJob(
             id=new_id,
             record={**kept, "call": call},
             tags=json.loads(record.get("tags", b"{}")),
             delay=changes.delay or 0.0,
-            retry_of=job_id,
+            retry_of="" if clone else job_id,
             may_launch=may_launch,
         )
 

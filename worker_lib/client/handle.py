@@ -179,6 +179,45 @@ class Job(Generic[R_co]):
             return self._client.retry(self.id)
         return self._client.retry(self.id, Changes.of(**wanted))
 
+    def clone(
+        self,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        delay: float | str | timedelta | None = None,
+        timeout: float | str | timedelta | None = None,
+    ) -> Job[R_co]:
+        """Make a new job from this one, whatever its status.
+
+        The new one has the same call, options and tags, but for what is given, and no
+        key: it goes its own way. Of a job that succeeded Redis keeps no call: then
+        `args` or `kwargs` have to be given, and the task is called as it is declared
+        in this program, which has to have imported it.
+
+        Args:
+            args: All its positional arguments, as `edit` takes them.
+            kwargs: All its named arguments.
+            queue: The queue that it waits in.
+            priority: -100 to 100; higher goes first.
+            delay: It starts no sooner than this from now.
+            timeout: How long an attempt may run.
+
+        Raises:
+            JobError: it succeeded, and no arguments are given.
+            TaskNotRegistered: it succeeded, and this program has not imported its task.
+            JobNotFound: Redis has no such job, or no longer has it.
+            SignatureMismatch: its call is not signed with our secret.
+            ConfigError: a value cannot be.
+            TypeError: the function does not take these arguments.
+            PayloadError: only some arguments are to be others, and the old ones cannot
+                be loaded here.
+        """
+        wanted: dict[str, Any] = {"args": args, "kwargs": kwargs, "queue": queue}
+        wanted |= {"priority": priority, "delay": delay, "timeout": timeout}
+        return self._client.clone(self.id, Changes.checked(**wanted))
+
     def edit(
         self,
         *,

@@ -90,10 +90,11 @@ class Enqueuer:
             if verdict == b"rights":
                 raise StoreError(refused_rights(told, self._prefix))
             if verdict in lacks:
+                job_id = job.retry_of or job.id
                 raise JobError(
-                    f"job {job.retry_of} cannot be run again: Redis no longer has its "
+                    f"job {job_id} cannot be run: Redis no longer has its "
                     f"{verdict.decode()}; call the task again",
-                    job_id=job.retry_of,
+                    job_id=job_id,
                 )
             lacks.add(verdict)
             reply = send(lacks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from worker_lib import (
     JobError,
     JobNotFound,
     Retry,
+    TaskNotRegistered,
     fly_task,
 )
 from worker_lib.client import client as client_module
@@ -503,3 +505,64 @@ def test_all_arguments_are_replaced_without_a_look_at_the_old_ones(
     assert [] == _UNPICKLED
     assert ((1, 1), {}) == tuple(client.edits.call(again.id)[:2])
     assert ["sprung"] == _UNPICKLED
+
+
+@pytest.mark.parametrize("status", ["scheduled", "failed", "cancelled"])
+def test_a_clone_is_a_job_of_its_own(client: Client, status: str) -> None:
+    """With the same call and tags, whatever the other does; the key stays there."""
+    task = jobs.add if status != "failed" else jobs.boom
+    call: Any = (1, 2) if status != "failed" else ("no",)
+    delay = "0s" if status == "failed" else "1h"
+    words: Any = {"key": "k", "tags": {"tenant": "x"}, "queue": "high", "delay": delay}
+    job = task.options(**words).delay(*call)
+    if status == "cancelled":
+        job.cancel()
+    until(lambda: job.status == status)
+
+    other = job.clone(priority=3, timeout="20s", delay=0)
+    info, new = job.info(), other.info()
+    other.wait(20)
+
+    assert "succeeded" == other.status or isinstance(other.exception(1), ValueError)
+    assert (status, "") == (info.status, info.retried_as)
+    assert ("", "", 3) == (new.key, new.retry_of, new.priority)
+    for name in ("task", "pool", "queue", "tags"):
+        assert getattr(info, name) == getattr(new, name)
+
+
+def test_a_job_that_succeeded_is_cloned_with_arguments(client: Client) -> None:
+    """Of those Redis keeps none; queue, priority and tags are those of the job."""
+    words: Any = {"key": "k", "tags": {"tenant": "x"}, "queue": "high", "priority": 7}
+    job = jobs.add.options(**words).delay(1, 2)
+    job.result(timeout=20)
+    other = job.clone(args=[40], kwargs={"b": 2})
+    later = job.clone(args=[1, 2], queue="bulk", delay="1h", priority=0)
+
+    assert 42 == other.result(timeout=20)
+    info = other.info()
+    assert ("high", 7, {"tenant": "x"}) == (info.queue, info.priority, dict(info.tags))
+    assert ("", "") == (info.key, info.retry_of)
+    assert ("scheduled", "bulk", 0) == (
+        later.status,
+        later.info().queue,
+        later.info().priority,
+    )
+    with pytest.raises(JobError, match="keeps no arguments"):
+        job.clone()
+    with pytest.raises(TypeError, match="cannot be called like this"):
+        job.clone(kwargs={"c": 1})
+
+
+def test_only_a_task_that_this_program_has_is_called_like_that(
+    client: Client,
+) -> None:
+    """No module is imported because of what Redis says."""
+    job = jobs.add.delay(1, 2)
+    job.result(timeout=20)
+    connection, key = record_key(client, job)
+    for name in ("this:s", "jobs:Trap", "jobs:nothing", "os:system", "jobs", ""):
+        connection.hset(key, "task", name)
+        with pytest.raises(TaskNotRegistered, match="has not imported"):
+            job.clone(args=[])
+
+    assert "this" not in sys.modules

@@ -44,6 +44,22 @@ def _rerun(form: Form) -> Done:
     return Done(text, job.id, goto="job", goto_words={"id": new.id})
 
 
+def _clone(form: Form) -> Done:
+    job = Job.get(form.target)
+    info = job.info()
+    changes = _changes(form, info)
+    if info.status == "succeeded":  # its task is not signed: it is what a person saw
+        if form.fields.get("task") != info.task:
+            raise ConfigError("this job is of another task by now: reload its page")
+        changes |= _arguments(form.fields.get("arguments", ""), info.id, anew=True)
+    try:
+        new = job.clone(**changes)
+    except TypeError as error:
+        raise _arguments_refused(error) from error
+    text = f"This is a new job, made from {job.id}."
+    return Done(text, job.id, goto="job", goto_words={"id": new.id})
+
+
 def _nouns(changes: dict[str, Any]) -> list[str]:
     names = [name for name in changes if name not in {"args", "kwargs"}]
     return ["arguments"] * ("args" in changes) + names
@@ -72,8 +88,8 @@ def _number(text: str) -> Any:
         return text  # the check tells what is right
 
 
-def _arguments(text: str, job_id: str) -> dict[str, Any]:
-    """Return the arguments that a person has written, if they are others.
+def _arguments(text: str, job_id: str, *, anew: bool = False) -> dict[str, Any]:
+    """Return the arguments that a person has written, if they are others or `anew`.
 
     Raises:
         ConfigError: that is no JSON, or the present ones are not plain values, so that
@@ -90,7 +106,7 @@ def _arguments(text: str, job_id: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         remedy = 'write an object, as {"name": 7}, or a list, as [7]'
         raise ConfigError(Problem(f"that is no JSON ({error})", remedy)) from error
-    return {} if wanted == now else wanted._asdict()
+    return {} if wanted == now and not anew else wanted._asdict()
 
 
 def _arguments_refused(error: TypeError) -> ConfigError:
@@ -101,4 +117,5 @@ ACTIONS = (
     Action(name="edit-job", run=_edit),
     Action(name="first-job", run=_put_first),
     Action(name="rerun-job", run=_rerun),
+    Action(name="clone-job", run=_clone),
 )

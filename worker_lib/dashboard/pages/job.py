@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_lib import inspection
 from worker_lib.client.client import default_client
+from worker_lib.client.cloning import task_at_hand
 from worker_lib.client.output import Position
 from worker_lib.dashboard.kept import kept
 from worker_lib.dashboard.registry import Download, Event, Feed, File, Page, Query
@@ -49,6 +50,8 @@ def load(query: Query) -> dict[str, Any]:
         "is_final": info.final,
         "can_retry": info.status in FINAL - {"succeeded"},
         "can_edit": info.status in WAITING,
+        "can_clone": info.status in WAITING
+        or (plain is not None and task_at_hand(info.task) is not None),
         "attempts": [_attempt(one, info) for one in reversed(info.attempts)],
         "phases": as_document(phases),
         "whole_s": sum(phase.seconds for phase in phases),
