@@ -91,6 +91,7 @@ def test_running_out_of_memory_fails_the_job_and_names_the_remedy(
     assert "give it more with memory_mb=" in str(failed)
 
 
+@pytest.mark.processes_only("containers do not see a module of the test's folder")
 def test_a_module_that_exits_when_it_is_imported_cannot_be_loaded(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

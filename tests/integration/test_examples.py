@@ -19,6 +19,7 @@ LAST_LINES = {
 }
 
 
+@pytest.mark.processes_only("containers do not see the examples")
 @pytest.mark.parametrize("name", LAST_LINES)
 def test_an_example_runs_to_its_end(client: Client, name: str) -> None:
     """It prints what it is for, and no warning or traceback."""

@@ -256,6 +256,7 @@ def test_a_refused_token_leaves_the_machine_parked(
     assert 1 == asked(emulator, "create")
 
 
+@pytest.mark.processes_only("its machines ask for an image of no engine")
 def test_a_machine_of_somebody_else_is_not_started(
     client: Client,
     emulator: Emulator,
@@ -369,6 +370,7 @@ def test_a_parked_machine_is_destroyed_when_its_time_is_over(
     until(lambda: [] == state_of(emulator))
 
 
+@pytest.mark.processes_only("its machines ask for an image of no engine")
 def test_machines_of_an_earlier_deployment_are_destroyed(
     make_emulator: Callable[..., Emulator],
     make_client: Callable[..., Client],
