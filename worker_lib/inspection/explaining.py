@@ -80,6 +80,7 @@ _PLAIN = {
         "have the same Python and WORKER_LIB_SECRET.",
     ),
 }
+_REMEDY = "Its error and its log may say more."
 
 
 def explain(attempt: Attempt, size: str = "") -> Explanation:
@@ -93,8 +94,8 @@ def explain(attempt: Attempt, size: str = "") -> Explanation:
         return _out_of_memory(attempt, size)
     if attempt.outcome == "signal":
         return _signal(-(attempt.exit_code or 0))
-    known = _PLAIN.get(attempt.outcome)
-    return known or Explanation(attempt.outcome or "Ended", "It ended.")
+    unknown = Explanation(attempt.outcome or "Ended", "It ended.", _REMEDY)
+    return _PLAIN.get(attempt.outcome, unknown)
 
 
 def _out_of_memory(attempt: Attempt, size: str) -> Explanation:
