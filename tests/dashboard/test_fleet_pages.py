@@ -12,6 +12,8 @@ from worker_lib import inspection
 from worker_lib.inspection import AuditEntry, audit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flask.testing import FlaskClient
 
     from worker_lib.client.client import Client
@@ -82,6 +84,28 @@ def test_costs_are_told_by_task_size_and_region(admin: FlaskClient) -> None:
     assert ["iad"] == list(told["by_region"])
     assert "price calculator" in text
     assert "budget" not in text.casefold()
+
+
+def test_what_a_machine_has_cost_so_far_is_in_all_figures(
+    admin: FlaskClient, tmp_path: Path
+) -> None:
+    """Of the day, the month, the 35 days, its size and its region."""
+    gate, started = tmp_path / "gate", tmp_path / "started"
+    job = jobs.waits_for.delay(str(gate), str(started))
+    until(started.exists, within=50)
+    until(lambda: (inspection.costs().alive_usd or 0) > 0)
+    told = admin.get("/jobs/costs.json").get_json()
+    text = admin.get("/jobs/costs").text
+    gate.touch()
+    job.result(20)
+
+    assert 0 < told["alive_usd"] == told["today_usd"] == told["month_usd"]
+    assert told["alive_usd"] == told["days"][-1]["cost_usd"]
+    assert 0 < told["days"][-1]["machine_s"] < 60
+    for sums in (told["by_size"], told["by_region"]):
+        assert [told["alive_usd"]] == list(sums.values())
+    assert (0, {}) == (told["idle_usd"], told["by_task"])
+    assert "None this month" in text
 
 
 def entries(browser: FlaskClient, words: str = "") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +24,8 @@ class Day(NamedTuple):
 
     Attributes:
         at: Its beginning, in seconds since the epoch.
-        machine_s: Seconds of machines that ended in it.
+        machine_s: Seconds of machines that ended in it; today also of those that are
+            up, so far.
     """
 
     at: float
@@ -35,11 +37,11 @@ class Costs(NamedTuple):
     """What machines cost, in US dollars; days and months are those of UTC.
 
     Attributes:
-        today_usd: With what the machines cost so far that are up.
-        month_usd: Likewise.
+        today_usd: With what the machines cost so far that are up, as all but `by_task`
+            and `idle_usd`.
         alive_usd: Of the machines that are up, so far.
         hourly_usd: What those cost an hour.
-        by_size: This month, as the next two.
+        by_size: This month, as the next two; `month_usd` is the sum.
         by_task: While jobs of a task ran; idle time and boots are nobody's.
         idle_usd: What machines cost this month while they ran no job.
         days: The last 35.
@@ -69,18 +71,24 @@ def costs() -> Costs:
     """
     at, spans = counted().latest(_DAY_MINUTES, _DAYS)
     up = [one for one in machines() if one.up_at and one.state != "parked"]
-    alive = sum(one.cost_usd for one in up)
+    up_ms = Counter[tuple[str, ...]]()
+    for one in up:
+        up_ms[one.size, one.region] += int(1000 * max(0.0, at - (one.up_at or at)))
+    alive = priced(up_ms)
     hourly = 3600 * sum(price(one.size, one.region) for one in up)
     month = Tally()
     for begin, tally in spans:
         if begin >= _month_of(at):
             month.update(tally)
-    machine_ms = month.by("m", 1, 2)
-    ended, busy = priced(machine_ms), priced(month.by("r", 2, 3))
-    days = tuple(_day(begin, tally) for begin, tally in spans)
+    ended_ms = month.by("m", 1, 2)
+    machine_ms = Counter(ended_ms) + up_ms
+    ended, busy = priced(ended_ms), priced(month.by("r", 2, 3))
+    *before, today = (_day(begin, tally) for begin, tally in spans)
+    up_s = sum(up_ms.values()) / 1000
+    today = Day(today.at, today.machine_s + up_s, today.cost_usd + alive)
     return Costs(
         at=at,
-        today_usd=days[-1].cost_usd + alive,
+        today_usd=today.cost_usd,
         month_usd=ended + alive,
         alive_usd=alive,
         hourly_usd=hourly,
@@ -88,7 +96,7 @@ def costs() -> Costs:
         by_region=_grouped(machine_ms, 1),
         by_task=_grouped(month.by("r", 1, 2, 3), 0),
         idle_usd=max(0.0, ended - busy),
-        days=days,
+        days=(*before, today),
     )
 
 
