@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from worker_lib.client.client import Client
 
 SIZE = "shared-cpu-1x@256mb"
+# What the launcher may be sending meanwhile is none of them.
+LOOKS = {"batch", "machines", "exits", "overview"}
 
 
 class Terminal(io.StringIO):
@@ -109,7 +111,7 @@ def test_a_batch_tells_how_far_it_is(
     until(lambda: batch_progress(batch.id).machines >= 1)
     sent.clear()
     seen = batch_progress(batch.id)
-    assert ["batch", "machines", "exits"] == sent
+    assert ["batch", "machines", "exits"] == [name for name in sent if name in LOOKS]
     assert (0, 2, 0) == (seen.done, seen.total, seen.failed)
     assert seen.eta_s is None
     gated.touch()
@@ -169,4 +171,4 @@ def test_machines_are_looked_at_for_a_terminal_alone(sent: list[str]) -> None:
     for wanted in (True, False):
         assert [1, 2] == list(tasks.add.map([1, 2], progress=wanted))
 
-    assert not {"machines", "exits", "overview"} & set(sent)
+    assert not (LOOKS - {"batch"}) & set(sent)
