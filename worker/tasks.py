@@ -7,6 +7,7 @@ large goes to the bucket and is named by its key.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TypedDict
 
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 _STEPS = 20
+# What a logger lets through is up to its level: warnings only, unless somebody says so.
+logging.getLogger(__name__).setLevel(logging.INFO)
 
 
 class StoredSize(TypedDict):
@@ -71,10 +74,11 @@ def send_email(to: str, subject: str, body: str) -> SentMail:
         MailTemporarilyRefused: Mailjet could not take it, four times.
         NotConfigured: the credentials are missing.
     """
+    job = current_job()
     settings = MailSettings.load(os.environ)
-    return deliver(
-        settings, to=to, subject=subject, body=body, custom_id=current_job().id
-    )
+    sent = deliver(settings, to=to, subject=subject, body=body, custom_id=job.id)
+    job.log.info("the mail is taken", extra={"message_id": sent["message_id"]})
+    return sent
 
 
 @fly_task(machine="shared-cpu-1x", memory_mb=512, timeout="5m", result_ttl=LINK_TTL)
@@ -108,6 +112,8 @@ def resize_image(data: bytes, filename: str) -> ResizedImage:
                 )
             )
             job.progress(len(sizes), len(images), f"{image.name} is stored")
+            stored = {"key": key, "bytes": len(image.jpeg)}
+            job.log.info("%s is stored", image.name, extra=stored)
     return ResizedImage(sizes=sizes)
 
 
@@ -125,10 +131,13 @@ def make_report(title: str, pages: int) -> MadeReport:
 
     def tell(page: int) -> None:
         if page % step == 0 or page == pages:
-            job.progress(page, pages, f"page {page} of {pages}")
+            text = f"page {page} of {pages}"
+            job.progress(page, pages, text)
+            job.log.info(text)
 
     with Upload(StorageSettings.load(os.environ)) as upload:
         pdf = render(title, pages, on_page=tell)
         key = upload.put("reports", "pdf", pdf, "application/pdf")
         url = upload.link(key, save_as="report.pdf")
+    job.log.info("the report is stored", extra={"key": key, "bytes": len(pdf)})
     return MadeReport(key=key, url=url, pages=pages, size_bytes=len(pdf))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app import create_app
+from worker.tasks import make_report, send_email
+from worker_lib.log_lines import parse_line
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -45,6 +47,23 @@ def test_pages_lead_to_the_dashboard(browser: FlaskClient, later: Job[Any]) -> N
     """Where it can be opened, and the address is right."""
     for path in ("/", f"/job/{later.id}"):
         assert 'href="/jobs/' in browser.get(path).text, path
+
+
+def test_what_the_jobs_do_is_in_their_logs(
+    browser: FlaskClient, services: dict[str, str]
+) -> None:
+    """For whoever opens one; to whom a mail goes is not."""
+    mail = send_email.options(env=services).delay("ada@example.com", "Hello", "You")
+    report = make_report.options(env=services).delay("Sales", 3)
+    for job in (mail, report):
+        job.result(timeout=60)
+
+    page = browser.get(f"/jobs/jobs/{mail.id}", headers=HTML).text
+    assert "worker.tasks: the mail is taken" in page
+    assert "ada@example.com" not in mail.logs()
+    assert ["page 1 of 3", "page 2 of 3", "page 3 of 3", "the report is stored"] == [
+        line.text for line in map(parse_line, report.logs().splitlines())
+    ]
 
 
 def test_on_fly_nobody_sees_it_without_a_password(stranger: FlaskClient) -> None:
