@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -13,8 +14,11 @@ import pytest
 import requests
 
 from worker_lib.cli import main
+from worker_lib.dashboard.serve import make_server
+from worker_lib.errors import ConfigError
 
 if TYPE_CHECKING:
+    from worker_lib.client.client import Client
     from worker_lib.settings import Settings
 
 COMMAND = (sys.executable, "-m", "worker_lib", "dashboard", "--bind")
@@ -57,6 +61,23 @@ def test_an_address_that_is_taken_is_told() -> None:
 
     assert 2 == ran.returncode
     assert "choose another with --bind" in ran.stderr
+
+
+@pytest.mark.filterwarnings("always::ResourceWarning")
+def test_nothing_stays_open_where_no_server_can_be(
+    client: Client, recwarn: pytest.WarningsRecorder
+) -> None:
+    """The reason is told in a few words."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError) as caught:
+            make_server("127.0.0.1", port)
+    text = str(caught.value)
+    del caught
+    gc.collect()
+
+    assert [] == [str(one.message) for one in recwarn]
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in text
 
 
 @pytest.mark.parametrize("bind", ["9191", "localhost", "localhost:http", "::70000"])

@@ -60,24 +60,35 @@ def make_server(host: str, port: int) -> BaseWSGIServer:
     from waitress.server import create_server  # noqa: PLC0415 - who mounts it needs none
 
     app = _app(make_blueprint(None, standalone=True))
+    server: Any = create_server(
+        app,
+        sockets=[_listening(host, port)],
+        threads=_THREADS,
+        # Without it nobody would be told that a browser has gone.
+        channel_request_lookahead=1,
+        asyncore_use_poll=True,
+        ident=None,
+    )
+    return server
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there; waitress would leave one open on failure.
+
+    Raises:
+        ConfigError: the address is taken.
+    """
     try:
         # Of a name with several addresses the first: for many it makes no one server.
-        (*_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        server: Any = create_server(
-            app,
-            host=address[0],
-            port=port,
-            threads=_THREADS,
-            # Without it nobody would be told that a browser has gone.
-            channel_request_lookahead=1,
-            asyncore_use_poll=True,
-            ident=None,
+        (family, *_, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
         )
+        return socket.create_server(address[:2], family=family)
     except OSError as error:
         remedy = "choose another with --bind HOST:PORT"
-        text = f"cannot listen on {host}:{port} ({error.strerror})"
+        reason = (error.strerror or str(error)).partition(" (while ")[0]
+        text = f"cannot listen on {host}:{port} ({reason})"
         raise ConfigError(Problem(text, remedy, "--bind")) from error
-    return server
 
 
 def _app(blueprint: Blueprint) -> Flask:
