@@ -65,6 +65,22 @@ def test_a_job_outlives_the_program_that_made_it(home: Home) -> None:
     assert 1 == starts(home)
 
 
+def test_a_quiet_command_tells_nothing_of_it(home: Home) -> None:
+    """Another one does."""
+    words = ["-m", "worker_lib", "enqueue", "tasks:add", "1", "2", "--option"]
+    late = [*words, "delay=2h"]
+    told = []
+    for options in ([], ["-q"]):
+        with home.start(*late, *options) as program:
+            out, err = program.communicate(timeout=50)
+        assert (0, 21) == (program.returncode, len(out))
+        told.append(err)
+    with home.start("-m", "worker_lib", "dev", "-q", "--", "true") as program:
+        told.append(program.communicate(timeout=50)[1])
+
+    assert ["worker_lib: 1 job is due later, with the next program\n", "", ""] == told
+
+
 def test_a_job_that_is_due_soon_runs_though_nobody_is_there(home: Home) -> None:
     """The stack launches its machine itself, with the caller's environment."""
     (home.top / "gate").touch()

@@ -90,6 +90,10 @@ def _status(words: Sequence[str]) -> int:
         return exits.exit_code(error)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
+    finally:
+        client = sys.modules.get("worker_lib.client.client")  # there, if it was needed
+        if args.quiet and client is not None:
+            client.be_quiet()
     return status
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
+
+from worker_lib.cli.output import complain, tell
 
 if TYPE_CHECKING:
     import argparse
@@ -35,15 +36,14 @@ def _run(args: argparse.Namespace) -> int:
     from worker_lib import local  # noqa: PLC0415 - not for --help
 
     env = {**os.environ, **local.environment()}
-    print(
+    tell(
         f"worker-lib dev: Redis at {env['REDIS_URL']}, Machines API at "
-        f"{env['FLY_API_HOSTNAME']}",
-        file=sys.stderr,
+        f"{env['FLY_API_HOSTNAME']}"
     )
     try:
         program = subprocess.Popen(args.command, env=env)
     except OSError as error:
-        print(f"worker-lib dev: {args.command[0]}: {error.strerror}", file=sys.stderr)
+        complain(f"worker-lib dev: {args.command[0]}: {error.strerror}")
         return 2
     # Ctrl-C reaches the program as well; this process stays, as a user of the stack.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from worker_lib.store.new_job import NewJob
     from worker_lib.task import Task
 
-__all__ = ["Client", "default_client"]
+__all__ = ["Client", "be_quiet", "default_client"]
 
 R = TypeVar("R")
 
@@ -444,6 +444,13 @@ def _policy_of(task: Task[..., Any]) -> Retry | None:
 
 _default: Client | None = None
 _default_lock = threading.Lock()
+_tells_unfinished = True
+
+
+def be_quiet() -> None:
+    """Do not tell, as this process ends, what the local stack goes on with."""
+    global _tells_unfinished  # noqa: PLW0603 - of the process
+    _tells_unfinished = False
 
 
 def default_client() -> Client:
@@ -515,7 +522,7 @@ def _close_at_exit(client: Client, pid: int) -> None:
 
 def _print_unfinished(client: Client) -> None:
     local = sys.modules.get("worker_lib.local")  # there, if a stack was joined
-    if local is not None and local.is_local(client.settings):
+    if _tells_unfinished and local is not None and local.is_local(client.settings):
         local.print_unfinished(client.settings, client.store)
 
 
