@@ -170,10 +170,15 @@ def test_what_there_is_not_is_not_found(browser: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none"], ids=str)
-def test_another_site_may_not_act(browser: FlaskClient, jobs: Jobs, site: str) -> None:
-    """Not even with a token."""
+def test_another_site_may_not_act(
+    browser: FlaskClient, jobs: Jobs, site: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even with a token; the log has it, as the audit could be filled with it."""
     assert 403 == act(browser, "cancel", headers={"Sec-Fetch-Site": site}).status_code
     assert not jobs.done
+    (record,) = [one for one in caplog.records if one.msg == "dashboard_form_refused"]
+    assert ("WARNING", site) == (record.levelname, record.__dict__["site"])
+    assert record.__dict__["path"].endswith("/actions/cancel")
 
 
 def test_without_the_header_the_forms_token_counts(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from werkzeug.exceptions import Forbidden
 
 from worker_lib.dashboard.cookies import SESSION_SECONDS
+from worker_lib.logs import get_logger
 
 if TYPE_CHECKING:
     from flask import Request, Response
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from worker_lib.dashboard.cookies import Cookies
 
 __all__ = ["FIELD", "MARK", "Csrf"]
+
+log = get_logger("dashboard")
 
 FIELD = "csrf_token"
 MARK = secrets.token_hex(24)
@@ -66,6 +69,9 @@ class Csrf:
         site = request.headers.get("Sec-Fetch-Site")
         trusted = site == "same-origin" if site else self._has_token(request)
         if not trusted:
+            log.warning(
+                "dashboard_form_refused", extra={"path": request.path, "site": site}
+            )
             raise Forbidden(
                 "This form did not come from a page of the dashboard. Open the page "
                 "again and repeat what you did."
