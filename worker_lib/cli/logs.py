@@ -65,7 +65,7 @@ def _run(args: argparse.Namespace) -> int:
     try:
         _follow(client, past, args)
     except KeyboardInterrupt:
-        tell(f"the job goes on, and so does: worker-lib logs -f {args.job_id}")
+        tell(f"the job goes on; to follow it again: worker-lib logs -f {args.job_id}")
         raise
     return exits.OK
 
