@@ -39,6 +39,8 @@ _MIN_PAUSE = 2.0
 _MAX_OPEN_JOBS = 10_000
 # Whether parked machines are of an old image is looked at now and then, for some pools.
 _POOLS_EVERY, _POOLS_AT_ONCE = 600.0, 20
+# For those who only look.
+_LOOKED_AT_EVERY = 60.0
 
 
 class Sweeper:
@@ -92,6 +94,32 @@ class Sweeper:
         """Sweep in the background as soon as may be, if this process has a token."""
         if self._settings.fly_api_token:
             self._arm(0.0)
+
+    def look_for_viewer(self) -> int:
+        """Sweep once in the background, if this process has not for a minute.
+
+        For who looks at jobs of others; no thread stays for them. A process without a
+        token does nothing, and so does one whose jobs are under way: it sweeps anyway.
+
+        Returns:
+            How many commands that takes where nothing is lost: 1, or 0 if it does not.
+        """
+        now = time.monotonic()
+        with self._lock:
+            is_idle = self._wakeup is None and not self._stopped
+            is_due = now >= self._swept_at + _LOOKED_AT_EVERY
+            if not (self._settings.fly_api_token and is_idle and is_due):
+                return 0
+            self._swept_at = now
+        name = "worker_lib-sweeper"
+        threading.Thread(target=self._sweep_once, name=name, daemon=True).start()
+        return 1
+
+    def _sweep_once(self) -> None:
+        try:
+            self.sweep()
+        except Exception as error:  # nobody waits for this one
+            log.warning("sweep_failed", exc_info=not isinstance(error, StoreError))
 
     def forget(self, job_id: str) -> None:
         """Note that a job was seen to end."""

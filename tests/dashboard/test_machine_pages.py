@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import jobs
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from worker_lib import Job
     from worker_lib.emulator import Emulator
+    from worker_lib.settings import Settings
 
 
 def running(task: Any, gate: Path) -> tuple[Job[Any], str]:
@@ -27,6 +30,52 @@ def running(task: Any, gate: Path) -> tuple[Job[Any], str]:
     job = task.delay(str(gate))
     until(lambda: job.status == "running")
     return job, job.info().machine_id
+
+
+def sweepers() -> int:
+    """Return how many threads sweep."""
+    return sum(one.name == "worker_lib-sweeper" for one in threading.enumerate())
+
+
+def test_who_looks_has_a_lost_job_found(
+    admin: FlaskClient, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nobody waits for it; no thread stays, and there is none for a minute."""
+    monkeypatch.setattr("worker_lib.sweeper._LOOKED_AT_EVERY", 0.5)
+    other = Client(client.settings)
+    gate, started = tmp_path / "gate", tmp_path / "started"
+    job = other.submit(jobs.waits_for, (str(gate), str(started)), {})
+    until(started.exists)
+    other.close()
+    machines_api(client.settings).destroy_machine(client.look(job.id).info.machine_id)
+    time.sleep(1.5)  # its lease is over, and nobody looks
+    assert "running" == client.look(job.id).info.status
+    gate.touch()
+
+    def ends() -> bool:
+        admin.get("/jobs/overview/part")
+        return client.look(job.id).info.final
+
+    monkeypatch.setattr("worker_lib.dashboard.live.SECONDS_PER_COMMAND", 0.0)
+    monkeypatch.setattr("worker_lib.dashboard.live.SHORTEST_INTERVAL", 0.0)
+    until(ends)
+    info = client.look(job.id).info
+    assert ("succeeded", 1) == (info.status, info.lost)
+    until(lambda: not sweepers())
+
+
+def test_a_sweep_for_who_looks_takes_one_command_a_minute(
+    client: Client, settings: Settings
+) -> None:
+    """None without a token."""
+    before = client.store.sent_by_thread
+    client.sweeper.sweep()
+    took = client.store.sent_by_thread - before
+    begun = [client.sweeper.look_for_viewer() for _ in range(3)]
+    until(lambda: not sweepers())
+
+    assert (1, [1, 0, 0]) == (took, begun)
+    assert 0 == Client(settings).sweeper.look_for_viewer()
 
 
 def act(browser: FlaskClient, name: str, **words: Any) -> str:

@@ -77,7 +77,7 @@ def make_blueprint(
         csrf=Csrf(cookies),
         assets=Assets(),
         templates=Templates(),
-        hub=Hub(_commands_sent),
+        hub=Hub(_commands_sent, _sweep),
         slots=Slots(max_streams),
     )
     # Flask's own way to templates and files would mix them with the app's.
@@ -103,6 +103,10 @@ def _secret() -> str:
 
 def _commands_sent() -> int:
     return default_client().store.sent_by_thread
+
+
+def _sweep() -> int:
+    return default_client().sweeper.look_for_viewer()
 
 
 def _add_gate(made: Blueprint, parts: Parts) -> None:
