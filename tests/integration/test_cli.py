@@ -117,6 +117,19 @@ def test_run_shows_what_the_task_prints(
     assert 1 == printed.out.count("\n")
 
 
+def test_run_shows_what_a_task_that_dies_prints_once(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The end of it stands for the traceback, unless all was shown before."""
+    words = ["run", "jobs:exits_hard", "7", "--kw", "says=last words"]
+
+    for follow in ([], ["--follow"]):
+        assert 1 == main([*words, *follow, "--timeout", "20s"])
+        printed = capsys.readouterr().err
+        assert 1 == printed.count("last words")
+        assert printed.endswith("the task ended its process with exit code 7\n")
+
+
 def test_enqueue_prints_the_id_and_does_not_wait(
     client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,8 +41,9 @@ def exits(code: int) -> None:
 
 
 @fly_task
-def exits_hard(code: int) -> None:
+def exits_hard(code: int, says: str = "") -> None:
     """End without any clean-up."""
+    print(says, end="", flush=True)
     os._exit(code)
 
 

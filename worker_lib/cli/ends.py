@@ -43,15 +43,19 @@ def wait_for_end(job: Job[Any], timeout: float | None) -> End:
         raise
 
 
-def show_end(job: Job[Any], end: End, *, as_json: bool) -> int:
-    """Print what the job returned, or why it did not; return the exit code."""
+def show_end(job: Job[Any], end: End, *, as_json: bool, followed: bool = False) -> int:
+    """Print what the job returned, or why it did not; return the exit code.
+
+    Args:
+        followed: What the job printed has been shown.
+    """
     if as_json:
         told = {"job_id": job.id, "outcome": end.outcome, "result": end.value}
         print_json({**told, "error": _sentence(end.error)})
     elif end.error is None:
         say(repr(end.value))
     if end.error is not None:
-        complain(_report(end.error).rstrip())
+        complain(_report(end.error, followed=followed))
     return exits.OK if end.outcome == "succeeded" else exits.FAILED
 
 
@@ -63,11 +67,16 @@ def _sentence(error: BaseException | None) -> str:
     return traceback.format_exception_only(error)[-1].strip()
 
 
-def _report(error: BaseException) -> str:
+def _report(error: BaseException, *, followed: bool) -> str:
     """Return the remote traceback where there is one: ours would not help."""
     cause = error if isinstance(error, JobFailed) else error.__cause__
     if not isinstance(cause, JobFailed) or not cause.remote_traceback:
         return _sentence(error)
+    remote = cause.remote_traceback.rstrip()
+    if cause.kind == "error":
+        return remote
+    # Of a process that died, that is the end of what it printed.
+    shown = followed and not remote.startswith("Traceback ")
     # What the task did not raise itself, its traceback does not tell.
-    why = "" if cause.kind == "error" else f"\n{cause.args[0]}"
-    return f"{cause.remote_traceback.rstrip()}{why}"
+    why = str(cause.args[0])
+    return why if shown else f"{remote}\n{why}"

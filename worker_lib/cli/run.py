@@ -58,7 +58,7 @@ def _run(args: argparse.Namespace) -> int:
         raise
     if args.follow and follower is not None:
         follower.join(_OUTPUT_WITHIN)
-    return show_end(job, end, as_json=args.json)
+    return show_end(job, end, as_json=args.json, followed=args.follow)
 
 
 def _follower(job: Job[Any], *, output: bool) -> threading.Thread | None:
