@@ -41,7 +41,7 @@ def calls(payloads: list[str]) -> dict[str, Job[None]]:
 def forge(client: Client, made: dict[str, Job[None]]) -> None:
     """Write the texts also where no caller may, as whoever has Redis's password."""
     prefix = key_prefix(client.settings.namespace)
-    names = ("task", "queue", "machine", "region", "error", "tail", "pool")
+    names = ("task", "queue", "machine", "region", "error", "tail", "trace", "pool")
     with redis.Redis.from_url(client.settings.redis_url) as connection:
         for text, job in made.items():
             record = dict.fromkeys(names, text.encode())

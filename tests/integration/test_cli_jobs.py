@@ -573,7 +573,8 @@ def test_a_terminal_obeys_nothing_that_others_wrote(
     assert job.exception(timeout=20)
     record = f"{key_prefix(client.settings.namespace)}:job:{job.id}"
     with redis.Redis.from_url(client.settings.redis_url) as connection:
-        connection.hset(record, mapping={"region": NASTY, "priority": "0"})
+        told = {"region": NASTY, "trace": NASTY, "tail": NASTY, "priority": "0"}
+        connection.hset(record, mapping=told)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     monkeypatch.setenv("NO_COLOR", "1")
     names = {"ID": job.id, "MACHINE": job.info().machine_id}
