@@ -18,6 +18,7 @@ from worker_lib import Job
 from worker_lib.calls.codec import OUTPUT
 from worker_lib.cli import main
 from worker_lib.client.queues import Queue
+from worker_lib.dashboard.registry import Registry
 from worker_lib.inspection import audits
 from worker_lib.printable import printable
 from worker_lib.store.keys import key_prefix
@@ -532,9 +533,10 @@ def test_what_people_do_is_kept_for_the_audit(run: Callable[..., Ran]) -> None:
         ("resume-queue", "bulk", 0, "done"),
         ("purge-queue", "bulk", 1, "done"),
         ("pause-queue", "bulk and 1 more", 1, "done"),
-        ("cancel-job", f"{made[0]} and 1 more", 2, "1 refused"),
+        ("cancel-jobs", f"{made[0]} and 1 more", 2, "1 refused"),
         ("edit-job", made[0], 1, "done"),
     ] == told
+    assert set(Registry.load().actions) >= {one.what for one in found}
 
 
 NASTY = "a\x1b]0;title\x07\x9b2J\u202eb\r\x08"

@@ -91,7 +91,7 @@ def _runner(name: str) -> Run:
             code = _act(name, job_ids, args, told)
         finally:
             _report(told, as_json=args.json)
-            note(f"{name}-job", list(told), refused=len(job_ids) - len(told))
+            note(f"{name}-jobs", list(told), refused=len(job_ids) - len(told))
         if has_more:
             tell(f"there are more: {name} again")
         return code
