@@ -28,15 +28,9 @@ from worker_lib.client.events import Ends, enqueue
 from worker_lib.client.handle import Job
 from worker_lib.client.nesting import Nesting
 from worker_lib.client.outage import Outage
-from worker_lib.client.outcomes import load
+from worker_lib.client.outcomes import Judge, load
 from worker_lib.client.waiters import Waiters, in_thread
-from worker_lib.errors import (
-    JobError,
-    JobLost,
-    JobNotFound,
-    StoreUnavailable,
-    WaitTimeout,
-)
+from worker_lib.errors import JobError, StoreUnavailable, WaitTimeout
 from worker_lib.launcher import Launcher
 from worker_lib.settings import Settings
 from worker_lib.store.connection import (
@@ -46,10 +40,8 @@ from worker_lib.store.connection import (
     Connection,
 )
 from worker_lib.store.keys import key_prefix, new_job_id
-from worker_lib.store.replies import Outcome, Seen
 from worker_lib.store.store import Store
 from worker_lib.sweeper import Sweeper
-from worker_lib.trouble import rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +55,7 @@ if TYPE_CHECKING:
     from worker_lib.machines.api import MachinesApi
     from worker_lib.retry import Retry
     from worker_lib.store.new_job import NewJob
+    from worker_lib.store.replies import Outcome, Seen
     from worker_lib.task import Task
 
 __all__ = ["Client", "be_quiet", "default_client"]
@@ -73,6 +66,8 @@ R = TypeVar("R")
 _FLUSH_AT_EXIT = 10.0
 # The next deadline of somebody else's job is not known, but has hardly passed.
 _FIRST_LOOK = 1.0
+# Woken for nothing, a waiter does not look again sooner than this.
+_SHORTEST_LOOK = 0.2
 
 
 class Client:
@@ -96,7 +91,6 @@ class Client:
     ) -> None:
         settings.require_remote()
         self.settings = settings
-        self._folder = folder
         prefix = key_prefix(settings.namespace)
         self.store = Store(Connection(settings.redis_url, prefix), settings.namespace)
         self.codec = Codec(
@@ -113,6 +107,7 @@ class Client:
         self._nesting = Nesting(self.store, settings)
         self._ends = Ends(self.store)
         self.edits = Edits(self.store, self.codec)
+        self._judge = Judge(settings.namespace, folder, self.launcher.who)
         self._waiters = Waiters(self.store, self._looked_at)
 
     def __repr__(self) -> str:
@@ -127,7 +122,7 @@ class Client:
         store, sweeper = self.store, self.sweeper
         own = (self._env_digest, self._may_launch, self.settings.lease_ttl)
         parts = (store, self._encoder, self._nesting, self.launcher, sweeper, *own)
-        sources = (store, self.codec, self._ends, sweeper, self._judge)
+        sources = (store, self.codec, self._ends, sweeper, self._judge.outcome)
         return batches.Batches(self, batches.Parts(*parts), batches.Sources(*sources))
 
     def submit(
@@ -190,13 +185,13 @@ class Client:
     def edit(self, job_id: str, changes: Changes) -> None:
         """Change a job that waits; see `Job.edit`."""
         if not self.edits.edit(job_id, changes):
-            raise self._not_found(job_id)
+            raise self._judge.not_found(job_id)
         self.sweeper.attend(job_id, changes.delay or 0.0)
 
     def delete(self, job_id: str) -> None:
         """Forget a job; see `Job.delete`."""
         if not self.edits.delete(job_id):
-            raise self._not_found(job_id)
+            raise self._judge.not_found(job_id)
         self.sweeper.forget(job_id)
 
     @functools.cached_property
@@ -204,7 +199,7 @@ class Client:
         """What jobs print."""
         from worker_lib.client import following  # noqa: PLC0415 - many read none
 
-        care = (self._not_found, self._attend, self.sweeper.forget)
+        care = (self._judge.not_found, self._attend, self.sweeper.forget)
         return following.Logs(self.store, self.codec, *care)
 
     @functools.cached_property
@@ -298,17 +293,8 @@ class Client:
         """
         (seen,) = self.store.look(job_id)
         if seen is None:
-            raise self._not_found(job_id)
+            raise self._judge.not_found(job_id)
         return seen
-
-    def _not_found(self, job_id: str) -> JobNotFound:
-        folder = self._folder()
-        stack = f" of the local stack of {folder}" if folder else ""
-        return JobNotFound(
-            f"there is no job {job_id} in namespace {self.settings.namespace!r}{stack}"
-            ": it was never stored here, or ended longer ago than its result_ttl",
-            job_id=job_id,
-        )
 
     def cancel(self, job_id: str) -> bool:
         """End a job; see `Job.cancel`."""
@@ -404,38 +390,10 @@ class Client:
         return self._looked_at(job_id, seen, known)
 
     def _looked_at(self, job_id: str, seen: Seen | None, known: bool) -> Outcome | None:
-        found = self._judge(job_id, seen, known)
+        found = self._judge.outcome(job_id, seen, known)
         if found is None:  # the look may have put a lost deadline back
             self._attend(job_id)
         return found
-
-    def _judge(self, job_id: str, seen: Seen | None, known: bool) -> Outcome | None:
-        if seen is None:
-            if known:
-                raise JobLost(
-                    f"job {job_id} was stored and Redis no longer has it: its data "
-                    "was lost or evicted; check its persistence and maxmemory-policy",
-                    job_id=job_id,
-                )
-            raise self._not_found(job_id)
-        if seen.info.final:
-            return seen.outcome or Outcome("expired_result", "", b"")
-        if seen.pool_lost:
-            raise JobLost(
-                f"job {job_id} waits, and Redis no longer has what its machines are to "
-                "be: that was lost or evicted; call the task again, and check Redis's "
-                "persistence and maxmemory-policy",
-                job_id=job_id,
-            )
-        if seen.trouble and seen.info.status in {"queued", "retrying"}:
-            error = rebuild(seen.trouble, self.launcher.who)
-            if error is not None:
-                raise error
-        return None
-
-
-# Woken for nothing, a waiter does not look again sooner than this.
-_SHORTEST_LOOK = 0.2
 
 
 def _policy_of(task: Task[..., Any]) -> Retry | None:
