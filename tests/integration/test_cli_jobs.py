@@ -311,7 +311,7 @@ class _Mark:
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "gone"), [("y\n", 0, True), ("\n", 2, False), ("", 2, False)]
+    ("answer", "code", "gone"), [("y\n", 0, True), ("\n", 1, False), ("", 1, False)]
 )
 def test_a_person_is_asked_before_jobs_are_deleted(
     run: Callable[..., Ran],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from worker_lib.errors import ConfigError
+from worker_lib.errors import ConfigError, WorkerLibError
 from worker_lib.printable import printable
 
 __all__ = ["confirm"]
@@ -18,7 +18,8 @@ def confirm(what: str, *, sure: bool) -> None:
         sure: The person said so beforehand: do not ask.
 
     Raises:
-        ConfigError: the answer is no, or there is nobody to ask.
+        ConfigError: there is nobody to ask.
+        WorkerLibError: the answer is no.
     """
     if sure:
         return
@@ -27,4 +28,4 @@ def confirm(what: str, *, sure: bool) -> None:
     question = printable(f"{what}? [y/N] ", keep="")
     print(question, file=sys.stderr, end="", flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise ConfigError(f"did not {what}")
+        raise WorkerLibError(f"did not {what}")
