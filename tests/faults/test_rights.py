@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import jobs
 import pytest
 from scripts import ROOT
-from waiting import until
 
 from worker_lib import StoreError
-from worker_lib.inspection import log_chunk
+from worker_lib.dashboard.pages.job import FEED
 from worker_lib.store.keys import key_prefix
 from worker_lib.store.scripts import script
 
@@ -88,9 +87,10 @@ def test_a_right_to_the_channels_that_is_lost_later_stops_no_job(
         list(late.logs(follow=True))
     assert late.cancel()
     assert "cancelled" == late.status
-    # Who asks instead of listening reads all the same, while it is printed, too.
+    # Its page asks instead of listening, and shows it all the same.
     talks = jobs.says.delay("hello")
-    until(lambda: (chunk := log_chunk(talks.id)).is_over and chunk.text == "hello\n")
+    told = [*FEED.follow({"id": talks.id, "last_event_id": ""})]
+    assert ["hello\n", ""] == [event.data for event in told if event]
 
 
 def test_every_command_of_the_scripts_is_tried() -> None:

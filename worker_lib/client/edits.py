@@ -53,11 +53,11 @@ class Changes(NamedTuple):
         timeout: Seconds; only of a job that is run again.
     """
 
-    args: Sequence[Any] | None
-    kwargs: Mapping[str, Any] | None
-    queue: str | None
-    priority: int | None
-    delay: float | None
+    args: Sequence[Any] | None = None
+    kwargs: Mapping[str, Any] | None = None
+    queue: str | None = None
+    priority: int | None = None
+    delay: float | None = None
     first: bool = False
     timeout: float | None = None
 
@@ -97,7 +97,7 @@ _CHECKS: dict[str, Check[Any]] = {
     "delay": duration(0.0),
     "timeout": duration(0.1),
 }
-_NO_CHANGES = Changes(None, None, None, None, None)
+_NO_CHANGES = Changes()
 
 
 class Edits:

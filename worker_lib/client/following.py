@@ -67,6 +67,11 @@ class LogNews(NamedTuple):
     is_complete: bool
     printed: Printed
 
+    @property
+    def text(self) -> str:
+        """All of it as one, each attempt named if there are several."""
+        return "".join(one.name + one.text for one in self.texts)
+
 
 class Logs:
     """What the jobs of one namespace print.

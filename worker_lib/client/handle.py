@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, overload
 
 from worker_lib.client.edits import Changes
 from worker_lib.errors import JobCancelled, JobExpired, ResultExpired, WaitTimeout
@@ -11,6 +11,7 @@ from worker_lib.errors import JobCancelled, JobExpired, ResultExpired, WaitTimeo
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
     from datetime import timedelta
+    from typing import Unpack
 
     from worker_lib.client.client import Client
     from worker_lib.job import Attempt, JobInfo, JobStatus
@@ -18,6 +19,26 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 R_co = TypeVar("R_co", covariant=True)
+
+
+class Otherwise(TypedDict, total=False):
+    """What a job that is made from another has otherwise; None is as there.
+
+    Attributes:
+        args: All its positional arguments, as `Job.edit` takes them.
+        kwargs: All its named arguments.
+        queue: The queue that it waits in.
+        priority: -100 to 100; higher goes first.
+        delay: It starts no sooner than this from now.
+        timeout: How long an attempt may run.
+    """
+
+    args: Sequence[Any] | None
+    kwargs: Mapping[str, Any] | None
+    queue: str | None
+    priority: int | None
+    delay: float | str | timedelta | None
+    timeout: float | str | timedelta | None
 
 
 class Job(Generic[R_co]):
@@ -139,16 +160,7 @@ class Job(Generic[R_co]):
         """
         return self._client.cancel(self.id)
 
-    def retry(
-        self,
-        *,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        queue: str | None = None,
-        priority: int | None = None,
-        delay: float | str | timedelta | None = None,
-        timeout: float | str | timedelta | None = None,
-    ) -> Job[R_co]:
+    def retry(self, **changes: Unpack[Otherwise]) -> Job[R_co]:
         """Run a job that failed, was cancelled or expired again, as a new job.
 
         The call, its options, tags and headers are the same, but for what is given;
@@ -156,12 +168,7 @@ class Job(Generic[R_co]):
         new job has not ended, a further `retry` of this one returns it too.
 
         Args:
-            args: All its positional arguments, as `edit` takes them.
-            kwargs: All its named arguments.
-            queue: The queue that it waits in.
-            priority: -100 to 100; higher goes first.
-            delay: It starts no sooner than this from now.
-            timeout: How long an attempt may run.
+            changes: What the new job has otherwise.
 
         Raises:
             JobError: it has not ended yet, or it succeeded; or something is to be
@@ -173,22 +180,11 @@ class Job(Generic[R_co]):
             PayloadError: only some arguments are to be others, and the old ones cannot
                 be loaded here.
         """
-        wanted: dict[str, Any] = {"args": args, "kwargs": kwargs, "queue": queue}
-        wanted |= {"priority": priority, "delay": delay, "timeout": timeout}
-        if all(value is None for value in wanted.values()):
+        if all(value is None for value in changes.values()):
             return self._client.retry(self.id)
-        return self._client.retry(self.id, Changes.of(**wanted))
+        return self._client.retry(self.id, Changes.of(**changes))
 
-    def clone(
-        self,
-        *,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        queue: str | None = None,
-        priority: int | None = None,
-        delay: float | str | timedelta | None = None,
-        timeout: float | str | timedelta | None = None,
-    ) -> Job[R_co]:
+    def clone(self, **changes: Unpack[Otherwise]) -> Job[R_co]:
         """Make a new job from this one, whatever its status.
 
         The new one has the same call, options and tags, but for what is given, and no
@@ -197,26 +193,15 @@ class Job(Generic[R_co]):
         in this program, which has to have imported it.
 
         Args:
-            args: All its positional arguments, as `edit` takes them.
-            kwargs: All its named arguments.
-            queue: The queue that it waits in.
-            priority: -100 to 100; higher goes first.
-            delay: It starts no sooner than this from now.
-            timeout: How long an attempt may run.
+            changes: What the new job has otherwise.
 
         Raises:
             JobError: it succeeded, and no arguments are given.
             TaskNotRegistered: it succeeded, and this program has not imported its task.
-            JobNotFound: Redis has no such job, or no longer has it.
-            SignatureMismatch: its call is not signed with our secret.
-            ConfigError: a value cannot be.
-            TypeError: the function does not take these arguments.
-            PayloadError: only some arguments are to be others, and the old ones cannot
-                be loaded here.
+
+        Else it raises what `retry` raises.
         """
-        wanted: dict[str, Any] = {"args": args, "kwargs": kwargs, "queue": queue}
-        wanted |= {"priority": priority, "delay": delay, "timeout": timeout}
-        return self._client.clone(self.id, Changes.checked(**wanted))
+        return self._client.clone(self.id, Changes.checked(**changes))
 
     def edit(
         self,

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeAlias
 
 from worker_lib.client.following import HOLD, Stop
+from worker_lib.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     Told: TypeAlias = "SimpleQueue[Printed | Exception]"
 
 __all__ = ["SharedLogs"]
+
+# With what a machine sends, less than two commands a second.
+_ASK_EVERY = 1.1
 
 
 class SharedLogs:
@@ -73,7 +77,6 @@ class SharedLogs:
             followed = self._followed.get(job_id)
             if followed is None or followed.has_ended:
                 followed = self._followed[job_id] = _Followed(self._logs, job_id)
-                followed.start()
             followed.readers.append(told)
             return followed
 
@@ -88,11 +91,10 @@ class SharedLogs:
 
 
 class _Followed:
-    """A job that somebody follows.
+    """A job that somebody follows, in a thread that begins at once.
 
     Attributes:
         readers: Each is told what Redis tells, or the error that ends it.
-        stop: Ends it.
         has_ended: It tells nothing more.
     """
 
@@ -102,16 +104,12 @@ class _Followed:
         self.readers: list[Told] = []
         self.stop = Stop()
         self.has_ended = False
-
-    def start(self) -> None:
-        """Begin to follow."""
-        threading.Thread(
-            target=self._run, name="worker_lib-follow", daemon=True
-        ).start()
+        name = "worker_lib-follow"
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def _run(self) -> None:
         try:
-            for news in self._logs.follow(self.job_id, stop=self.stop, attend=False):
+            for news in self._news():
                 self._tell(news.printed)
         except Exception as error:  # noqa: BLE001 - raised where it is read
             self.has_ended = True
@@ -119,6 +117,23 @@ class _Followed:
         finally:
             self.has_ended = True
             self.stop.close()
+
+    def _news(self) -> Iterator[LogNews]:
+        try:
+            yield from self._logs.follow(self.job_id, stop=self.stop, attend=False)
+        except StoreUnavailable as error:
+            if error.reason != "refused":
+                raise
+            # This user of Redis may ask, and not listen.
+            yield from self._asked()
+
+    def _asked(self) -> Iterator[LogNews]:
+        news = self._logs.look(self.job_id, hold=HOLD)
+        yield news
+        while not (news.is_over or self.stop.is_set):
+            self.stop.wait(_ASK_EVERY)
+            news = self._logs.look(self.job_id, news.position, hold=HOLD)
+            yield news
 
     def _tell(self, one: Printed | Exception) -> None:
         for told in tuple(self.readers):

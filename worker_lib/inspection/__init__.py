@@ -5,7 +5,7 @@ show the same. Nothing here changes a job, and nothing is unpickled.
 
 `overview` is one moment; `history` and `costs` are what the scripts counted;
 `jobs_page`, `machines`, `exits` and `failures` are lists; `timeline`, `job_cost`,
-`explain` and `log_chunk` are of one job, `machine_at_fly` of a machine as Fly has it;
+`explain` is of one job, `machine_at_fly` of a machine as Fly has it;
 `batch_progress` of a batch, `audits` of what people did.
 """
 
@@ -28,7 +28,6 @@ from worker_lib.inspection.history import (
     counted,
     history,
 )
-from worker_lib.inspection.logs import LogChunk, log_chunk
 from worker_lib.inspection.machines import MachineExit, MachineSeen, exits, machines
 from worker_lib.inspection.overview import (
     Alert,
@@ -55,7 +54,6 @@ __all__ = [
     "FlyMachine",
     "History",
     "JobsPage",
-    "LogChunk",
     "MachineExit",
     "MachineSeen",
     "Overview",
@@ -83,7 +81,6 @@ __all__ = [
     "history",
     "job_cost",
     "jobs_page",
-    "log_chunk",
     "machine_at_fly",
     "machines",
     "moment",

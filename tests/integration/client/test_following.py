@@ -15,8 +15,9 @@ import redis
 from waiting import until
 
 from worker_lib import ConfigError, Job, JobNotFound, Retry, current_job, fly_task
+from worker_lib.client.following import HOLD
+from worker_lib.client.output import BEGINNING
 from worker_lib.dashboard.pages.job import FEED
-from worker_lib.inspection import log_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -248,10 +249,10 @@ def test_a_page_reads_on_from_a_position(client: Client, tmp_path: Path) -> None
     """In as many answers as it asks for, whoever gives them; then it is over."""
     gate = tmp_path / "gate"
     job = counts.delay(20, 0.1, str(gate))
-    found = [log_chunk(job.id)]
+    found = [client.logs.look(job.id, hold=HOLD)]
 
     def read() -> bool:
-        found.append(log_chunk(job.id, found[-1].position))
+        found.append(client.logs.look(job.id, found[-1].position, hold=HOLD))
         return found[-1].is_over
 
     until(lambda: read() or lines("".join(one.text for one in found)) == numbered(20))
@@ -260,8 +261,8 @@ def test_a_page_reads_on_from_a_position(client: Client, tmp_path: Path) -> None
     until(read)
 
     assert job.logs() == "".join(one.text for one in found)
-    assert ("succeeded", 1) == found[-1][3:]
-    assert "" == log_chunk(job.id, found[-1].position).text
+    assert ("succeeded", 1) == (found[-1].status, found[-1].attempt)
+    assert "" == client.logs.look(job.id, found[-1].position).text
 
 
 def test_following_ends_when_time_is_over(client: Client, tmp_path: Path) -> None:
@@ -369,11 +370,11 @@ def test_who_looks_at_a_page_goes_on_from_what_it_shows(
     """Each from another place, nothing twice; when all have gone, nothing is read."""
     gate = tmp_path / "gate"
     job = counts.delay(30, 0.1, str(gate))
-    first, places = Viewer(job), [""]
+    first, places = Viewer(job), [BEGINNING]
     for words in ("line 3 ", "line 15 "):
         until(lambda words=words: words in first.text)  # type: ignore[misc]
-        places.append(log_chunk(job.id, places[-1], follow=False).position)
-    later = [Viewer(job, position=place) for place in places]
+        places.append(client.logs.look(job.id, places[-1]).position)
+    later = [Viewer(job, position=str(place)) for place in places]
     gone = Viewer(job)
     until(lambda: gone.text)
     gone.is_closed = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from worker_lib import inspection
@@ -12,7 +13,7 @@ from worker_lib.client.cloning import task_at_hand
 from worker_lib.client.output import Position
 from worker_lib.dashboard.kept import kept
 from worker_lib.dashboard.registry import Download, Event, Feed, File, Page, Query
-from worker_lib.errors import BatchNotFound, ConfigError, PayloadError
+from worker_lib.errors import BatchNotFound, ConfigError, JobNotFound, PayloadError
 from worker_lib.inspection import as_document
 from worker_lib.job import FINAL, WAITING
 from worker_lib.printable import printable
@@ -107,13 +108,13 @@ def _log(info: JobInfo, number: int | None) -> dict[str, Any]:
     if not info.attempts:
         return log
     try:
-        chunk = inspection.log_chunk(info.id, attempt=number, follow=False)
+        news = default_client().logs.look(info.id, attempt=number)
     except (PayloadError, ConfigError) as error:
         return {**log, "trouble": str(error), "is_over": True}
-    text = readable(chunk.text)
+    text = readable(news.text)
     cut = max(0, len(text) - _MOST_CHARACTERS)
-    log |= {"text": text[cut:], "cut": cut, "position": chunk.position}
-    return {**log, "is_over": chunk.is_over}
+    log |= {"text": text[cut:], "cut": cut, "position": str(news.position)}
+    return {**log, "is_over": news.is_over}
 
 
 def readable(text: str) -> str:
@@ -126,14 +127,14 @@ def follow_log(query: Query) -> Iterator[Event | None]:
     position = Position.parse(query["last_event_id"] or query.get("position", ""))
     logs, number = default_client().shared_logs, _number(query)
     words: Any = {"attempt": number, "patience": _LOOK_SECONDS}
-    for news in logs.follow(query["id"], position, **words):
-        if news is None:
-            yield None
-            continue
-        position = news.position
-        if news.texts:
-            text = "".join(one.name + one.text for one in news.texts)
-            yield Event("log", readable(text), str(position))
+    with suppress(JobNotFound):  # it was deleted meanwhile
+        for news in logs.follow(query["id"], position, **words):
+            if news is None:
+                yield None
+                continue
+            position = news.position
+            if news.texts:
+                yield Event("log", readable(news.text), str(position))
     yield Event("end", "", str(position))
 
 
