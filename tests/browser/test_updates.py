@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from jobs import add, waits_for
 from shop.reports import monthly_report
+from site_of import Site, serve
 from waiting import until
 
 from worker_lib import Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tabs import Tab
@@ -26,6 +27,13 @@ HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """One for each test: a page that is opened often is read less often then."""
+    with serve() as running:
+        yield running
 
 
 def tile(tab: Tab, status: str) -> str:
