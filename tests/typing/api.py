@@ -229,6 +229,8 @@ def handles(job: Job[int]) -> None:
     assert_type(job.cancel(), bool)
     assert_type(job.watch(), Iterator[JobInfo])
     assert_type(job.retry(), Job[int])
+    assert_type(job.retry(queue="low", delay="5m"), Job[int])
+    assert_type(job.clone(args=[1], kwargs={}), Job[int])
     assert_type(job.logs(), str)
     assert_type(job.logs(2), str)
     assert_type(job.logs(follow=True), Iterator[str])

@@ -49,12 +49,10 @@ def call_like(info: JobInfo, changes: Changes) -> Job[Any]:
             f"job {info.id} succeeded, and this program has not imported its task "
             f"{info.task}: do this in one that has"
         )
-    words = {name: getattr(changes, name) for name in ("delay", "timeout")}
-    options: Any = {name: value for name, value in words.items() if value is not None}
-    options["queue"] = changes.queue or info.queue
-    priority = changes.priority
-    options["priority"] = info.priority if priority is None else priority
-    options |= {"tags": info.tags, "key": None, "unique_for": 0}
-    return task.options(**options).delay(
-        *(changes.args or ()), **(changes.kwargs or {})
-    )
+    options: Any = {"queue": info.queue, "priority": info.priority, "tags": info.tags}
+    options |= {"key": None, "unique_for": 0}
+    for name in ("queue", "priority", "delay", "timeout"):
+        if getattr(changes, name) is not None:
+            options[name] = getattr(changes, name)
+    called = task.options(**options)
+    return called.delay(*(changes.args or ()), **(changes.kwargs or {}))
