@@ -269,6 +269,8 @@ def test_following_ends_when_time_is_over(client: Client, tmp_path: Path) -> Non
     """0 seconds read what is there."""
     gate = tmp_path / "gate"
     job = counts.delay(3, 0.01, str(gate))
+    first = Reader(job)
+    until(lambda: "line 2" in first.text, 30)
     began = time.monotonic()
     text = Reader(job, timeout=3).all(within=5)
     assert 3 <= time.monotonic() - began < 4.5
