@@ -132,8 +132,12 @@ def test_a_real_prometheus_answers_what_the_board_asks(ask: Callable[..., Any]) 
         assert number == tasks.add.delay(number).result(timeout=30)
     with pytest.raises(ValueError, match="no"):
         tasks.boom.delay("no").result(timeout=30)
-    done = 'sum(worker_lib_jobs_total{outcome="succeeded"}) == 3'
-    until(lambda: ask("query", query=done)["result"], 20)
+    outcomes = {"succeeded": 3, "failed": 1}
+    counted = [
+        f'sum(worker_lib_jobs_total{{outcome="{outcome}"}}) == {count}'
+        for outcome, count in outcomes.items()
+    ]
+    until(lambda: ask("query", query=" and ".join(counted))["result"], 20)
     # Rates need two scrapes with the numbers of before and after.
     tasks.add.delay(3).result(timeout=30)
     with pytest.raises(ValueError, match="no"):
