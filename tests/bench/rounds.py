@@ -157,9 +157,9 @@ class _Run:
             self.found.samples[row][name].append(value)
 
     def _store(self, caller: Caller) -> None:
-        name, before = caller.library.name, self._used_memory()
+        name = caller.library.name
         self.note("accepted", name, caller.ask("accepted", calls=self.size.calls))
-        used = self._used_memory() - before
+        used = self._memory_of_keys(caller.library)
         self.note("waiting", name, used / (self.size.calls + 1))
         self.flush(caller.library)
         self.note("bulk", name, caller.ask("bulk", calls=self.size.bulk))
@@ -202,13 +202,19 @@ class _Run:
         elif step == self._start:
             self.note("first", BARE, run_python("pass"))
 
-    def _used_memory(self) -> float:
-        with redis.Redis(unix_socket_path=self.rig.socket_path) as connection:
-            found = connection.info("memory")
-        # Without the buffers of connections, which grow and shrink with what is sent.
-        return float(
-            found["used_memory"] - found["mem_clients_normal"] - found["mem_aof_buffer"]
-        )
+    def _memory_of_keys(self, library: Library) -> int:
+        """Return the bytes of all that the library's database has.
+
+        What the whole server uses would tell of others, too: of the buffers of their
+        connections, which shrink seconds later.
+        """
+        with redis.Redis(
+            unix_socket_path=self.rig.socket_path, db=library.database
+        ) as connection:
+            reader = connection.pipeline(transaction=False)
+            for key in connection.scan_iter(count=1000):
+                reader.memory_usage(key, samples=0)
+            return sum(size or 0 for size in reader.execute())
 
     def flush(self, library: Library) -> None:
         """Empty the library's database."""
