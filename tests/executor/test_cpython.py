@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import unittest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cpython_tests
 import pytest
@@ -15,6 +15,7 @@ from worker_lib import FlyExecutor, JobFailed, PayloadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from worker_lib.client.client import Client
 
@@ -31,10 +32,29 @@ def _machines(
     monkeypatch.setattr(WithMachines, "idle_machines", staticmethod(idle_machines))
 
 
+class _Executor(FlyExecutor):
+    """Cancels nothing before a machine has begun, which takes longer than a thread."""
+
+    _first: Future[Any] | None = None
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Note the first call."""
+        future = super().submit(fn, *args, **kwargs)
+        if self._first is None or self._first.done():
+            self._first = future
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for the beginning of the first call that has not ended."""
+        if cancel_futures and (first := self._first):
+            until(lambda: first.running() or first.done())
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
 class WithMachines(theirs.ExecutorMixin):  # type: ignore[name-defined, misc]
     """Makes the executor of each test, and sees that it leaves no thread."""
 
-    executor_type = FlyExecutor
+    executor_type = _Executor
     idle_machines: Callable[[], int] = int  # set by the fixture above
 
     def setUp(self) -> None:
