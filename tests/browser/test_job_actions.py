@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jobs
 import pytest
@@ -15,6 +15,7 @@ from worker_lib.inspection import audits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from playwright.sync_api import Locator
     from tabs import Tab
 
     from worker_lib import Job
@@ -45,6 +46,13 @@ def failed(text: str = "broken") -> Job[None]:
 def done() -> list[str]:
     """Return the names of all that was done, latest first."""
     return [entry.what for entry in audits()]
+
+
+def edit_form(tab: Tab, job: Job[Any]) -> Locator:
+    """Open the form by which a job that waits is changed."""
+    tab.goto(f"jobs/{job.id}")
+    tab.page.locator("details.edit > summary").first.click()
+    return tab.page.locator('form[action$="/actions/edit-job"]')
 
 
 def test_run_a_failed_job_again(tab: Tab) -> None:
@@ -100,9 +108,7 @@ def test_put_a_job_first(tab: Tab) -> None:
 def test_edit_a_job_that_waits(tab: Tab) -> None:
     """Its arguments, its queue and its priority; the page shows them at once."""
     job = waiting()
-    tab.goto(f"jobs/{job.id}")
-    tab.page.locator(".edit summary, details.edit > summary").first.click()
-    form = tab.page.locator('form[action$="/actions/edit-job"]')
+    form = edit_form(tab, job)
     form.get_by_label("Arguments").fill('{"a": 40, "b": 2}')
     form.get_by_label("Priority").fill("7")
     tab.act("edit-job")
@@ -117,9 +123,7 @@ def test_edit_a_job_that_waits(tab: Tab) -> None:
 def test_an_edit_that_cannot_be_is_told(tab: Tab) -> None:
     """And what was written is still there."""
     job = waiting()
-    tab.goto(f"jobs/{job.id}")
-    tab.page.locator(".edit summary, details.edit > summary").first.click()
-    form = tab.page.locator('form[action$="/actions/edit-job"]')
+    form = edit_form(tab, job)
     form.get_by_label("Arguments").fill('{"a": 40,')
     tab.act("edit-job")
     tab.told("no JSON")

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jobs
+
 from worker_lib.cli import main
 
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["Ran", "run_command"]
+    from worker_lib import Job
+
+__all__ = ["LATER", "Ran", "failed_job", "run_command"]
+
+LATER: Any = {"delay": "1h"}
 
 
 class Ran(NamedTuple):
@@ -38,3 +44,10 @@ def run_command(capsys: pytest.CaptureFixture[str], *words: str) -> Ran:
     except SystemExit as end:
         code = int(str(end.code))
     return Ran(code, *capsys.readouterr())
+
+
+def failed_job() -> Job[Any]:
+    """Return a job that has failed."""
+    job = jobs.boom.options(tags={"tenant": "x"}).delay("no\x1b good")
+    assert job.exception(timeout=20)
+    return job
