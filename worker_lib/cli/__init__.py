@@ -31,7 +31,7 @@ _COMMANDS = {
     "dev": "run a program with a local Redis and a local Fly",
     "run": "run one task on a machine and print its result",
     "enqueue": "store one call of a task and print the job's id",
-    "jobs": "list, show, retry, clone, edit, cancel, delete or await jobs",
+    "jobs": "list, show, retry, clone, edit, move, cancel, delete or await jobs",
     "logs": "print what a job has printed",
     "queues": "list, pause, resume and empty queues",
     "machines": "list, show, stop, destroy and reap machines",

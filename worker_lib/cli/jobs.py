@@ -34,7 +34,7 @@ def add_parser(subparsers: Subparsers) -> None:
     verbs = noun(
         subparsers,
         "jobs",
-        "list, show, retry, clone, edit, cancel, delete or await jobs",
+        "list, show, retry, clone, edit, move, cancel, delete or await jobs",
         "Look at jobs, or do something with some. Exit code: 0 done, 1 refused as the "
         "job is now, 2 wrong call or setting, 3 no such job, 4 not in time, 5 Redis "
         "cannot be reached.",
